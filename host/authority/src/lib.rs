@@ -1,1 +1,55 @@
-//! Placeholder head, replaced with the crate's first slice.
+//! Who may do what, decided before it happens and on record.
+//!
+//! Owns what a host relies on to let code in: principals, manifests,
+//! descriptors, limits, grants, signatures, the trust policy, decisions, and
+//! the audit. Everything is denied until something here says yes.
+//!
+//! The crate reads and writes the operator's files; it opens no connection,
+//! knows no engine and no async runtime, and reads no environment.
+//!
+//! The way in: [`Offer::read`] the bytes, [`decide`] under a [`Policy`] and the
+//! operator's [`Terms`], [`Decision::record`] it in the [`Audit`]: what comes
+//! out is an [`Admission`], and there is no other way to get one.
+
+mod audit;
+mod decision;
+mod descriptor;
+mod file;
+mod grant;
+mod key;
+mod ledger;
+mod limits;
+mod manifest;
+mod placement;
+mod policy;
+mod principal;
+mod section;
+mod signature;
+mod unit;
+
+pub use audit::{
+    Audit, AuditError, Coalescer, Event, Finding, Record, Records, Repeated, Report, Text, verify,
+};
+pub use decision::{Admission, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
+pub use descriptor::{Descriptor, DescriptorError};
+pub use file::FileError;
+pub use grant::{
+    Access, AddressClass, CallPattern, EgressDenied, EgressPolicy, EgressReason, Endpoint, FsGrant, Grant,
+    GrantDenied, GrantSet, HostPattern, InvalidGrant, PortRule, Protocol,
+};
+pub use key::{InvalidKey, KeyError, KeyId, PublicKey, SigningKey, keygen};
+pub use ledger::{Ledger, LedgerError};
+pub use limits::{HostLimits, HostLimitsPatch, LimitField, LimitTooHigh, Limits, LimitsPatch};
+pub use manifest::{ConfigKey, ConfigMismatch, Manifest, ManifestError};
+pub use placement::{ClassWish, InstanceMode, InvalidWorkers, Placement, Placing};
+pub use policy::{
+    InvalidPattern, NamePattern, Policy, PolicyEdit, PolicyEditError, PolicyError, Selector, Trust, TrustRow,
+};
+pub use principal::Principal;
+pub use section::{
+    EmbedError, MANIFEST_SECTION, SIGNATURE_SECTION, SectionError, embed_manifest, manifest_of,
+};
+pub use signature::{
+    Claim, MAX_SIGNATURES, SignError, SignatureError, Signed, digest_of, inspect, sign, sign_detached,
+};
+pub use unit::{ByteSize, InvalidUnit, TimeSpan};

@@ -1,1 +1,50 @@
-//! Placeholder head, replaced with the crate's first slice.
+//! The sandbox: the only crate that names wasmtime.
+//!
+//! Owns engines, compiling, the cache of native code, linking, instances,
+//! limits and calls. A component's bytes come in, with what was decided about
+//! them; a [`Plugin`] comes out, whose methods are called with encoded bytes
+//! or with Rust types. Nothing here opens a listening socket, reads a policy,
+//! or knows what a daemon is.
+//!
+//! Read in this order: [`Runtime`] (loading), `plugin` (calls), `state` and
+//! `meter` (what a call may use), `interfaces` (what a guest may import),
+//! `codec` (how values cross).
+
+mod bindings;
+mod cache;
+mod codec;
+mod compile;
+mod control;
+mod describe;
+mod engine;
+mod gate;
+mod instance;
+mod interfaces;
+mod link;
+mod logs;
+mod meter;
+mod plugin;
+mod runtime;
+mod scan;
+mod shard;
+mod sinks;
+mod state;
+mod stop;
+mod ticker;
+mod unit;
+
+pub use cache::{CacheConfig, CacheError};
+pub use compile::{CompileChild, CompileError, CompileLimits, Compiler};
+pub use control::{
+    CANCEL_GRACE, CallContext, Interrupt, PROGRESS_DETAILS, Progress, ProgressSink, Reason,
+};
+pub use describe::{Description, Export, Import, ImportedFunction, Needs, TooComplex};
+pub use engine::{EngineClass, PoolSize, UnknownClass};
+pub use plugin::{LifecycleError, Method, MethodId, Plugin, PluginStats, Reply, TypedMethod};
+pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};
+pub use sinks::{
+    AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream,
+};
+pub use unit::{InstanceModel, PluginSpec};
+/// The traits that Rust types of a typed call implement, with their derives.
+pub use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};

@@ -1,0 +1,178 @@
+//! What a guest can make happen again and again costs a bounded number of lines.
+//!
+//! Owns the counting: the first of a kind is written at once, the rest are
+//! counted and written once per interval. Per plugin only so many different
+//! targets are told apart; the others share one line.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use odeon_protocol::{Code, PluginName};
+
+use super::{Event, Text};
+
+/// Something that a plugin can make happen at will.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Repeated {
+    /// It used what it has no grant for.
+    Denial {
+        /// What kind of grant was missing.
+        grant: Text,
+        /// What it tried to reach.
+        target: Text,
+    },
+    /// A limit stopped it.
+    LimitStop {
+        /// The fault's stable code.
+        code: Code,
+        /// The method that ran.
+        method: Text,
+    },
+    /// It was shown a secret.
+    SecretReveal {
+        /// The secret's name.
+        secret: Text,
+    },
+}
+
+/// Counts what repeats. Time is the caller's, so that it can be tested.
+#[derive(Debug)]
+pub struct Coalescer {
+    interval: Duration,
+    plugins: HashMap<PluginName, HashMap<Repeated, Count>>,
+}
+
+#[derive(Debug)]
+struct Count {
+    written: Instant,
+    pending: u64,
+}
+
+impl Coalescer {
+    /// How many different things of one plugin are told apart at a time.
+    pub const MAX_DISTINCT: usize = 64;
+
+    /// Counts, and writes each repeated thing at most once per interval.
+    pub fn new(interval: Duration) -> Self {
+        Coalescer {
+            interval,
+            plugins: HashMap::new(),
+        }
+    }
+
+    /// Notes that it happened. An event is to be appended at once.
+    pub fn note(&mut self, plugin: &PluginName, what: Repeated, now: Instant) -> Option<Event> {
+        let counts = self.plugins.entry(plugin.clone()).or_default();
+        let what = if counts.contains_key(&what) || counts.len() < Self::MAX_DISTINCT {
+            what
+        } else {
+            counts.retain(|_, count| !count.is_idle(now, self.interval));
+            if counts.len() < Self::MAX_DISTINCT {
+                what
+            } else {
+                what.lumped()
+            }
+        };
+        match counts.get_mut(&what) {
+            None => {
+                counts.insert(
+                    what.clone(),
+                    Count {
+                        written: now,
+                        pending: 0,
+                    },
+                );
+                Some(what.event(plugin, 1))
+            }
+            Some(count) => {
+                count.pending = count.pending.saturating_add(1);
+                count
+                    .due(now, self.interval)
+                    .map(|number| what.event(plugin, number))
+            }
+        }
+    }
+
+    /// What is to be appended by now. Call it once per interval.
+    pub fn flush(&mut self, now: Instant) -> Vec<Event> {
+        let interval = self.interval;
+        let mut events = Vec::new();
+        for (plugin, counts) in &mut self.plugins {
+            for (what, count) in counts.iter_mut().filter(|(_, count)| count.pending > 0) {
+                events.extend(count.due(now, interval).map(|number| what.event(plugin, number)));
+            }
+            counts.retain(|_, count| !count.is_idle(now, interval));
+        }
+        self.plugins.retain(|_, counts| !counts.is_empty());
+        events
+    }
+
+    /// Everything that was counted and not written yet: for the end of the host.
+    pub fn finish(&mut self) -> Vec<Event> {
+        let plugins = std::mem::take(&mut self.plugins);
+        let pending = plugins.into_iter().flat_map(|(plugin, counts)| {
+            let pending = counts.into_iter().filter(|(_, count)| count.pending > 0);
+            pending
+                .map(move |(what, count)| what.event(&plugin, count.pending))
+                .collect::<Vec<_>>()
+        });
+        pending.collect()
+    }
+}
+
+impl Count {
+    fn is_idle(&self, now: Instant, interval: Duration) -> bool {
+        self.pending == 0 && now.saturating_duration_since(self.written) >= interval
+    }
+
+    fn due(&mut self, now: Instant, interval: Duration) -> Option<u64> {
+        if now.saturating_duration_since(self.written) < interval {
+            return None;
+        }
+        self.written = now;
+        Some(std::mem::take(&mut self.pending))
+    }
+}
+
+impl Repeated {
+    /// The one thing that stands for all that are not told apart any more.
+    fn lumped(&self) -> Repeated {
+        let others = || Text::from("(others)");
+        match self {
+            Repeated::Denial { .. } => Repeated::Denial {
+                grant: others(),
+                target: others(),
+            },
+            Repeated::LimitStop { code, .. } => Repeated::LimitStop {
+                code: *code,
+                method: others(),
+            },
+            Repeated::SecretReveal { .. } => Repeated::SecretReveal { secret: others() },
+        }
+    }
+
+    fn event(&self, plugin: &PluginName, count: u64) -> Event {
+        let plugin = plugin.clone();
+        match self.clone() {
+            Repeated::Denial { grant, target } => Event::Denial {
+                plugin,
+                grant,
+                target,
+                count,
+            },
+            Repeated::LimitStop { code, method } => Event::LimitStop {
+                plugin,
+                code,
+                method,
+                count,
+            },
+            Repeated::SecretReveal { secret } => Event::SecretReveal {
+                plugin,
+                secret,
+                count,
+            },
+        }
+    }
+}

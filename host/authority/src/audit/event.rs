@@ -1,0 +1,182 @@
+//! What the audit records. Every text in it is bounded; no field is for a secret.
+
+use odeon_protocol::{Code, Digest, Generation, PluginName, Serial};
+use serde::Serialize;
+
+use crate::key::KeyId;
+
+/// A text of at most [`Text::MAX`] bytes without control characters; longer
+/// ones are cut and end with `…`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Text(String);
+
+impl Text {
+    /// The longest text, in bytes, without the mark of a cut.
+    pub const MAX: usize = 512;
+    const MAX_LIST: usize = 64;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// These texts, with the number of the rest in the place of those beyond 64.
+    pub(crate) fn list(texts: &[String]) -> Vec<Text> {
+        let mut list: Vec<Text> = texts
+            .iter()
+            .take(Self::MAX_LIST)
+            .map(|text| Text::from(text.as_str()))
+            .collect();
+        if texts.len() > Self::MAX_LIST {
+            list.push(Text(format!("… and {} more", texts.len() - Self::MAX_LIST)));
+        }
+        list
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        let mut kept = String::new();
+        for c in text.chars() {
+            if kept.len() + c.len_utf8() > Self::MAX {
+                kept.push('…');
+                break;
+            }
+            kept.push(if c.is_control() { ' ' } else { c });
+        }
+        Text(kept)
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Text::from(text.as_str())
+    }
+}
+
+/// Something that was decided or done.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Event {
+    /// The host began to serve.
+    Start {
+        /// Odeon's version.
+        version: Text,
+    },
+    /// The host ended.
+    Stop {
+        /// Why.
+        reason: Text,
+    },
+    /// Whether a component may be loaded. Written before it takes effect.
+    Decision {
+        /// Yes or no.
+        allowed: bool,
+        /// The reason's stable code, for a no.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<Code>,
+        /// The rule that let it in, or the reason why not.
+        reason: Text,
+        /// The component.
+        digest: Digest,
+        /// The name it was to be loaded under.
+        name: Option<PluginName>,
+        /// Its version.
+        version: Option<Text>,
+        /// The key that let it in.
+        signed_by: Option<KeyId>,
+        /// Not to be loaded again after a restart.
+        transient: bool,
+        /// What it may touch.
+        grants: Vec<Text>,
+        /// Who asked.
+        principal: Text,
+    },
+    /// A plugin was put into service.
+    Load {
+        /// Its name.
+        name: PluginName,
+        /// Its generation.
+        generation: Generation,
+        /// The component.
+        digest: Digest,
+        /// Who asked.
+        principal: Text,
+    },
+    /// A plugin was put in the place of its predecessor.
+    Replace {
+        /// Its name.
+        name: PluginName,
+        /// The new generation.
+        generation: Generation,
+        /// The new component.
+        digest: Digest,
+        /// The component before.
+        previous: Digest,
+        /// Who asked.
+        principal: Text,
+    },
+    /// A plugin was taken out of service.
+    Unload {
+        /// Its name.
+        name: PluginName,
+        /// Its generation.
+        generation: Generation,
+        /// Why: asked for, revoked, …
+        reason: Text,
+        /// Who asked.
+        principal: Text,
+    },
+    /// A plugin used what it has no grant for.
+    Denial {
+        /// Which plugin.
+        plugin: PluginName,
+        /// What kind of grant was missing: `tcp`, `fs`, `secret`, …
+        grant: Text,
+        /// What it tried to reach.
+        target: Text,
+        /// How often since the last line about the same.
+        count: u64,
+    },
+    /// A limit stopped a plugin.
+    LimitStop {
+        /// Which plugin.
+        plugin: PluginName,
+        /// The fault's stable code.
+        code: Code,
+        /// The method that ran.
+        method: Text,
+        /// How often since the last line about the same.
+        count: u64,
+    },
+    /// A plugin was shown a secret.
+    SecretReveal {
+        /// Which plugin.
+        plugin: PluginName,
+        /// The secret's name.
+        secret: Text,
+        /// How often since the last line about the same.
+        count: u64,
+    },
+    /// The trust policy was changed.
+    TrustChange {
+        /// What was done.
+        change: Text,
+        /// Who did it.
+        principal: Text,
+    },
+    /// A request was cancelled by somebody.
+    Cancel {
+        /// The request.
+        serial: Serial,
+        /// Who asked.
+        principal: Text,
+    },
+    /// The end of the log was put right after a crash, or after somebody
+    /// wrote there; what did not belong there is in `audit.torn`.
+    Recovered {
+        /// How many bytes were moved away.
+        bytes_moved: u64,
+    },
+}

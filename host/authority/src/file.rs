@@ -1,0 +1,219 @@
+//! Reading and writing the operator's files.
+//!
+//! Owns the checks that make a file the operator's: opened once without
+//! following a link at its end, regular, owned by this user or root, not
+//! writable by others. What was checked is what is read: nothing is opened
+//! twice. Writing is new-then-renamed, with the folder synced.
+
+use std::{
+    fs::{File, OpenOptions, Permissions},
+    io::{self, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Who else may have access to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Others may read it.
+    MayRead,
+    /// Nobody else may even read it.
+    MayNothing,
+}
+
+/// A file of the operator's that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It is not there.
+    #[error("{path}: there is no such file")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be opened, read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not one the operator alone controls.
+    #[error("{path}: expected {expected}, found {found}; {fix}")]
+    Unsafe {
+        /// The file.
+        path: PathBuf,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is.
+        found: String,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// It is longer than such a file may be.
+    #[error("{path}: expected at most {max} bytes, found more")]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The most there may be.
+        max: u64,
+    },
+}
+
+impl FileError {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound => FileError::Missing {
+                path: path.to_owned(),
+            },
+            _ => FileError::Io {
+                path: path.to_owned(),
+                source,
+            },
+        }
+    }
+}
+
+/// The bytes of a file that only the operator can have written.
+pub(crate) fn read_owned(path: &Path, others: Others, max: u64) -> Result<Vec<u8>, FileError> {
+    use rustix::fs::OFlags;
+    // Not waiting for a pipe that somebody put there.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(|error| match error.raw_os_error() {
+            Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => FileError::Unsafe {
+                path: path.to_owned(),
+                expected: "a regular file",
+                found: "a symbolic link".to_owned(),
+                fix: "put the file itself there",
+            },
+            _ => FileError::io(path, error),
+        })?;
+    check_owned(path, &file, others)?;
+    read_bounded(path, &file, max)
+}
+
+pub(crate) fn check_owned(path: &Path, file: &File, others: Others) -> Result<(), FileError> {
+    let is = |expected, found: String, fix| FileError::Unsafe {
+        path: path.to_owned(),
+        expected,
+        found,
+        fix,
+    };
+    let metadata = file.metadata().map_err(|error| FileError::io(path, error))?;
+    if !metadata.is_file() {
+        return Err(is(
+            "a regular file",
+            "something else".to_owned(),
+            "put a file there",
+        ));
+    }
+    let me = rustix::process::geteuid().as_raw();
+    if metadata.uid() != me && metadata.uid() != 0 {
+        let found = format!("owner uid {} while running as uid {me}", metadata.uid());
+        return Err(is("a file owned by this user or root", found, "chown it"));
+    }
+    let mode = metadata.mode() & 0o7777;
+    let (forbidden, expected, fix) = match others {
+        Others::MayRead => (
+            0o022,
+            "a file that only its owner can write",
+            "run chmod go-w on it",
+        ),
+        Others::MayNothing => (
+            0o077,
+            "a file that only its owner can read",
+            "run chmod 600 on it",
+        ),
+    };
+    if mode & forbidden != 0 {
+        return Err(is(expected, format!("mode {mode:04o}"), fix));
+    }
+    Ok(())
+}
+
+/// The bytes of an opened file, at most `max`.
+pub(crate) fn read_bounded(path: &Path, file: &File, max: u64) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| FileError::io(path, error))?;
+    if bytes.len() as u64 > max {
+        return Err(FileError::TooLong {
+            path: path.to_owned(),
+            max,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Creates a file that must not be there yet, synced.
+pub(crate) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let wrong = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => FileError::Unsafe {
+            path: path.to_owned(),
+            expected: "no file of this name",
+            found: "one".to_owned(),
+            fix: "choose another name or move it away",
+        },
+        _ => FileError::io(path, error),
+    };
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .map_err(wrong)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(wrong)?;
+    sync_parent(path)
+}
+
+/// Puts new content in the place of a file: whoever reads sees the old or the
+/// new one whole, also after a power cut.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let wrong = |error| FileError::io(path, error);
+    let mut new = tempfile::Builder::new()
+        .prefix(".odeon-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(parent(path))
+        .map_err(wrong)?;
+    new.write_all(bytes)
+        .and_then(|()| new.as_file().sync_all())
+        .map_err(wrong)?;
+    new.persist(path).map_err(|error| wrong(error.error))?;
+    sync_parent(path)
+}
+
+/// Holds the lock of this name until dropped; waits for whoever has it.
+pub(crate) fn lock(path: &Path) -> Result<File, FileError> {
+    let wrong = |error| FileError::io(path, error);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(wrong)?;
+    file.lock().map_err(wrong)?;
+    Ok(file)
+}
+
+/// Makes the names in the file's folder last.
+pub(crate) fn sync_parent(path: &Path) -> Result<(), FileError> {
+    let folder = parent(path);
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| FileError::io(folder, error))
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}

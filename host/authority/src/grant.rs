@@ -1,0 +1,274 @@
+//! What a plugin may touch.
+//!
+//! Owns grants: their kinds, how an asked-for set and an allowed set meet, and
+//! the answers a running plugin gets. Deny is the default everywhere: an empty
+//! set allows nothing.
+//!
+//! **Invariant:** [`GrantSet::intersect`] is never wider than either side.
+//! What a network rule reaches is decided in one place, [`EgressPolicy`].
+
+mod address;
+mod egress;
+mod endpoint;
+mod file;
+mod parse;
+mod path;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
+
+use odeon_protocol::PluginName;
+
+pub use address::AddressClass;
+pub use egress::{EgressDenied, EgressPolicy, EgressReason, Protocol};
+pub use endpoint::{Endpoint, HostPattern, PortRule};
+pub(crate) use parse::is_secret_name;
+pub use parse::{Grant, InvalidGrant};
+
+/// How a directory may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Access {
+    /// Look at what is there.
+    #[default]
+    Read,
+    /// Create, change and remove as well.
+    ReadWrite,
+}
+
+/// A directory of the host that the guest sees under a path of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FsGrant {
+    /// The directory; absent where only the guest's side is known: in a
+    /// manifest, or in a ceiling that leaves the place to the operator.
+    pub host: Option<PathBuf>,
+    /// The guest's absolute, normalised path.
+    pub guest: String,
+    /// How it may be used.
+    pub access: Access,
+}
+
+/// Methods of another plugin that may be called.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallPattern {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// The one method, as `interface.function` or `function`; all when absent.
+    pub method: Option<String>,
+}
+
+/// A set of grants: what is asked for, what is allowed, or what a plugin has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrantSet {
+    /// Directories; no two have the same guest path.
+    pub fs: Vec<FsGrant>,
+    /// Outgoing TCP connections.
+    pub tcp: Vec<Endpoint>,
+    /// UDP peers.
+    pub udp: Vec<Endpoint>,
+    /// Outgoing HTTP requests.
+    pub http: Vec<Endpoint>,
+    /// Local addresses to listen on.
+    pub listen: Vec<Endpoint>,
+    /// Environment variables; without a value, the host's own is passed on.
+    pub env: BTreeMap<String, Option<String>>,
+    /// Secrets that may be fetched and revealed.
+    pub secrets: BTreeSet<String>,
+    /// Methods of other plugins.
+    pub calls: Vec<CallPattern>,
+}
+
+/// A running plugin used what it has no grant for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the plugin has no grant {wanted}; allow it with --grant {wanted} or in its descriptor's [grants]")]
+pub struct GrantDenied {
+    /// The grant that would allow it, as it is written on a command line.
+    pub wanted: String,
+}
+
+impl GrantSet {
+    /// The most grants of one kind in a set.
+    pub const MAX_PER_KIND: usize = 128;
+
+    /// Whether nothing is granted.
+    pub fn is_empty(&self) -> bool {
+        *self == GrantSet::default()
+    }
+
+    /// What both sets allow. Neither side can be exceeded, whichever is the
+    /// author's and whichever the operator's:
+    ///
+    /// - **fs**: the same guest path; the smaller access; the host directory
+    ///   of the side that names one, none if the two name different ones. A
+    ///   directory below an allowed one does not match.
+    /// - **tcp, udp, http, listen**: the narrower host and port of every pair
+    ///   that overlaps; `private` only if both say so (a manifest's requests
+    ///   always do, see [`crate::Manifest`]). An address literal stays only if
+    ///   the other side reaches that address too.
+    /// - **env**: names on both sides; the value of the side that has one, none
+    ///   if the two differ.
+    /// - **secrets**: on both sides. **calls**: the same plugin, the narrower
+    ///   method.
+    #[must_use]
+    pub fn intersect(asked: &GrantSet, allowed: &GrantSet) -> GrantSet {
+        GrantSet {
+            fs: intersect_fs(&asked.fs, &allowed.fs),
+            tcp: endpoint::intersect_outgoing(&asked.tcp, &allowed.tcp),
+            udp: endpoint::intersect_outgoing(&asked.udp, &allowed.udp),
+            http: endpoint::intersect_outgoing(&asked.http, &allowed.http),
+            listen: endpoint::intersect_listening(&asked.listen, &allowed.listen),
+            env: intersect_env(&asked.env, &allowed.env),
+            secrets: asked.secrets.intersection(&allowed.secrets).cloned().collect(),
+            calls: intersect_calls(&asked.calls, &allowed.calls),
+        }
+    }
+
+    /// The network rules as the one thing that decides about connections.
+    pub fn egress(&self) -> EgressPolicy {
+        EgressPolicy::of(self)
+    }
+
+    /// Whether this secret may be fetched and revealed.
+    pub fn secret(&self, name: &str) -> Result<(), GrantDenied> {
+        allowed_if(self.secrets.contains(name), || format!("secret={name}"))
+    }
+
+    /// Whether this variable may be seen, and the value given for it.
+    pub fn env(&self, name: &str) -> Result<Option<&str>, GrantDenied> {
+        match self.env.get(name) {
+            Some(value) => Ok(value.as_deref()),
+            None => Err(GrantDenied {
+                wanted: format!("env={name}"),
+            }),
+        }
+    }
+
+    /// Whether this method of another plugin may be called. The method is the
+    /// full form without the plugin: `interface.function` or `function`.
+    pub fn call(&self, plugin: &PluginName, method: &str) -> Result<(), GrantDenied> {
+        let granted = self.calls.iter().any(|pattern| {
+            pattern.plugin == *plugin && pattern.method.as_deref().is_none_or(|one| one == method)
+        });
+        allowed_if(granted, || format!("call={plugin}/{method}"))
+    }
+
+    /// Every grant as it is written on a command line, values of environment
+    /// variables left out: for lists and the audit.
+    pub fn lines(&self) -> Vec<String> {
+        self.texts(|name, _| format!("env={name}"))
+    }
+
+    /// Every grant as it is written on a command line, complete.
+    pub(crate) fn complete_lines(&self) -> Vec<String> {
+        self.texts(|name, value| match value {
+            Some(value) => format!("env={name}={value}"),
+            None => format!("env={name}"),
+        })
+    }
+
+    fn texts(&self, env: impl Fn(&String, &Option<String>) -> String) -> Vec<String> {
+        let fs = self.fs.iter().map(|grant| format!("fs={grant}"));
+        let network = [
+            ("tcp", &self.tcp),
+            ("udp", &self.udp),
+            ("http", &self.http),
+            ("listen", &self.listen),
+        ];
+        let network = network
+            .into_iter()
+            .flat_map(|(key, rules)| rules.iter().map(move |rule| format!("{key}={rule}")));
+        let env = self.env.iter().map(|(name, value)| env(name, value));
+        let secrets = self.secrets.iter().map(|name| format!("secret={name}"));
+        let calls = self.calls.iter().map(|pattern| format!("call={pattern}"));
+        fs.chain(network).chain(env).chain(secrets).chain(calls).collect()
+    }
+}
+
+impl fmt::Display for FsGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(host) = &self.host {
+            write!(f, "{}", host.display())?;
+        }
+        write!(f, "::{}", self.guest)?;
+        match self.access {
+            Access::ReadWrite => f.write_str(",rw"),
+            // Where the path itself ends like an option, the option is said.
+            Access::Read if self.guest.ends_with(",rw") || self.guest.ends_with(",ro") => f.write_str(",ro"),
+            Access::Read => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for CallPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.plugin)?;
+        self.method.iter().try_for_each(|method| write!(f, "/{method}"))
+    }
+}
+
+fn allowed_if(allowed: bool, wanted: impl FnOnce() -> String) -> Result<(), GrantDenied> {
+    if allowed {
+        Ok(())
+    } else {
+        Err(GrantDenied { wanted: wanted() })
+    }
+}
+
+fn intersect_fs(asked: &[FsGrant], allowed: &[FsGrant]) -> Vec<FsGrant> {
+    let meet = |one: &FsGrant, other: &FsGrant| {
+        let host = match (&one.host, &other.host) {
+            (Some(a), Some(b)) if a != b => return None,
+            (host, None) | (None, host) | (Some(_), host) => host.clone(),
+        };
+        Some(FsGrant {
+            host,
+            guest: one.guest.clone(),
+            access: one.access.min(other.access),
+        })
+    };
+    asked
+        .iter()
+        .filter_map(|one| {
+            allowed
+                .iter()
+                .find(|other| other.guest == one.guest)
+                .and_then(|other| meet(one, other))
+        })
+        .collect()
+}
+
+fn intersect_env(
+    asked: &BTreeMap<String, Option<String>>,
+    allowed: &BTreeMap<String, Option<String>>,
+) -> BTreeMap<String, Option<String>> {
+    let meet = |one: &Option<String>, other: &Option<String>| match (one, other) {
+        (Some(a), Some(b)) if a != b => None,
+        (value, None) | (None, value) | (Some(_), value) => Some(value.clone()),
+    };
+    asked
+        .iter()
+        .filter_map(|(name, one)| Some((name.clone(), meet(one, allowed.get(name)?)?)))
+        .collect()
+}
+
+fn intersect_calls(asked: &[CallPattern], allowed: &[CallPattern]) -> Vec<CallPattern> {
+    let meet = |one: &CallPattern, other: &CallPattern| {
+        if one.plugin != other.plugin {
+            return None;
+        }
+        match (&one.method, &other.method) {
+            (Some(a), Some(b)) if a != b => None,
+            (method, None) | (None, method) | (Some(_), method) => Some(CallPattern {
+                plugin: one.plugin.clone(),
+                method: method.clone(),
+            }),
+        }
+    };
+    let met: BTreeSet<CallPattern> = asked
+        .iter()
+        .flat_map(|one| allowed.iter().filter_map(move |other| meet(one, other)))
+        .collect();
+    met.into_iter().collect()
+}

@@ -1,0 +1,289 @@
+//! The trust policy: what may be loaded on this host at all.
+//!
+//! Owns reading `trust.toml` and answering questions about keys, digests and
+//! names. A file that is not there is an empty policy, under which nothing
+//! loads; a file that cannot be relied on is an error, under which nothing
+//! loads either. Editing is in [`PolicyEdit`]; deciding is in
+//! [`crate::decide`].
+//!
+//! A key or a digest is proof of where bytes come from, a name is not: rows of
+//! names deny, or lower what may be granted, but let nothing in.
+
+mod edit;
+mod pattern;
+
+use std::path::Path;
+
+use odeon_protocol::{Code, Digest, PluginName};
+use serde::{Deserialize, Serialize};
+
+pub use edit::{PolicyEdit, PolicyEditError, Selector};
+pub use pattern::{InvalidPattern, NamePattern};
+
+use crate::{
+    file::{self, FileError, Others},
+    grant::GrantSet,
+    key::{KeyId, PublicKey},
+};
+
+/// Whether a row lets in or keeps out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// Let in, up to the row's ceiling.
+    #[default]
+    Allow,
+    /// Keep out, whatever else lets in.
+    Deny,
+}
+
+/// The trust policy of a host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    keys: Vec<KeyRow>,
+    digests: Vec<DigestRow>,
+    names: Vec<NameRow>,
+    pins: Vec<PinRow>,
+}
+
+/// A policy that cannot be relied on: nothing is let in.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The file cannot be used.
+    #[error("the trust policy cannot be used, so nothing is let in: {0}")]
+    File(#[from] FileError),
+    /// Not TOML of the expected fields.
+    #[error("the trust policy cannot be read, so nothing is let in:\n{0}")]
+    Syntax(String),
+}
+
+impl PolicyError {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        Code::PolicyUnreadable
+    }
+}
+
+/// One row of the policy, for lists.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrustRow {
+    /// `key`, `digest`, `name` or `pin`.
+    pub kind: &'static str,
+    /// The key, digest, name or pattern.
+    pub subject: String,
+    /// The key's short name.
+    pub key_id: Option<KeyId>,
+    /// Let in or keep out.
+    pub decision: Trust,
+    /// The names it is about; any when empty.
+    pub names: Vec<String>,
+    /// The most that may be granted; no ceiling when absent.
+    pub grants: Option<Vec<String>>,
+    /// The operator's note.
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyRow {
+    pub(crate) key: PublicKey,
+    #[serde(default)]
+    decision: Trust,
+    #[serde(default)]
+    names: Vec<NamePattern>,
+    #[serde(default)]
+    pub(crate) grants: Option<GrantSet>,
+    #[serde(default)]
+    comment: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DigestRow {
+    digest: Digest,
+    #[serde(default)]
+    decision: Trust,
+    #[serde(default)]
+    names: Vec<NamePattern>,
+    #[serde(default)]
+    pub(crate) grants: Option<GrantSet>,
+    #[serde(default)]
+    comment: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NameRow {
+    pub(crate) name: NamePattern,
+    #[serde(default)]
+    decision: Trust,
+    #[serde(default)]
+    pub(crate) grants: Option<GrantSet>,
+    #[serde(default)]
+    comment: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinRow {
+    name: PluginName,
+    key: PublicKey,
+    #[serde(default)]
+    comment: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    key: Vec<KeyRow>,
+    #[serde(default)]
+    digest: Vec<DigestRow>,
+    #[serde(default)]
+    name: Vec<NameRow>,
+    #[serde(default)]
+    pin: Vec<PinRow>,
+}
+
+impl Policy {
+    /// The longest policy file, in bytes.
+    pub const MAX: u64 = 4 * 1024 * 1024;
+
+    /// Reads the policy. A file that is not there is an empty policy.
+    pub fn load(path: &Path) -> Result<Self, PolicyError> {
+        match read(path)? {
+            Some(text) => Self::parse(&text),
+            None => Ok(Policy::default()),
+        }
+    }
+
+    /// Reads a policy from its text.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        let written: Written =
+            toml::from_str(text).map_err(|error| PolicyError::Syntax(error.to_string()))?;
+        Ok(Policy {
+            keys: written.key,
+            digests: written.digest,
+            names: written.name,
+            pins: written.pin,
+        })
+    }
+
+    /// Every row, in the order of the file within each kind.
+    pub fn rows(&self) -> Vec<TrustRow> {
+        let texts = |names: &[NamePattern]| names.iter().map(NamePattern::to_string).collect();
+        let lines = |grants: &Option<GrantSet>| grants.as_ref().map(GrantSet::lines);
+        let keys = self.keys.iter().map(|row| TrustRow {
+            kind: "key",
+            subject: row.key.to_string(),
+            key_id: Some(row.key.id()),
+            decision: row.decision,
+            names: texts(&row.names),
+            grants: lines(&row.grants),
+            comment: row.comment.clone(),
+        });
+        let digests = self.digests.iter().map(|row| TrustRow {
+            kind: "digest",
+            subject: row.digest.to_string(),
+            key_id: None,
+            decision: row.decision,
+            names: texts(&row.names),
+            grants: lines(&row.grants),
+            comment: row.comment.clone(),
+        });
+        let names = self.names.iter().map(|row| TrustRow {
+            kind: "name",
+            subject: row.name.to_string(),
+            key_id: None,
+            decision: row.decision,
+            names: Vec::new(),
+            grants: lines(&row.grants),
+            comment: row.comment.clone(),
+        });
+        let pins = self.pins.iter().map(|row| TrustRow {
+            kind: "pin",
+            subject: row.name.to_string(),
+            key_id: Some(row.key.id()),
+            decision: Trust::Allow,
+            names: vec![row.name.to_string()],
+            grants: None,
+            comment: row.comment.clone(),
+        });
+        keys.chain(digests).chain(names).chain(pins).collect()
+    }
+
+    /// Whether this key is denied for this name.
+    pub(crate) fn key_denied(&self, key: &PublicKey, name: &PluginName) -> bool {
+        self.keys
+            .iter()
+            .any(|row| row.key == *key && row.decision == Trust::Deny && fits(&row.names, name))
+    }
+
+    /// Whether this digest is denied for this name.
+    pub(crate) fn digest_denied(&self, digest: &Digest, name: &PluginName) -> bool {
+        self.digests
+            .iter()
+            .any(|row| row.digest == *digest && row.decision == Trust::Deny && fits(&row.names, name))
+    }
+
+    /// The row that denies this name.
+    pub(crate) fn name_denied(&self, name: &PluginName) -> Option<&NameRow> {
+        self.names
+            .iter()
+            .find(|row| row.decision == Trust::Deny && row.name.matches(name))
+    }
+
+    /// The keys of which one must have signed what carries this name; empty
+    /// when the name is free.
+    pub(crate) fn pinned_to(&self, name: &PluginName) -> Vec<&PublicKey> {
+        self.pins
+            .iter()
+            .filter(|row| row.name == *name)
+            .map(|row| &row.key)
+            .collect()
+    }
+
+    /// The first row that lets this digest in under this name.
+    pub(crate) fn digest_allowed(&self, digest: &Digest, name: &PluginName) -> Option<&DigestRow> {
+        self.digests
+            .iter()
+            .find(|row| row.digest == *digest && row.decision == Trust::Allow && fits(&row.names, name))
+    }
+
+    /// The first row that lets this key's components in under this name.
+    pub(crate) fn key_allowed(&self, key: &PublicKey, name: &PluginName) -> Option<&KeyRow> {
+        self.keys
+            .iter()
+            .find(|row| row.key == *key && row.decision == Trust::Allow && fits(&row.names, name))
+    }
+
+    /// Whether a row knows this key or digest under any name.
+    pub(crate) fn knows(&self, keys: &[PublicKey], digest: &Digest) -> bool {
+        self.keys.iter().any(|row| keys.contains(&row.key))
+            || self.digests.iter().any(|row| row.digest == *digest)
+    }
+
+    /// The ceilings that rows of names set for this name.
+    pub(crate) fn name_ceilings(&self, name: &PluginName) -> impl Iterator<Item = &GrantSet> {
+        self.names
+            .iter()
+            .filter(|row| row.name.matches(name))
+            .filter_map(|row| row.grants.as_ref())
+    }
+}
+
+fn fits(names: &[NamePattern], name: &PluginName) -> bool {
+    names.is_empty() || names.iter().any(|pattern| pattern.matches(name))
+}
+
+/// The text of the policy file; nothing when there is none.
+fn read(path: &Path) -> Result<Option<String>, PolicyError> {
+    match file::read_owned(path, Others::MayRead, Policy::MAX) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => Err(PolicyError::Syntax(error.utf8_error().to_string())),
+        },
+        Err(FileError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,46 @@
+//! Who asks.
+//!
+//! Owns the identities that decisions and the audit speak of. A principal
+//! comes from the session or the store, never from bytes a guest or a peer
+//! wrote: nothing here parses one.
+
+use std::fmt;
+
+use odeon_protocol::PluginName;
+
+/// Who asks for something. Its text (`user:0`, `plugin:calc`) is stable: the
+/// audit and scripts rely on it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Principal {
+    /// A user of this machine, as the operating system vouches for him.
+    LocalUser {
+        /// The numeric user id.
+        uid: u32,
+    },
+    /// The program that embeds the host.
+    Embedder,
+    /// The host itself: descriptors at start, a watched folder.
+    Host,
+    /// A loaded plugin.
+    Plugin(PluginName),
+    /// Nobody that could be authenticated.
+    Anonymous,
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Principal::LocalUser { uid } => write!(f, "user:{uid}"),
+            Principal::Embedder => f.write_str("embedder"),
+            Principal::Host => f.write_str("host"),
+            Principal::Plugin(name) => write!(f, "plugin:{name}"),
+            Principal::Anonymous => f.write_str("anonymous"),
+        }
+    }
+}
+
+impl serde::Serialize for Principal {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

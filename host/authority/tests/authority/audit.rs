@@ -1,0 +1,408 @@
+//! What the audit keeps, and what it notices.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use odeon_authority::{
+    Audit, AuditError, Coalescer, Event, Finding, Records, Repeated, SigningKey, Text, verify,
+};
+use odeon_protocol::Code;
+
+use crate::fixture::{Host, key};
+
+fn event(number: usize) -> Event {
+    Event::Stop {
+        reason: Text::from(format!("number {number}")),
+    }
+}
+
+/// A host whose audit has this many lines.
+fn host_with(lines: usize) -> Host {
+    let host = Host::new();
+    (1..=lines).for_each(|number| assert_eq!(host.audit.append(event(number)).unwrap(), number as u64));
+    host
+}
+
+fn log(host: &Host) -> PathBuf {
+    host.folder.path().join("audit.jsonl")
+}
+
+fn lines(host: &Host) -> Vec<String> {
+    fs::read_to_string(log(host))
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn findings_after(host: &Host, lines: &[String]) -> Vec<Finding> {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(log(host), text).unwrap();
+    verify(host.folder.path(), &host.key).unwrap().findings
+}
+
+#[test]
+fn an_untouched_audit_is_sound_and_reads_back() {
+    let host = host_with(5);
+    let report = verify(host.folder.path(), &host.key).unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!((report.lines, report.head), (5, Some(5)));
+    let records: Vec<_> = Records::open(host.folder.path()).unwrap().collect();
+    assert_eq!(
+        records.iter().map(|record| record.seq).collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5]
+    );
+    assert_eq!(records[2].event["reason"], "number 3");
+    assert_eq!(host.audit.head().unwrap().unwrap().0, 5);
+}
+
+// Passes by `verify::Walk::step` (the link to the line before).
+#[test]
+fn a_changed_line_is_found() {
+    for at in 0..4 {
+        let host = host_with(5);
+        let mut lines = lines(&host);
+        lines[at] = lines[at].replace("number", "nombre");
+        assert_eq!(
+            findings_after(&host, &lines),
+            [Finding::Changed { line: at as u64 + 1 }]
+        );
+    }
+}
+
+// Passes by `verify::Walk::end` (the head is signed for the last line).
+#[test]
+fn a_changed_last_line_is_found() {
+    let host = host_with(5);
+    let mut lines = lines(&host);
+    lines[4] = lines[4].replace("number", "nombre");
+    assert_eq!(findings_after(&host, &lines), [Finding::Rewritten { seq: 5 }]);
+}
+
+// Passes by `verify::Walk::step` (numbers) and `Walk::end`.
+#[test]
+fn removed_lines_are_found() {
+    let host = host_with(6);
+    let all = lines(&host);
+    let without = |gone: &[usize]| -> Vec<String> {
+        all.iter()
+            .enumerate()
+            .filter(|(at, _)| !gone.contains(at))
+            .map(|(_, line)| line.clone())
+            .collect()
+    };
+    assert_eq!(
+        findings_after(&host, &without(&[0])),
+        [Finding::Removed {
+            from_seq: 1,
+            to_seq: 1
+        }]
+    );
+    assert_eq!(
+        findings_after(&host, &without(&[2, 3])),
+        [Finding::Removed {
+            from_seq: 3,
+            to_seq: 4
+        }]
+    );
+    assert_eq!(
+        findings_after(&host, &without(&[5])),
+        [Finding::CutOff {
+            last_seq: 5,
+            head_seq: 6
+        }]
+    );
+    assert_eq!(
+        findings_after(&host, &without(&[3, 4, 5])),
+        [Finding::CutOff {
+            last_seq: 3,
+            head_seq: 6
+        }]
+    );
+    assert_eq!(
+        findings_after(&host, &[]),
+        [Finding::CutOff {
+            last_seq: 0,
+            head_seq: 6
+        }]
+    );
+    fs::remove_file(log(&host)).unwrap();
+    let report = verify(host.folder.path(), &host.key).unwrap();
+    assert_eq!(
+        report.findings,
+        [Finding::CutOff {
+            last_seq: 0,
+            head_seq: 6
+        }]
+    );
+}
+
+// Passes by `verify::Walk::fill`.
+#[test]
+fn reordered_lines_are_found() {
+    let host = host_with(6);
+    let mut lines = lines(&host);
+    lines.swap(2, 3);
+    assert_eq!(
+        findings_after(&host, &lines),
+        [Finding::Reordered { line: 4, seq: 3 }]
+    );
+}
+
+// Passes by `verify::Walk::step` (a number that was there already).
+#[test]
+fn inserted_lines_are_found() {
+    let host = host_with(5);
+    let all = lines(&host);
+    let mut copied = all.clone();
+    copied.insert(4, all[1].clone());
+    assert_eq!(
+        findings_after(&host, &copied),
+        [Finding::Inserted { line: 5, seq: 2 }]
+    );
+    // One that is linked as it should be, before the line it stands for.
+    let mut forged = all.clone();
+    forged.insert(2, all[2].replace("number", "nombre"));
+    assert_eq!(
+        findings_after(&host, &forged),
+        [Finding::Inserted { line: 4, seq: 3 }]
+    );
+    let mut noise = all;
+    noise.insert(2, "nonsense".to_owned());
+    assert!(findings_after(&host, &noise).contains(&Finding::Unreadable { line: 3 }));
+}
+
+// Passes by `verify::Walk::end`.
+#[test]
+fn a_line_the_host_did_not_write_is_found() {
+    let host = host_with(2);
+    let other = host_with(3);
+    let mut longer = lines(&host);
+    // Linked by somebody who knows how, but cannot sign.
+    let prev = odeon_protocol::Digest::of(longer[1].as_bytes());
+    longer.push(format!(
+        "{{\"seq\":3,\"time\":\"t\",\"prev\":\"{prev}\",\"event\":{{\"kind\":\"stop\"}}}}"
+    ));
+    assert_eq!(
+        findings_after(&host, &longer),
+        [Finding::Appended { from_seq: 3 }]
+    );
+    // A whole other chain under this host's head.
+    assert!(!findings_after(&host, &lines(&other)[..2]).is_empty());
+}
+
+// Passes by `Head::is_signed_by`, asked by `verify` and by `Audit::tip`.
+#[test]
+fn a_head_that_is_forged_or_missing_is_found_and_stops_appends() {
+    let host = host_with(3);
+    let head = host.folder.path().join("audit.head");
+    let good = fs::read_to_string(&head).unwrap();
+    fs::write(&head, good.replace("\"seq\":3", "\"seq\":2")).unwrap();
+    assert_eq!(
+        verify(host.folder.path(), &host.key).unwrap().findings,
+        [Finding::HeadForged]
+    );
+    assert!(matches!(host.audit.append(event(4)), Err(AuditError::HeadForged)));
+    fs::remove_file(&head).unwrap();
+    assert_eq!(
+        verify(host.folder.path(), &host.key).unwrap().findings,
+        [Finding::HeadMissing]
+    );
+    assert!(matches!(
+        host.audit.append(event(4)),
+        Err(AuditError::HeadMissing)
+    ));
+    fs::write(&head, good).unwrap();
+    assert_eq!(host.audit.append(event(4)).unwrap(), 4);
+    assert_eq!(
+        verify(host.folder.path(), &key().public()).unwrap().findings,
+        [Finding::HeadForged]
+    );
+}
+
+// Passes by `Audit::tip` (the length).
+#[test]
+fn a_cut_log_stops_appends() {
+    let host = host_with(4);
+    let short = lines(&host)[..2].join("\n") + "\n";
+    fs::write(log(&host), short).unwrap();
+    let error = host.audit.append(event(5)).unwrap_err();
+    assert!(matches!(error, AuditError::CutOff { .. }));
+    assert_eq!(error.code(), Code::AuditUnwritable);
+}
+
+/// A host whose key is known, so that its audit can be opened again.
+fn reopen(folder: &Path, pem: &Path) -> Audit {
+    Audit::open(folder, SigningKey::load(pem).unwrap()).unwrap()
+}
+
+// Passes by `Audit::tip` (completing the last line from the head).
+#[test]
+fn a_crash_while_writing_the_last_line_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("host.key");
+    let key = SigningKey::load_or_create(&pem).unwrap();
+    let public = key.public();
+    let audit = Audit::open(folder.path(), key).unwrap();
+    (1..=3).for_each(|number| assert!(audit.append(event(number)).is_ok()));
+    drop(audit);
+    let path = folder.path().join("audit.jsonl");
+    let whole = fs::read(&path).unwrap();
+    let last = whole[..whole.len() - 1]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .unwrap()
+        + 1;
+    let heads = fs::read(folder.path().join("audit.head")).unwrap();
+    for cut in last..whole.len() {
+        fs::write(&path, &whole[..cut]).unwrap();
+        fs::write(folder.path().join("audit.head"), &heads).unwrap();
+        assert!(!verify(folder.path(), &public).unwrap().is_sound());
+        let audit = reopen(folder.path(), &pem);
+        let report = verify(folder.path(), &public).unwrap();
+        assert!(report.is_sound(), "{:?}", report.findings);
+        assert_eq!(report.lines, 4);
+        let records: Vec<_> = Records::open(folder.path()).unwrap().collect();
+        assert_eq!(records[2].event["reason"], "number 3");
+        assert_eq!(records[3].event["kind"], "recovered");
+        drop(audit);
+    }
+    assert!(!folder.path().join("audit.torn").exists());
+}
+
+// Passes by `Audit::move_away`.
+#[test]
+fn what_does_not_belong_at_the_end_is_moved_away_and_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("host.key");
+    let key = SigningKey::load_or_create(&pem).unwrap();
+    let public = key.public();
+    let audit = Audit::open(folder.path(), key).unwrap();
+    (1..=3).for_each(|number| assert!(audit.append(event(number)).is_ok()));
+    let path = folder.path().join("audit.jsonl");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"{\"seq\":4,\"forged\":tr");
+    fs::write(&path, &bytes).unwrap();
+    audit.append(event(4)).unwrap();
+    assert!(verify(folder.path(), &public).unwrap().is_sound());
+    let torn = fs::read_to_string(folder.path().join("audit.torn")).unwrap();
+    assert!(torn.contains("forged"));
+    let kinds: Vec<_> = Records::open(folder.path())
+        .unwrap()
+        .map(|record| record.event["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["stop", "stop", "stop", "recovered", "stop"]);
+}
+
+// Passes by `Audit::tip`: after a power cut a file may have its length but not
+// its bytes.
+#[test]
+fn a_last_line_of_zeros_is_written_again() {
+    let host = host_with(3);
+    let mut bytes = fs::read(log(&host)).unwrap();
+    let last = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    bytes[last..].fill(0);
+    fs::write(log(&host), &bytes).unwrap();
+    assert_eq!(host.audit.append(event(4)).unwrap(), 5);
+    assert!(verify(host.folder.path(), &host.key).unwrap().is_sound());
+    assert!(lines(&host)[2].contains("number 3"));
+}
+
+// Passes by the lock in `Audit::append`.
+#[test]
+fn several_writers_share_one_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("host.key");
+    let public = SigningKey::load_or_create(&pem).unwrap().public();
+    let path = Arc::new(folder.path().to_owned());
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let (path, pem) = (path.clone(), pem.clone());
+            std::thread::spawn(move || {
+                let audit = reopen(&path, &pem);
+                (0..10).for_each(|number| assert!(audit.append(event(number)).is_ok()));
+            })
+        })
+        .collect();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    let report = verify(folder.path(), &public).unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!(report.lines, 40);
+}
+
+// Passes by `Text::from`.
+#[test]
+fn texts_are_bounded_and_plain() {
+    let exact = "x".repeat(Text::MAX);
+    assert_eq!(Text::from(exact.as_str()).as_str(), exact);
+    let cut = Text::from(format!("{exact}y"));
+    assert_eq!(cut.as_str(), format!("{exact}…"));
+    assert_eq!(Text::from("a\nb\u{1b}[31m").as_str(), "a b [31m");
+}
+
+fn denial(target: usize) -> Repeated {
+    Repeated::Denial {
+        grant: Text::from("tcp"),
+        target: Text::from(format!("10.0.0.1:{target}")),
+    }
+}
+
+// Passes by `Coalescer::note` (counting, and the bound on distinct targets).
+#[test]
+fn a_million_denials_cost_a_bounded_number_of_lines() {
+    let plugin = "calc".parse().unwrap();
+    let mut coalescer = Coalescer::new(Duration::from_secs(10));
+    let start = Instant::now();
+    // Ten seconds' worth of them, to a thousand different targets.
+    let mut events: Vec<Event> = (0..1_000_000_usize)
+        .filter_map(|number| {
+            let now = start + Duration::from_micros(9 * number as u64);
+            coalescer.note(&plugin, denial(number % 1_000), now)
+        })
+        .collect();
+    assert_eq!(events.len(), Coalescer::MAX_DISTINCT + 1);
+    events.extend(coalescer.finish());
+    let counted: u64 = events
+        .iter()
+        .map(|event| match event {
+            Event::Denial { count, .. } => *count,
+            other => panic!("{other:?}"),
+        })
+        .sum();
+    assert_eq!(counted, 1_000_000);
+    assert!(events.len() <= 2 * (Coalescer::MAX_DISTINCT + 1));
+}
+
+#[test]
+fn the_first_denial_is_written_at_once_and_repeats_once_per_interval() {
+    let plugin = "calc".parse().unwrap();
+    let interval = Duration::from_secs(10);
+    let mut coalescer = Coalescer::new(interval);
+    let start = Instant::now();
+    let count = |event: Option<Event>| match event {
+        Some(Event::Denial { count, .. }) => Some(count),
+        Some(other) => panic!("{other:?}"),
+        None => None,
+    };
+    assert_eq!(count(coalescer.note(&plugin, denial(1), start)), Some(1));
+    assert_eq!(count(coalescer.note(&plugin, denial(1), start)), None);
+    assert!(coalescer.flush(start + interval / 2).is_empty());
+    assert_eq!(
+        coalescer
+            .flush(start + interval)
+            .into_iter()
+            .map(Some)
+            .map(count)
+            .collect::<Vec<_>>(),
+        [Some(1)]
+    );
+    assert_eq!(count(coalescer.note(&plugin, denial(1), start + interval)), None);
+    assert_eq!(
+        count(coalescer.note(&plugin, denial(1), start + interval * 2)),
+        Some(2)
+    );
+}

@@ -1,0 +1,94 @@
+//! The verbs: one file each.
+//!
+//! Owns what they have in common: which of them need a host, and the one
+//! thread on which all waiting is done.
+
+pub(crate) mod call;
+pub(crate) mod cancel;
+pub(crate) mod check;
+pub(crate) mod describe;
+pub(crate) mod keygen;
+pub(crate) mod list;
+pub(crate) mod load;
+pub(crate) mod log_level;
+pub(crate) mod logs;
+pub(crate) mod pack;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod sign;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod top;
+pub(crate) mod trust;
+pub(crate) mod unload;
+pub(crate) mod verify;
+
+use std::future::Future;
+
+use odeon::CompileChild;
+use odeon_protocol::AdminRequest;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    args::{Cli, Command},
+    client::Client,
+    failure::Failure,
+    generate,
+    output::{Done, Output},
+    whereabouts::Whereabouts,
+};
+
+/// What every verb is given.
+pub(crate) struct Context {
+    pub(crate) out: Output,
+    pub(crate) whereabouts: Whereabouts,
+}
+
+/// Does what the command line says.
+pub(crate) fn run(cli: Cli, child: CompileChild) -> Done {
+    let context = Context { out: Output::new(cli.json), whereabouts: cli.whereabouts };
+    match cli.command {
+        Command::Run(args) => run::run(&args, &context, child),
+        Command::Serve(args) => serve::run(&args, &context, child),
+        Command::Check(args) => check::run(&args, &context, child),
+        Command::Stop(args) => stop::run(&args, &context),
+        Command::Status => status::run(&context),
+        Command::Top => top::run(&context),
+        Command::Load(args) => load::run(&args, &context),
+        Command::Unload(args) => unload::run(args, &context),
+        Command::List => list::run(&context),
+        Command::Describe(args) => describe::run(args, &context),
+        Command::Call(args) => call::run(&args, &context),
+        Command::Cancel(args) => cancel::run(&args, &context),
+        Command::Logs(args) => logs::run(args, &context),
+        Command::LogLevel(args) => log_level::run(args, &context),
+        Command::Keygen(args) => keygen::run(&args, &context),
+        Command::Pack(args) => pack::run(&args, &context),
+        Command::Sign(args) => sign::run(&args, &context),
+        Command::Verify(args) => verify::run(&args, &context),
+        Command::Trust(args) => trust::run(&args, &context),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args, context.out),
+    }
+}
+
+impl Context {
+    /// Connects to the host.
+    pub(crate) async fn connect(&self) -> Done<Client> {
+        Client::connect(&self.whereabouts.socket()?).await
+    }
+
+    /// Asks the host one thing as an operator.
+    pub(crate) fn ask<T: DeserializeOwned>(&self, request: &AdminRequest) -> Done<T> {
+        wait(async { self.connect().await?.admin(request).await })
+    }
+}
+
+/// Runs a future to its end on this thread.
+pub(crate) fn wait<T>(future: impl Future<Output = Done<T>>) -> Done<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::system("this program cannot wait for anything", &error))?;
+    runtime.block_on(future)
+}

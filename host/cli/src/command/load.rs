@@ -1,0 +1,61 @@
+//! `odeon load`: a component or a descriptor into a host.
+
+use std::path::PathBuf;
+
+use odeon_protocol::{AdminRequest, Code, Load, LoadReply, PluginName};
+
+use super::Context;
+use crate::{
+    failure::Failure,
+    human,
+    output::Done,
+    tokens::{Pair, by_name, grant_lines},
+    whereabouts::absolute,
+};
+
+/// Flags of `load`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A component, or a descriptor (.toml)
+    file: PathBuf,
+    /// The name to load it under [default: as its manifest or file says]
+    #[arg(long)]
+    name: Option<PluginName>,
+    /// Load it although nothing vouches for it; it is forgotten when the host ends
+    #[arg(long)]
+    allow_unsigned: bool,
+    /// Forget it when the host ends
+    #[arg(long)]
+    transient: bool,
+    /// What it may touch: fs=HOSTDIR[::GUESTDIR][,rw] tcp=HOST:PORT http=HOST[:PORT] env=NAME[=VALUE] secret=NAME
+    #[arg(long = "grant", value_name = "GRANT")]
+    grants: Vec<String>,
+    /// A limit in place of the host's, as in a descriptor: memory=16MiB
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    limits: Vec<Pair>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Done {
+    let path = absolute(&args.file)?;
+    let path = path.to_str().ok_or_else(|| {
+        Failure::new(Code::FileUnreadable, format!("{}: expected a path in UTF-8", path.display()))
+    })?;
+    let request = AdminRequest::Load(Load {
+        path: path.to_owned(),
+        name: args.name.clone(),
+        allow_unsigned: args.allow_unsigned,
+        transient: args.transient,
+        grants: grant_lines(&args.grants)?,
+        limits: by_name(&args.limits, "--limit")?,
+    });
+    let reply: LoadReply = context.ask(&request)?;
+    for warning in &reply.warnings {
+        context.out.say(&format!("note: {warning}"));
+    }
+    context.out.either(&reply, || {
+        let LoadReply { plugin, from_cache, elapsed_us, .. } = &reply;
+        let cache = if *from_cache { "from the cache" } else { "compiled" };
+        let took = human::span(elapsed_us / 1000);
+        format!("loaded {} generation {} ({}, {cache} in {took})", plugin.name, plugin.generation, plugin.digest)
+    })
+}

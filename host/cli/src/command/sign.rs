@@ -1,0 +1,69 @@
+//! `odeon sign`: a signature into a component.
+
+use std::path::{Path, PathBuf};
+
+use odeon_authority::{Claim, Offer, SigningKey, digest_of, sign};
+use odeon_protocol::PluginName;
+
+use super::Context;
+use crate::{component, failure::Failure, output::Done, tokens::name_from_file};
+
+/// Flags of `sign`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The component
+    file: PathBuf,
+    /// The private key, as keygen writes it
+    #[arg(long, value_name = "KEY")]
+    key: PathBuf,
+    /// Where the signed component goes [default: in the place of the file]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The name that is vouched for [default: the manifest's, else the file's]
+    #[arg(long)]
+    name: Option<PluginName>,
+    /// The version that is vouched for [default: the manifest's, else 0.0.0]
+    #[arg(long)]
+    version: Option<semver::Version>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Done {
+    let bytes = component::read(&args.file)?;
+    // Before the key is touched: bytes that are no component need none.
+    digest_of(&bytes)?;
+    let claim = claim(args, &bytes, context)?;
+    let key = SigningKey::load(&args.key)?;
+    let signed = sign(&bytes, &key, &claim)?;
+    let target = args.output.as_ref().unwrap_or(&args.file);
+    component::write(target, &signed)?;
+    let row = component::row(target, &signed)?;
+    context.out.either(&serde_json::json!({ "component": row }), || component::text(&row))
+}
+
+/// What is vouched for besides the bytes.
+fn claim(args: &Args, bytes: &[u8], context: &Context) -> Done<Claim> {
+    let offer = Offer::read(bytes, None)?;
+    let known = match offer.manifest? {
+        Some(manifest) => Some(Claim { name: manifest.name, version: manifest.version }),
+        None => offer.signed?.claim,
+    };
+    if let Some(known) = known {
+        // Whoever names something else hears of it from `sign`.
+        return Ok(Claim {
+            name: args.name.clone().unwrap_or(known.name),
+            version: args.version.clone().unwrap_or(known.version),
+        });
+    }
+    let name = args.name.clone().or_else(|| name_from_file(&args.file)).ok_or_else(|| nameless(&args.file))?;
+    let version = args.version.clone().unwrap_or_else(|| semver::Version::new(0, 0, 0));
+    if args.name.is_none() || args.version.is_none() {
+        let text = format!("note: the component has no manifest, so it is signed as {name} {version}; see `odeon pack`");
+        context.out.say(&text);
+    }
+    Ok(Claim { name, version })
+}
+
+fn nameless(path: &Path) -> Box<Failure> {
+    let message = format!("{}: expected a name to sign for; neither a manifest nor the file's name gives one", path.display());
+    Failure::usage(message).helped("say it with --name, or put a manifest in with `odeon pack`")
+}

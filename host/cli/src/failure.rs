@@ -1,0 +1,183 @@
+//! Why a command did not do what it was asked.
+//!
+//! Owns the one error of this program: a fault, the place in the user's own
+//! text that it is about, and what to do. Decides nothing about how it looks;
+//! that is `diagnostics`.
+
+use std::{io, ops::Range, path::Path};
+
+use odeon_authority::{
+    DescriptorError, EmbedError, FileError, InvalidGrant, InvalidKey, InvalidPattern, InvalidUnit, KeyError,
+    ManifestError, PolicyEditError, PolicyError, SectionError, SignError, SignatureError,
+};
+use odeon_protocol::{
+    AdminError, Code, EnvelopeError, Fault, FrameError, InvalidId, MethodPathError, ResolveError, Serial,
+    ValueError, json::JsonError, wave::WaveError,
+};
+
+/// A fault with what is known about it here.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) fault: Fault,
+    /// The user's text and the part of it that is wrong.
+    pub(crate) place: Option<Place>,
+    /// What to do, one line each.
+    pub(crate) help: Vec<String>,
+    /// The request it is about.
+    pub(crate) serial: Option<Serial>,
+    /// The method's own error, as WAVE.
+    pub(crate) wave: Option<String>,
+    /// Nobody reads what this program writes: there is nobody to tell.
+    pub(crate) unheard: bool,
+}
+
+/// A part of a text that the user wrote.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) text: String,
+    pub(crate) span: Range<usize>,
+    pub(crate) label: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Box<Self> {
+        Fault::new(code, message).into()
+    }
+
+    /// Something the user gave that cannot be used.
+    pub(crate) fn usage(message: impl Into<String>) -> Box<Self> {
+        Self::new(Code::InvalidArguments, message)
+    }
+
+    /// The user's file at `path` cannot be read.
+    pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Box<Self> {
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => format!("{}: there is no such file", path.display()),
+            _ => format!("{}: {error}", path.display()),
+        };
+        Self::new(Code::FileUnreadable, message)
+    }
+
+    /// The file at `path` cannot be written.
+    pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Box<Self> {
+        Self::new(Code::StateUnwritable, format!("{} cannot be written: {error}", path.display()))
+    }
+
+    /// Something of the operating system's failed.
+    pub(crate) fn system(what: &str, error: &io::Error) -> Box<Self> {
+        Self::new(Code::Internal, format!("{what}: {error}"))
+    }
+
+    /// Standard output cannot be written.
+    pub(crate) fn output(error: &io::Error) -> Box<Self> {
+        let mut failure = Self::system("the output cannot be written", error);
+        failure.unheard = error.kind() == io::ErrorKind::BrokenPipe;
+        failure
+    }
+
+    #[must_use]
+    pub(crate) fn helped(mut self: Box<Self>, help: impl Into<String>) -> Box<Self> {
+        self.help.push(help.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn about(mut self: Box<Self>, serial: Serial) -> Box<Self> {
+        self.serial = Some(serial);
+        self
+    }
+
+    /// A WAVE error in `text`, which is what the user wrote.
+    pub(crate) fn wave(error: &WaveError, text: &str) -> Box<Self> {
+        let mut failure = Self::usage(error.to_string());
+        failure.place = Some(Place {
+            text: text.to_owned(),
+            span: error.span.clone(),
+            label: format!("expected {}", error.expected),
+        });
+        failure
+    }
+}
+
+impl From<Fault> for Box<Failure> {
+    fn from(fault: Fault) -> Self {
+        Box::new(Failure { fault, place: None, help: Vec::new(), serial: None, wave: None, unheard: false })
+    }
+}
+
+/// Errors that a fault already knows how to say.
+macro_rules! through_fault {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Box<Failure> {
+            fn from(error: $error) -> Self {
+                Fault::from(error).into()
+            }
+        }
+    )+};
+}
+through_fault! { AdminError, EnvelopeError, FrameError, MethodPathError, ResolveError }
+
+/// Errors with a stable code of their own.
+macro_rules! with_code {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Box<Failure> {
+            fn from(error: $error) -> Self {
+                Failure::new(error.code(), error.to_string())
+            }
+        }
+    )+};
+}
+with_code! { DescriptorError, EmbedError, ManifestError, PolicyError, SectionError, SignError, SignatureError }
+
+/// Texts of the user's that are not what they should be.
+macro_rules! usage {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Box<Failure> {
+            fn from(error: $error) -> Self {
+                Failure::usage(error.to_string())
+            }
+        }
+    )+};
+}
+usage! { InvalidGrant, InvalidId, InvalidKey, InvalidPattern, InvalidUnit, JsonError }
+
+impl From<ValueError> for Box<Failure> {
+    fn from(error: ValueError) -> Self {
+        Failure::new(Code::InvalidArguments, error.to_string())
+    }
+}
+
+impl From<FileError> for Box<Failure> {
+    fn from(error: FileError) -> Self {
+        let code = match &error {
+            FileError::Missing { .. } => Code::FileUnreadable,
+            FileError::Io { .. } => Code::StateUnwritable,
+            FileError::Unsafe { .. } => Code::WrongState,
+            FileError::TooLong { .. } => Code::InvalidArguments,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+impl From<KeyError> for Box<Failure> {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::File(error) => error.into(),
+            KeyError::NotPrivate | KeyError::NotPublic(_) => Failure::usage(error.to_string()),
+            KeyError::Random(_) => Failure::new(Code::Internal, error.to_string()),
+        }
+    }
+}
+
+impl From<PolicyEditError> for Box<Failure> {
+    fn from(error: PolicyEditError) -> Self {
+        let code = match &error {
+            PolicyEditError::Policy(error) => error.code(),
+            PolicyEditError::File(_) => Code::StateUnwritable,
+            PolicyEditError::UnknownKey(_) => Code::FileUnreadable,
+            PolicyEditError::Revoked(_) => Code::KeyRevoked,
+            PolicyEditError::Form(_) => Code::PolicyUnreadable,
+        };
+        Failure::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,181 @@
+//! From what the user typed to the arguments of a call.
+//!
+//! Owns choosing a method among a plugin's, and checking arguments against its
+//! type before anything is sent or run. What is wrong is shown in the user's
+//! own text, with the method's signature beside it.
+
+use odeon_protocol::{
+    FunctionType, MemberPath, MethodRow, ResolveError, ValueLimits, json, resolve_member, shortest_member, signature,
+    wave, wire,
+};
+
+use crate::{failure::Failure, output::Done};
+
+/// Arguments as the user gave them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Given<'a> {
+    /// All of a call: `add(1, 2)`.
+    Call(&'a str),
+    /// One WAVE text each.
+    Words(&'a [String]),
+    /// JSON: an array, or an object by name.
+    Json(&'a str),
+}
+
+/// The row of the method that this path stands for.
+pub(crate) fn choose<'a>(methods: &'a [MethodRow], path: &MemberPath) -> Done<&'a MethodRow> {
+    let exports: Vec<_> = methods.iter().map(|row| (row.interface.as_deref(), row.function.as_str())).collect();
+    let found = match resolve_member(&exports, path) {
+        Ok(index) => methods.get(index),
+        Err(error) => return Err(unresolved(error, methods)),
+    };
+    found.ok_or_else(|| Failure::new(odeon_protocol::Code::MethodNotFound, format!("no function {path}")))
+}
+
+fn unresolved(error: ResolveError, methods: &[MethodRow]) -> Box<Failure> {
+    /// Signatures that are listed when no name is near.
+    const LISTED: usize = 12;
+    let near = match &error {
+        ResolveError::NotFound { nearest, .. } => nearest.clone(),
+        ResolveError::Ambiguous { candidates, .. } => candidates.clone(),
+    };
+    let failure: Box<Failure> = error.into();
+    let is_near = |row: &MethodRow| near.contains(&full(row)) || near.contains(&short(row, methods));
+    let mut rows: Vec<&MethodRow> = methods.iter().filter(|row| is_near(row)).collect();
+    if rows.is_empty() {
+        rows = methods.iter().take(LISTED).collect();
+    }
+    if rows.is_empty() {
+        return failure.helped("the component exports no functions");
+    }
+    let more = if near.is_empty() { methods.len().saturating_sub(rows.len()) } else { 0 };
+    let failure = rows.iter().fold(failure, |failure, row| failure.helped(line(row, methods)));
+    if more > 0 { failure.helped(format!("and {more} more")) } else { failure }
+}
+
+/// The interface and function as exported.
+fn full(row: &MethodRow) -> String {
+    match &row.interface {
+        Some(interface) => format!("{interface}.{}", row.function),
+        None => row.function.clone(),
+    }
+}
+
+/// The shortest form of a method among these, without its plugin.
+pub(crate) fn short(row: &MethodRow, methods: &[MethodRow]) -> String {
+    let exports: Vec<_> = methods.iter().map(|row| (row.interface.as_deref(), row.function.as_str())).collect();
+    let index = methods.iter().position(|other| std::ptr::eq(other, row));
+    index.and_then(|index| shortest_member(&exports, index)).unwrap_or_else(|| full(row))
+}
+
+/// A method with its signature, as a list shows it.
+pub(crate) fn line(row: &MethodRow, methods: &[MethodRow]) -> String {
+    signature(&short(row, methods), &row.ty)
+}
+
+/// The wire form of the arguments, checked against the method's type.
+pub(crate) fn encode(row: &MethodRow, given: Given<'_>) -> Done<Vec<u8>> {
+    let limits = ValueLimits::default();
+    read(&row.ty, given, &limits)
+        .and_then(|values| Ok(wire::encode_args(&row.ty, &values, &limits)?))
+        .map_err(|failure| failure.helped(signature(&row.function, &row.ty)))
+}
+
+fn read(ty: &FunctionType, given: Given<'_>, limits: &ValueLimits) -> Done<Vec<odeon_protocol::Value>> {
+    match given {
+        Given::Call(text) => {
+            let invocation = wave::parse_invocation(text).map_err(|error| Failure::wave(&error, text))?;
+            invocation.parse_args(ty, limits).map_err(|error| Failure::wave(&error, text))
+        }
+        Given::Words(words) => wave::parse_each(ty, words, limits).map_err(|error| of_words(&error, words)),
+        Given::Json(text) => {
+            let document = serde_json::from_str(text).map_err(|error| not_json(&error, text))?;
+            Ok(json::args_from(ty, &document, limits)?)
+        }
+    }
+}
+
+/// An error in one of several words, shown in all of them.
+fn of_words(error: &wave::WaveError, words: &[String]) -> Box<Failure> {
+    let start = match error.text {
+        // Each word before it, and the space behind that.
+        Some(index) => words.iter().take(index).map(|word| word.len() + 1).sum(),
+        None => 0,
+    };
+    Failure::wave(&error.clone().moved(start), &words.join(" "))
+}
+
+fn not_json(error: &serde_json::Error, text: &str) -> Box<Failure> {
+    let mut failure = Failure::usage(format!("--data: expected the arguments as JSON: {error}"));
+    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let at = text.floor_char_boundary((before + error.column().saturating_sub(1)).min(text.len()));
+    failure.place = Some(crate::failure::Place { text: text.to_owned(), span: at..at, label: "here".into() });
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use odeon_protocol::{Code, Field, Fingerprint, Type};
+
+    use super::*;
+
+    fn method(interface: Option<&str>, function: &str, params: &[(&str, Type)]) -> MethodRow {
+        let params = params.iter().map(|(name, ty)| Field { name: (*name).into(), ty: ty.clone() }).collect();
+        let ty = FunctionType { params, result: Some(Type::U32), is_async: false };
+        MethodRow {
+            interface: interface.map(str::to_owned),
+            function: function.into(),
+            path: String::new(),
+            fingerprint: Fingerprint::of(&ty),
+            ty,
+        }
+    }
+
+    fn add() -> MethodRow {
+        method(None, "add", &[("a", Type::U32), ("b", Type::U32)])
+    }
+
+    #[test]
+    fn the_three_ways_to_give_arguments_are_the_same() {
+        let ways = [
+            Given::Call("add(1, 2)"),
+            Given::Words(&["1".into(), "2".into()]),
+            Given::Json("[1, 2]"),
+            Given::Json("{\"b\": 2, \"a\": 1}"),
+        ];
+        for given in ways {
+            assert_eq!(encode(&add(), given).unwrap(), [1, 0, 0, 0, 2, 0, 0, 0], "{given:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_shown_where_it_stands() {
+        let words = ["1".to_owned(), "\"two\"".to_owned()];
+        for (given, part) in [
+            (Given::Call("add(1, \"two\")"), "\"two\""),
+            (Given::Words(&words), "\"two\""),
+            (Given::Call("add(1, 2, 3)"), "3"),
+        ] {
+            let failure = encode(&add(), given).unwrap_err();
+            let place = failure.place.unwrap();
+            assert!(place.text[place.span].contains(part), "{given:?}");
+            assert_eq!(failure.fault.code, Code::InvalidArguments);
+            assert_eq!(failure.help, ["add: func(a: u32, b: u32) -> u32"]);
+        }
+    }
+
+    #[test]
+    fn broken_json_is_pointed_at() {
+        let failure = encode(&add(), Given::Json("[1,\n 2,,]")).unwrap_err();
+        assert_eq!(failure.place.unwrap().span, 7..7);
+    }
+
+    #[test]
+    fn a_function_that_is_not_there_names_those_that_are_near() {
+        let methods = [add(), method(Some("acme:calc/math@1.0.0"), "sub", &[])];
+        let failure = choose(&methods, &"ad".parse().unwrap()).unwrap_err();
+        assert_eq!(failure.fault.code, Code::MethodNotFound);
+        assert_eq!(failure.help, ["add: func(a: u32, b: u32) -> u32"]);
+        assert_eq!(choose(&methods, &"math.sub".parse().unwrap()).unwrap().function, "sub");
+    }
+}

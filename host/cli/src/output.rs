@@ -1,0 +1,118 @@
+//! What goes to standard output, and in which of its two forms.
+//!
+//! Owns the choice between JSON and text for people. With `--json` every
+//! command writes one document, or one per line where it streams, and nothing
+//! else; without it, results go to standard output and words to standard error.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// Result of a command.
+pub(crate) type Done<T = ()> = Result<T, Box<Failure>>;
+
+/// Where a command's results go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Output { json }
+    }
+
+    /// Whether programs read the output.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Writes one JSON document as one line.
+    pub(crate) fn document(self, document: &impl Serialize) -> Done {
+        let text = serde_json::to_string(document)
+            .map_err(|error| Failure::new(odeon_protocol::Code::Internal, format!("the answer is no JSON: {error}")))?;
+        self.line(&text)
+    }
+
+    /// Writes one line as it is.
+    pub(crate) fn line(self, text: &str) -> Done {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
+    }
+
+    /// Writes the document for programs, or what `text` makes of it for people.
+    pub(crate) fn either(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Done {
+        if self.json { self.document(document) } else { self.line(&text()) }
+    }
+
+    /// Says something to a person; nothing to a program.
+    pub(crate) fn say(self, text: &str) {
+        if !self.json {
+            note(text);
+        }
+    }
+}
+
+/// Writes a line to standard error. Nobody is told if that fails.
+pub(crate) fn note(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{}", clean(text)));
+}
+
+/// Whether colours and moving bars belong on standard error.
+pub(crate) fn is_lively() -> bool {
+    io::stderr().is_terminal() && !no_color()
+}
+
+/// Whether the user asked for no colours (<https://no-color.org>).
+#[allow(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+pub(crate) fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|value| value == "dumb")
+}
+
+/// A table with these headings, as wide as the terminal.
+pub(crate) fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(headings.iter().map(|heading| heading.to_uppercase()));
+    if io::stdout().is_terminal() {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table
+}
+
+/// The text of a table, without spaces at the ends of its lines.
+pub(crate) fn lines(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Somebody else's text without what would move a terminal's cursor.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' => c,
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_do_not_reach_a_terminal() {
+        assert_eq!(clean("a\u{1b}[2Jb\tc\nd\r"), "a\u{fffd}[2Jb\tc\nd\u{fffd}");
+    }
+
+    #[test]
+    fn a_table_has_no_spaces_at_the_ends_of_its_lines() {
+        let mut table = table(&["name", "calls"]);
+        table.add_row(["calculator", "3"]);
+        assert!(lines(&table).lines().all(|line| line == line.trim_end()));
+        assert!(lines(&table).contains("NAME"));
+    }
+}

@@ -1,0 +1,99 @@
+//! Words on the command line that stand for more than text.
+//!
+//! Owns `name=value` pairs, and grants whose directories are where the user
+//! is, not where the host is.
+
+use std::{collections::BTreeMap, path::Path};
+
+use odeon_authority::{Grant, GrantSet};
+
+use crate::{failure::Failure, output::Done, whereabouts::absolute};
+
+/// `name=value`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl std::str::FromStr for Pair {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok(Pair { name: name.into(), value: value.into() }),
+            _ => Err("expected name=value".into()),
+        }
+    }
+}
+
+/// The pairs by name; a name twice is an error.
+pub(crate) fn by_name(pairs: &[Pair], flag: &str) -> Done<BTreeMap<String, String>> {
+    let mut map = BTreeMap::new();
+    for Pair { name, value } in pairs {
+        if map.insert(name.clone(), value.clone()).is_some() {
+            return Err(Failure::usage(format!("{flag} {name}: expected each name once")));
+        }
+    }
+    Ok(map)
+}
+
+/// The grants with directories made absolute, as a host elsewhere can read
+/// them.
+pub(crate) fn grant_lines(texts: &[String]) -> Done<Vec<String>> {
+    texts
+        .iter()
+        .map(|text| match text.parse()? {
+            Grant::Fs(mut grant) => {
+                grant.host = grant.host.as_deref().map(absolute).transpose()?;
+                Ok(format!("fs={grant}"))
+            }
+            _ => Ok(text.clone()),
+        })
+        .collect()
+}
+
+/// The grants as a set; `None` when there are none.
+pub(crate) fn grant_set(texts: &[String]) -> Done<Option<GrantSet>> {
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let lines = grant_lines(texts)?;
+    Ok(Some(GrantSet::parse(lines.iter().map(String::as_str))?))
+}
+
+/// The beginning of a name for a plugin that a file's name gives.
+pub(crate) fn name_from_file(path: &Path) -> Option<odeon_protocol::PluginName> {
+    let stem = path.file_stem()?.to_str()?.to_ascii_lowercase();
+    let name: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    let name = name.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches(['-', '.']);
+    name.get(..name.len().min(odeon_protocol::PluginName::MAX))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_granted_is_where_the_user_is() {
+        let here = std::env::current_dir().unwrap();
+        let lines = grant_lines(&["fs=data::/data,rw".into(), "env=HOME".into()]).unwrap();
+        assert_eq!(lines, [format!("fs={}::/data,rw", here.join("data").display()), "env=HOME".into()]);
+    }
+
+    #[test]
+    fn a_file_gives_a_name() {
+        let name = |path: &str| name_from_file(Path::new(path)).map(|name| name.to_string());
+        assert_eq!(name("/x/Sample_Calculator.wasm").as_deref(), Some("sample-calculator"));
+        assert_eq!(name("2nd_try-.wasm").as_deref(), Some("nd-try"));
+        assert_eq!(name("42.wasm"), None);
+    }
+
+    #[test]
+    fn a_name_twice_is_refused() {
+        let pairs = ["a=1".parse().unwrap(), "a=2".parse().unwrap()];
+        assert!(by_name(&pairs, "--limit").is_err());
+        assert!("=1".parse::<Pair>().is_err() && "a".parse::<Pair>().is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! Where this user's host keeps its things.
+//!
+//! Owns the defaults behind `--state` and `--socket`. This is the one place
+//! that reads the environment for them.
+
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use odeon_protocol::Code;
+
+use crate::{failure::Failure, output::Done};
+
+/// The socket's name inside the state directory.
+pub(crate) const SOCKET: &str = "odeon.sock";
+/// The trust policy's name inside the state directory.
+pub(crate) const TRUST: &str = "trust.toml";
+
+/// The flags that say where the host is.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Whereabouts {
+    /// The host's state directory [default: odeon in XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, global = true, value_name = "DIR", env = "ODEON_STATE", hide_env_values = true)]
+    pub(crate) state: Option<PathBuf>,
+    /// The host's control socket [default: odeon.sock in the state directory]
+    #[arg(long, global = true, value_name = "PATH", env = "ODEON_SOCKET", hide_env_values = true)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+impl Whereabouts {
+    /// The state directory, which may not be there; `None` when nothing says
+    /// where it would be.
+    pub(crate) fn state_dir(&self) -> Option<PathBuf> {
+        match &self.state {
+            Some(path) => absolute(path).ok(),
+            None => default_state(),
+        }
+    }
+
+    /// The state directory, made if it is not there, for its owner alone.
+    pub(crate) fn made_state_dir(&self) -> Done<PathBuf> {
+        let path = self.state_dir().ok_or_else(homeless)?;
+        make_private(&path)?;
+        Ok(path)
+    }
+
+    /// The control socket.
+    pub(crate) fn socket(&self) -> Done<PathBuf> {
+        match &self.socket {
+            Some(path) => absolute(path),
+            None => Ok(self.state_dir().ok_or_else(homeless)?.join(SOCKET)),
+        }
+    }
+}
+
+fn homeless() -> Box<Failure> {
+    Failure::new(Code::StateUnwritable, "there is no HOME and no XDG_STATE_HOME to keep the host's state in")
+        .helped("say where with --state DIR or ODEON_STATE")
+}
+
+#[allow(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+fn default_state() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")))?;
+    Some(state.join("odeon"))
+}
+
+/// The path from the root, which the host needs: it works elsewhere.
+pub(crate) fn absolute(path: &Path) -> Done<PathBuf> {
+    std::path::absolute(path).map_err(|error| Failure::unreadable(path, &error))
+}
+
+/// Makes a directory for its owner alone, with those above it.
+pub(crate) fn make_private(path: &Path) -> Done {
+    let wrong = |error: std::io::Error| Failure::unwritable(path, &error).helped("choose another with --state DIR");
+    if !path.is_dir() {
+        return DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong);
+    }
+    let metadata = path.metadata().map_err(wrong)?;
+    let mode = metadata.permissions().mode();
+    if mode & 0o022 != 0 {
+        let message = format!(
+            "the state directory {} can be written by others (mode {:04o}); expected mode 0700",
+            path.display(),
+            mode & 0o7777
+        );
+        return Err(Failure::new(Code::WrongState, message).helped(format!("chmod 700 {}", path.display())));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_is_named_wins_over_the_state_directory() {
+        let whereabouts = Whereabouts { state: Some("/state".into()), socket: Some("/run/host.sock".into()) };
+        assert_eq!(whereabouts.socket().unwrap(), Path::new("/run/host.sock"));
+        let whereabouts = Whereabouts { socket: None, ..whereabouts };
+        assert_eq!(whereabouts.socket().unwrap(), Path::new("/state/odeon.sock"));
+    }
+
+    #[test]
+    fn a_new_state_directory_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        make_private(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn one_that_others_can_write_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let failure = make_private(folder.path()).unwrap_err();
+        assert_eq!(failure.fault.code, Code::WrongState);
+    }
+}

@@ -1,0 +1,81 @@
+//! Why a host or a daemon does not start.
+
+use odeon_authority::{AuditError, KeyError, LedgerError, LimitTooHigh};
+use odeon_protocol::{Code, Fault};
+use odeon_runtime::StartError;
+
+/// Why a host does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartHostError {
+    /// There is no tokio runtime around the call.
+    #[error("HostBuilder::start expected to be called inside a tokio runtime, found none")]
+    NoRuntime,
+    /// The state directory cannot be made or used.
+    #[error("the state directory {path} cannot be used: {source}")]
+    StateDir {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Others can reach into the state directory.
+    #[error("the state directory {path} expected mode 0700, found {mode:04o}; run chmod 700 on it")]
+    StateDirOpen {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The state directory is somebody else's.
+    #[error("the state directory {path} belongs to uid {owner}, expected {expected}")]
+    StateDirOwner {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who runs the host.
+        expected: u32,
+    },
+    /// The key that signs the audit cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The audit cannot be continued.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The record of accepted versions cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A limit is higher than it can be enforced.
+    #[error(transparent)]
+    Limit(#[from] LimitTooHigh),
+    /// The runtime does not start.
+    #[error(transparent)]
+    Runtime(#[from] StartError),
+    /// A thread cannot be started.
+    #[error("a thread cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+impl StartHostError {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            StartHostError::NoRuntime => Code::WrongState,
+            StartHostError::StateDir { .. }
+            | StartHostError::StateDirOpen { .. }
+            | StartHostError::StateDirOwner { .. }
+            | StartHostError::Key(_)
+            | StartHostError::Runtime(StartError::Cache(_)) => Code::StateUnwritable,
+            StartHostError::Audit(error) => error.code(),
+            StartHostError::Ledger(error) => error.code(),
+            StartHostError::Limit(_) => Code::ConfigInvalid,
+            StartHostError::Runtime(_) | StartHostError::Thread(_) => Code::Internal,
+        }
+    }
+}
+
+impl From<StartHostError> for Fault {
+    fn from(error: StartHostError) -> Self {
+        Fault::new(error.code(), error.to_string())
+    }
+}

@@ -1,0 +1,103 @@
+//! The host: what an embedding program, or the daemon, holds.
+//!
+//! Owns the composition of authority, runtime and requests, and their end. The
+//! ways in (`load`), through (`call`, `request`) and out (`unload`) are files
+//! of their own. Two hosts in one process share nothing.
+
+mod builder;
+mod shutdown;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use odeon_authority::{HostLimits, Limits, Principal};
+use odeon_rmi::Requests;
+use odeon_runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::builder::HostBuilder;
+use crate::audit::Recorder;
+use crate::load::Gatekeeper;
+use crate::logs::Logs;
+use crate::registry::Registry;
+use crate::remember::Remembered;
+
+/// A host. Cheap to clone; it ends with the last clone, or by
+/// [`Host::shutdown`].
+#[derive(Clone)]
+pub struct Host {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) runtime: Runtime,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) requests: Requests,
+    pub(crate) gatekeeper: Gatekeeper,
+    pub(crate) recorder: Recorder,
+    pub(crate) logs: Logs,
+    pub(crate) remembered: Option<Remembered>,
+    pub(crate) tasks: Tasks,
+    pub(crate) principal: Principal,
+    pub(crate) callers: Arc<[Principal]>,
+    pub(crate) limits: Limits,
+    pub(crate) host_limits: HostLimits,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) secrets: Arc<BTreeMap<String, PathBuf>>,
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) started: Instant,
+    pub(crate) stopping: AtomicBool,
+    /// Whether the audit says that the host began to serve.
+    pub(crate) serving: AtomicBool,
+    /// Where an ephemeral host keeps its audit; removed with the host.
+    _ephemeral: Option<tempfile::TempDir>,
+}
+
+/// The tasks of a host, and the word that ends them.
+pub(crate) struct Tasks {
+    pub(crate) tracker: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) handle: tokio::runtime::Handle,
+}
+
+impl Tasks {
+    pub(crate) fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tracker.spawn_on(task, &self.handle)
+    }
+}
+
+impl Host {
+    /// Begins to set up a host.
+    pub fn builder(compiler: odeon_runtime::Compiler) -> HostBuilder {
+        HostBuilder::new(compiler)
+    }
+
+    /// What plugins and the host wrote.
+    pub fn logs(&self) -> &Logs {
+        &self.inner.logs
+    }
+
+    /// The state directory, if the host has one.
+    pub fn state_dir(&self) -> Option<&Path> {
+        self.inner.state_dir.as_deref()
+    }
+
+    /// Who calls when nobody else is named.
+    pub fn principal(&self) -> &Principal {
+        &self.inner.principal
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.stop.cancel();
+    }
+}

@@ -1,0 +1,250 @@
+//! Setting a host up.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use odeon_authority::{Audit, HostLimits, Ledger, Limits, Principal, SigningKey};
+use odeon_rmi::{RequestLimits, Requests};
+use odeon_runtime::{CacheConfig, CompileLimits, Compiler, LogSink, PoolSize, Runtime, RuntimeConfig};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Host, Inner, Tasks};
+use crate::audit::Recorder;
+use crate::error::StartHostError;
+use crate::load::Gatekeeper;
+use crate::logs::Logs;
+use crate::registry::Registry;
+use crate::remember::Remembered;
+
+/// How a host is set up. Everything but the compiler has a default.
+pub struct HostBuilder {
+    compiler: Compiler,
+    state_dir: Option<PathBuf>,
+    trust_policy: Option<PathBuf>,
+    workers: Option<usize>,
+    pool: PoolSize,
+    host_limits: HostLimits,
+    limits: Limits,
+    requests: RequestLimits,
+    log_sink: Option<Arc<dyn LogSink>>,
+    cache: bool,
+    principal: Principal,
+    environment: BTreeMap<String, String>,
+    secrets: BTreeMap<String, PathBuf>,
+}
+
+impl HostBuilder {
+    pub(super) fn new(compiler: Compiler) -> Self {
+        HostBuilder {
+            compiler,
+            state_dir: None,
+            trust_policy: None,
+            workers: None,
+            pool: PoolSize::default(),
+            host_limits: HostLimits::default(),
+            limits: Limits::default(),
+            requests: RequestLimits::default(),
+            log_sink: None,
+            cache: true,
+            principal: Principal::Embedder,
+            environment: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+        }
+    }
+
+    /// Where the audit, the record of versions, the cache, the host's keys,
+    /// the trust policy and the list of remembered loads live. Made with mode
+    /// 0700 when missing. Without it the host is ephemeral: its audit is gone
+    /// with it, nothing is cached or remembered.
+    #[must_use]
+    pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(path.into());
+        self
+    }
+
+    /// The trust policy's file. By default `trust.toml` in the state
+    /// directory; with neither, only what is loaded with `allow_unsigned` gets
+    /// in.
+    #[must_use]
+    pub fn trust_policy(mut self, path: impl Into<PathBuf>) -> Self {
+        self.trust_policy = Some(path.into());
+        self
+    }
+
+    /// Engines and pools side by side; by default one per core.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// The room of each worker's pools.
+    #[must_use]
+    pub fn pool(mut self, pool: PoolSize) -> Self {
+        self.pool = pool;
+        self
+    }
+
+    /// What loading and keeping plugins may cost the host.
+    #[must_use]
+    pub fn host_limits(mut self, limits: HostLimits) -> Self {
+        self.host_limits = limits;
+        self
+    }
+
+    /// What one plugin may cost when nobody says otherwise.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How many requests there may be, and how large.
+    #[must_use]
+    pub fn request_limits(mut self, limits: RequestLimits) -> Self {
+        self.requests = limits;
+        self
+    }
+
+    /// Where the lines of plugins go, besides [`Host::logs`].
+    #[must_use]
+    pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
+        self.log_sink = Some(sink);
+        self
+    }
+
+    /// Whether native code is kept in the state directory; yes by default.
+    #[must_use]
+    pub fn cache(mut self, cache: bool) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// Who loads and calls when nobody else is named; by default
+    /// [`Principal::Embedder`].
+    #[must_use]
+    pub fn principal(mut self, principal: Principal) -> Self {
+        self.principal = principal;
+        self
+    }
+
+    /// Where the values of granted environment variables come from that the
+    /// grant itself does not give. The library reads no environment of its
+    /// own.
+    #[must_use]
+    pub fn environment(mut self, environment: BTreeMap<String, String>) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// The files of secrets that any plugin with a grant for them may read.
+    #[must_use]
+    pub fn secrets(mut self, secrets: BTreeMap<String, PathBuf>) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// Starts the host. Must be called inside a tokio runtime, on which the
+    /// host's tasks then run.
+    ///
+    /// # Errors
+    ///
+    /// When the state directory, the audit or the cache cannot be used, a
+    /// limit is too high, or a thread cannot be started.
+    pub fn start(self) -> Result<Host, StartHostError> {
+        let handle = tokio::runtime::Handle::try_current().map_err(|_| StartHostError::NoRuntime)?;
+        self.limits.check()?;
+        self.host_limits.check()?;
+        let (folder, ephemeral, key) = match &self.state_dir {
+            Some(folder) => {
+                make_private(folder)?;
+                (folder.clone(), None, SigningKey::load_or_create(&folder.join("host.key"))?)
+            }
+            None => {
+                let made = tempfile::Builder::new().prefix("odeon-").tempdir();
+                let folder = made
+                    .map_err(|source| StartHostError::StateDir { path: std::env::temp_dir(), source })?;
+                // What is removed with the host needs no key that outlives it.
+                (folder.path().to_owned(), Some(folder), SigningKey::generate()?)
+            }
+        };
+        let audit = Audit::open(&folder, key)?;
+        let recorder = Recorder::start(audit, self.host_limits.audit_interval.duration())
+            .map_err(StartHostError::Thread)?;
+        let policy = self.trust_policy.or_else(|| Some(self.state_dir.as_ref()?.join("trust.toml")));
+        let ledger = Ledger::open(&folder.join("versions.json"))?;
+        let gatekeeper = Gatekeeper::new(policy, ledger, &self.host_limits);
+        let remembered = self.state_dir.as_ref().map(|folder| Remembered::at(folder.join("loads.toml")));
+        let cache = self.state_dir.as_ref().filter(|_| self.cache).map(|folder| CacheConfig {
+            dir: folder.join("cache"),
+            key: folder.join("cache.key"),
+            max_bytes: self.host_limits.cache_size.bytes(),
+        });
+        let mut config = RuntimeConfig::new(self.compiler);
+        config.workers = self.workers.unwrap_or(config.workers);
+        config.pool = self.pool;
+        config.compile = compile_limits(&self.host_limits);
+        config.cache = cache;
+        let runtime = Runtime::new(config)?;
+        let tasks = Tasks { tracker: TaskTracker::new(), stop: CancellationToken::new(), handle };
+        let requests = Requests::new(self.requests);
+        let (sweeper, stop) = (requests.clone(), tasks.stop.clone());
+        tasks.spawn(async move {
+            stop.run_until_cancelled(sweeper.run_sweeper()).await;
+        });
+        let callers: Arc<[Principal]> = Arc::from([self.principal.clone()]);
+        let inner = Inner {
+            runtime,
+            registry: Registry::new(),
+            requests,
+            gatekeeper,
+            recorder,
+            logs: Logs::new(self.log_sink),
+            remembered,
+            tasks,
+            principal: self.principal,
+            callers,
+            limits: self.limits,
+            host_limits: self.host_limits,
+            environment: self.environment,
+            secrets: Arc::new(self.secrets),
+            state_dir: self.state_dir,
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+            serving: AtomicBool::new(false),
+            _ephemeral: ephemeral,
+        };
+        Ok(Host { inner: Arc::new(inner) })
+    }
+}
+
+/// A folder that nobody else can look into.
+fn make_private(path: &Path) -> Result<(), StartHostError> {
+    let failed = |source| StartHostError::StateDir { path: path.to_owned(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    let me = rustix::process::geteuid().as_raw();
+    if metadata.uid() != me {
+        return Err(StartHostError::StateDirOwner { path: path.to_owned(), owner: metadata.uid(), expected: me });
+    }
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(StartHostError::StateDirOpen { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+fn compile_limits(limits: &HostLimits) -> CompileLimits {
+    CompileLimits {
+        time: limits.compile_time.duration(),
+        memory: limits.compile_memory.bytes(),
+        output: limits.native_size.bytes(),
+        type_depth: u32::try_from(limits.type_depth).unwrap_or(u32::MAX),
+        type_nodes: u32::try_from(limits.type_nodes).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,186 @@
+//! What is loaded, by name.
+//!
+//! Owns the slots: one per plugin name, with the generation that serves it and
+//! the number of its last one. Whoever calls reads a snapshot without a lock;
+//! whoever loads or unloads holds a [`Reservation`] of the name meanwhile, so
+//! that two of them never meet.
+//!
+//! **Invariant:** a generation is in the snapshot exactly while its slot holds
+//! it, and its number is higher than that of any before it under its name.
+
+mod loaded;
+mod origin;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use odeon_protocol::{Code, Fault, Generation, PluginName};
+use parking_lot::Mutex;
+
+pub(crate) use self::loaded::{Loaded, MethodEntry};
+pub(crate) use self::origin::Origin;
+
+/// The generations that serve calls, by name.
+pub(crate) type Names = HashMap<Box<str>, Arc<Loaded>, foldhash::fast::RandomState>;
+
+/// Every slot of a host.
+pub(crate) struct Registry {
+    names: ArcSwap<Names>,
+    slots: Mutex<BTreeMap<PluginName, Place>>,
+}
+
+/// One name. Outlives what is loaded under it.
+pub(crate) struct Slot {
+    pub(crate) name: PluginName,
+    current: ArcSwapOption<Loaded>,
+    last: AtomicU64,
+}
+
+struct Place {
+    slot: Arc<Slot>,
+    claimed: Option<Claim>,
+}
+
+/// What is being done with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    Load,
+    Unload,
+}
+
+/// The right to change what a name stands for. Dropping it gives it back.
+pub(crate) struct Reservation {
+    registry: Arc<Registry>,
+    slot: Arc<Slot>,
+}
+
+impl Slot {
+    /// The generation that serves calls now.
+    #[inline]
+    pub(crate) fn current(&self) -> Guard<Option<Arc<Loaded>>> {
+        self.current.load()
+    }
+}
+
+impl Registry {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Registry { names: ArcSwap::from_pointee(Names::default()), slots: Mutex::default() })
+    }
+
+    /// What serves calls now.
+    #[inline]
+    pub(crate) fn names(&self) -> Guard<Arc<Names>> {
+        self.names.load()
+    }
+
+    /// Every loaded generation, by name.
+    pub(crate) fn all(&self) -> Vec<Arc<Loaded>> {
+        let mut all: Vec<Arc<Loaded>> = self.names().values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// The generation that serves this name.
+    pub(crate) fn get(&self, name: &PluginName) -> Result<Arc<Loaded>, Fault> {
+        self.names().get(name.as_str()).cloned().ok_or_else(|| not_loaded(name.as_str()))
+    }
+
+    /// The slot of a name that something is loaded under.
+    pub(crate) fn slot(&self, name: &PluginName) -> Result<Arc<Slot>, Fault> {
+        let slots = self.slots.lock();
+        let place = slots.get(name).filter(|place| place.slot.current.load().is_some());
+        place.map(|place| place.slot.clone()).ok_or_else(|| not_loaded(name.as_str()))
+    }
+
+    /// The names that are being loaded and serve nothing yet.
+    pub(crate) fn loading(&self) -> Vec<PluginName> {
+        let slots = self.slots.lock();
+        let loading = slots.iter().filter(|(_, place)| place.claimed == Some(Claim::Load));
+        loading.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Takes a free name to load something under it.
+    pub(crate) fn reserve(self: &Arc<Self>, name: &PluginName) -> Result<Reservation, Fault> {
+        let mut slots = self.slots.lock();
+        let place = slots.entry(name.clone()).or_insert_with(|| Place {
+            slot: Arc::new(Slot { name: name.clone(), current: ArcSwapOption::empty(), last: AtomicU64::new(0) }),
+            claimed: None,
+        });
+        let taken = match place.claimed {
+            Some(Claim::Load) => Some("is being loaded by somebody else"),
+            Some(Claim::Unload) => Some("is being unloaded"),
+            None => place.slot.current.load().is_some().then_some("is loaded"),
+        };
+        if let Some(how) = taken {
+            return Err(Fault::new(
+                Code::NameTaken,
+                format!("a plugin named {name} {how}; unload it first, or load this one under another name"),
+            ));
+        }
+        place.claimed = Some(Claim::Load);
+        Ok(Reservation { registry: self.clone(), slot: place.slot.clone() })
+    }
+
+    /// Takes a loaded name to unload what is there.
+    pub(crate) fn claim(self: &Arc<Self>, name: &PluginName) -> Result<(Reservation, Arc<Loaded>), Fault> {
+        let mut slots = self.slots.lock();
+        let place = slots.get_mut(name).ok_or_else(|| not_loaded(name.as_str()))?;
+        let loaded = place.slot.current.load_full().ok_or_else(|| not_loaded(name.as_str()))?;
+        if place.claimed.is_some() {
+            return Err(Fault::new(Code::Draining, format!("{name} is being unloaded already")));
+        }
+        place.claimed = Some(Claim::Unload);
+        Ok((Reservation { registry: self.clone(), slot: place.slot.clone() }, loaded))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Names)) {
+        // Writers hold the lock of the slots, so no change is lost.
+        let mut names = Names::clone(&self.names.load());
+        change(&mut names);
+        self.names.store(Arc::new(names));
+    }
+}
+
+impl Reservation {
+    /// The number of the generation that is loaded under this reservation.
+    pub(crate) fn generation(&self) -> Generation {
+        Generation(self.slot.last.load(Ordering::Relaxed).saturating_add(1))
+    }
+
+    /// Puts a generation into service, for every caller at once.
+    pub(crate) fn publish(self, loaded: Arc<Loaded>) {
+        let slots = self.registry.slots.lock();
+        self.slot.last.store(loaded.generation.0, Ordering::Relaxed);
+        self.slot.current.store(Some(loaded.clone()));
+        self.registry.change(|names| {
+            names.insert(self.slot.name.as_str().into(), loaded);
+        });
+        drop(slots);
+    }
+
+    /// Takes what is there out of the registry.
+    pub(crate) fn remove(self) {
+        let slots = self.registry.slots.lock();
+        self.slot.current.store(None);
+        self.registry.change(|names| {
+            names.remove(self.slot.name.as_str());
+        });
+        drop(slots);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(place) = self.registry.slots.lock().get_mut(&self.slot.name) {
+            place.claimed = None;
+        }
+    }
+}
+
+#[cold]
+pub(crate) fn not_loaded(name: &str) -> Fault {
+    let name: String = name.chars().take(PluginName::MAX).collect();
+    Fault::new(Code::PluginNotFound, format!("no plugin named {name:?} is loaded here; see `odeon list`"))
+}

@@ -1,0 +1,201 @@
+//! One loaded generation, as the host sees it.
+//!
+//! Owns the table from a method's text to its number, so that the path of a
+//! call by name is two lookups: every form that stands for one method alone is
+//! in it. What is not in it takes the slow way, which also says why.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use odeon_protocol::wire::Validator;
+use odeon_protocol::{
+    Code, Fault, Fingerprint, FunctionType, Generation, MemberPath, PluginName, Problem, ValueError,
+    ValueLimits, resolve_member,
+};
+use odeon_runtime::{MethodId, Plugin};
+
+use super::Origin;
+
+/// A generation that was put into service.
+pub(crate) struct Loaded {
+    pub(crate) name: PluginName,
+    pub(crate) generation: Generation,
+    pub(crate) plugin: Plugin,
+    pub(crate) origin: Origin,
+    pub(crate) limits: ValueLimits,
+    methods: Vec<MethodEntry>,
+    forms: Forms,
+    draining: AtomicBool,
+}
+
+/// A method and all that a call of it needs.
+pub(crate) struct MethodEntry {
+    pub(crate) id: MethodId,
+    pub(crate) interface: Option<Arc<str>>,
+    pub(crate) function: Arc<str>,
+    pub(crate) ty: Arc<FunctionType>,
+    pub(crate) fingerprint: Fingerprint,
+    /// `plugin/` and the shortest text that names the method.
+    pub(crate) path: Arc<str>,
+    validator: Validator,
+}
+
+impl Loaded {
+    pub(crate) fn new(plugin: Plugin, origin: Origin) -> Self {
+        let spec = plugin.spec();
+        let (name, generation) = (spec.name.clone(), spec.generation);
+        let message = usize::try_from(spec.limits.message.bytes()).unwrap_or(usize::MAX);
+        let limits = ValueLimits {
+            max_bytes: message,
+            max_depth: usize::try_from(spec.limits.value_depth).unwrap_or(ValueLimits::MAX_DEPTH),
+            max_nodes: (message / 4).max(1),
+            max_text: ValueLimits::MAX_TEXT,
+        };
+        let exports = plugin.methods().iter().map(|method| (method.interface.as_deref(), &*method.function));
+        let forms = Forms::of(exports);
+        let methods = plugin
+            .methods()
+            .iter()
+            .enumerate()
+            .map(|(index, method)| MethodEntry {
+                id: method.id,
+                interface: method.interface.clone(),
+                function: method.function.clone(),
+                ty: method.ty.clone(),
+                fingerprint: Fingerprint::of(&method.ty),
+                path: format!("{name}/{}", forms.shortest(method.interface.as_deref(), &method.function, index)).into(),
+                validator: Validator::new(&method.ty),
+            })
+            .collect();
+        Loaded { name, generation, plugin, origin, limits, methods, forms, draining: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn methods(&self) -> &[MethodEntry] {
+        &self.methods
+    }
+
+    /// The number of the method that a text behind `plugin/` stands for.
+    #[inline]
+    pub(crate) fn find(&self, member: &str) -> Result<usize, Fault> {
+        match self.forms.0.get(member) {
+            Some(Form::One(index)) => Ok(*index),
+            _ => self.search(member),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn method(&self, index: usize) -> Result<&MethodEntry, Fault> {
+        self.methods.get(index).ok_or_else(|| Fault::new(Code::MethodNotFound, "the plugin has no such method"))
+    }
+
+    #[cold]
+    fn search(&self, member: &str) -> Result<usize, Fault> {
+        let path: MemberPath = member.parse()?;
+        let exports: Vec<(Option<&str>, &str)> =
+            self.methods.iter().map(|method| (method.interface.as_deref(), &*method.function)).collect();
+        Ok(resolve_member(&exports, &path)?)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+impl MethodEntry {
+    /// Checks arguments in the wire form. The runtime relies on it.
+    #[inline]
+    pub(crate) fn check(&self, args: &[u8], limits: &ValueLimits) -> Result<(), Fault> {
+        self.validator.check_args(args, limits).map_err(bad_arguments)
+    }
+}
+
+/// What a caller is told whose arguments do not fit.
+#[cold]
+pub(crate) fn bad_arguments(error: ValueError) -> Fault {
+    let code = match error.problem {
+        Problem::TooLong { .. } | Problem::TooDeep { .. } | Problem::TooManyNodes { .. } => Code::MessageTooLarge,
+        Problem::Handle { .. } => Code::NotCarriable,
+        _ => Code::InvalidArguments,
+    };
+    Fault::new(code, error.to_string()).with_details(serde_json::json!({ "path": error.path }))
+}
+
+/// Every text that names a method inside one component.
+struct Forms(HashMap<Box<str>, Form, foldhash::fast::RandomState>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    One(usize),
+    Many,
+}
+
+impl Forms {
+    /// The same answers as `resolve_member`, for all texts at once: an exact
+    /// interface counts before one without its version, and that before a
+    /// short one.
+    fn of<'a>(exports: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clone) -> Self {
+        let mut forms = HashMap::default();
+        for rank in [exact, any_version, short] {
+            let mut of_rank: HashMap<Box<str>, Form, foldhash::fast::RandomState> = HashMap::default();
+            for (index, (interface, function)) in exports.clone().enumerate() {
+                for text in rank(interface, function) {
+                    match of_rank.entry(text.into()) {
+                        Entry::Vacant(free) => {
+                            free.insert(Form::One(index));
+                        }
+                        Entry::Occupied(taken) if *taken.get() == Form::One(index) => {}
+                        Entry::Occupied(mut taken) => {
+                            taken.insert(Form::Many);
+                        }
+                    }
+                }
+            }
+            for (text, form) in of_rank {
+                forms.entry(text).or_insert(form);
+            }
+        }
+        Forms(forms)
+    }
+
+    fn shortest(&self, interface: Option<&str>, function: &str, index: usize) -> String {
+        let mut texts = short(interface, function);
+        texts.extend(any_version(interface, function));
+        texts.extend(exact(interface, function));
+        let fits = |text: &String| self.0.get(text.as_str()) == Some(&Form::One(index));
+        texts.into_iter().find(fits).unwrap_or_else(|| written(interface, function))
+    }
+}
+
+fn written(interface: Option<&str>, function: &str) -> String {
+    interface.map_or_else(|| function.to_owned(), |interface| format!("{interface}.{function}"))
+}
+
+fn exact(interface: Option<&str>, function: &str) -> Vec<String> {
+    vec![written(interface, function)]
+}
+
+fn any_version(interface: Option<&str>, function: &str) -> Vec<String> {
+    let name = interface.map(|interface| interface.split_once('@').map_or(interface, |(name, _)| name));
+    name.map(|name| format!("{name}.{function}")).into_iter().collect()
+}
+
+fn short(interface: Option<&str>, function: &str) -> Vec<String> {
+    let Some(interface) = interface else { return Vec::new() };
+    let (name, version) = match interface.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (interface, None),
+    };
+    let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
+    let mut texts = vec![function.to_owned(), format!("{last}.{function}")];
+    texts.extend(version.map(|version| format!("{last}@{version}.{function}")));
+    texts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! Where a generation came from and why it was let in.
+
+use std::path::PathBuf;
+
+use odeon_authority::{Admission, Principal};
+use odeon_protocol::Digest;
+
+/// What is known about a loaded component besides its code.
+pub(crate) struct Origin {
+    pub(crate) digest: Digest,
+    pub(crate) version: Option<semver::Version>,
+    pub(crate) signed_by: Vec<String>,
+    pub(crate) rule: String,
+    pub(crate) transient: bool,
+    pub(crate) principal: Principal,
+    /// The file it was read from, if it was one.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) size: u64,
+}
+
+impl Origin {
+    pub(crate) fn new(
+        admission: &Admission,
+        principal: Principal,
+        file: Option<PathBuf>,
+        size: usize,
+    ) -> Self {
+        Origin {
+            digest: *admission.digest(),
+            version: admission.version().cloned(),
+            signed_by: admission.signed_by().map(|key| key.id().to_string()).into_iter().collect(),
+            rule: admission.rule().to_owned(),
+            transient: admission.is_transient(),
+            principal,
+            file,
+            size: size as u64,
+        }
+    }
+}

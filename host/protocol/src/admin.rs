@@ -1,0 +1,234 @@
+//! What an operator asks of a running host, and what it answers.
+//!
+//! Owns the JSON in the body of `admin` and `admin-reply` envelopes. The
+//! fields of the reply rows are what `--json` prints, so their names are part
+//! of the contract. Decides nothing: who may ask is the host's matter.
+
+mod reply;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use reply::{
+    AdminReply, CancelReply, DescribeReply, InFlightRow, LoadReply, LogLevelReply, LogLine, LogSource,
+    MethodRow, PluginRow, PluginState, RequestTotals, StatusReport, UnloadReply,
+};
+
+use crate::{
+    code::Code,
+    fault::Fault,
+    id::{PluginName, Serial},
+};
+
+/// The longest request of an operator, in bytes of JSON.
+pub const MAX_ADMIN_REQUEST: usize = 64 * 1024;
+/// The most grants that one request names.
+pub const MAX_GRANTS: usize = 256;
+/// The most limits that one request names.
+pub const MAX_LIMITS: usize = 64;
+/// The most lines of the past that one request for logs gets.
+pub const MAX_LOG_TAIL: u32 = 10_000;
+/// The longest path of a file, in bytes.
+pub const MAX_PATH: usize = 4096;
+/// The longest directive for the log level, in bytes.
+pub const MAX_LOG_DIRECTIVE: usize = 1024;
+
+/// What an operator asks for. `{"op": "load", …}`; an unknown field is an
+/// error, so that a misspelt one is never silently without effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AdminRequest {
+    /// Loads a component or what a descriptor names. Answer: [`LoadReply`].
+    Load(Load),
+    /// Takes a plugin out of service. Answer: [`UnloadReply`].
+    Unload {
+        /// The plugin.
+        name: PluginName,
+        /// Stops the calls in flight instead of waiting for them.
+        #[serde(default)]
+        now: bool,
+    },
+    /// What is loaded. Answer: a list of [`PluginRow`].
+    List {},
+    /// Everything about one plugin. Answer: [`DescribeReply`].
+    Describe {
+        /// The plugin.
+        name: PluginName,
+        /// The answer holds the component's WIT.
+        #[serde(default)]
+        wit: bool,
+    },
+    /// The methods of one plugin. Answer: a list of [`MethodRow`].
+    Methods {
+        /// The plugin.
+        name: PluginName,
+    },
+    /// How the host is. Answer: [`StatusReport`].
+    Status {},
+    /// Ends the host: it takes no new calls, waits, then interrupts. Answer:
+    /// null, before the host goes.
+    Stop {
+        /// How long calls in flight may go on, in milliseconds; absent: as
+        /// configured.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drain_ms: Option<u64>,
+    },
+    /// Cancels one request. Answer: [`CancelReply`].
+    Cancel {
+        /// The request.
+        serial: Serial,
+    },
+    /// What plugins and the host wrote. Answers: one [`LogLine`] each, all but
+    /// the last marked `more`; the last is null. Ended by a cancel envelope of
+    /// the same id.
+    Logs {
+        /// Of this plugin alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<PluginName>,
+        /// Goes on with new lines as they are written.
+        #[serde(default)]
+        follow: bool,
+        /// How many lines of the past come first, up to [`MAX_LOG_TAIL`].
+        #[serde(default)]
+        tail: u32,
+    },
+    /// Reads or sets what the host logs. Answer: [`LogLevelReply`].
+    LogLevel {
+        /// The new setting (`info,odeon=debug`); absent: only read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        directive: Option<String>,
+    },
+}
+
+/// What is to be loaded, and as what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// The component's or the descriptor's absolute path on the host.
+    pub path: String,
+    /// The plugin's name; absent: as the manifest or the file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<PluginName>,
+    /// Loads it although nothing vouches for it. Implies `transient`.
+    #[serde(default)]
+    pub allow_unsigned: bool,
+    /// The load is not remembered over a restart.
+    #[serde(default)]
+    pub transient: bool,
+    /// What the plugin may touch, as on the command line (`fs=/srv/data,rw`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<String>,
+    /// Limits by the names and in the form of a descriptor's `[limits]`
+    /// (`memory` to `64MiB`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, String>,
+}
+
+impl AdminRequest {
+    /// Reads an `admin` envelope's body.
+    ///
+    /// # Errors
+    ///
+    /// When it is longer than [`MAX_ADMIN_REQUEST`], no request, or one whose
+    /// fields break a limit.
+    pub fn from_json(body: &[u8]) -> Result<Self, AdminError> {
+        if body.len() > MAX_ADMIN_REQUEST {
+            return Err(AdminError::TooLong { length: body.len() });
+        }
+        let request: AdminRequest =
+            serde_json::from_slice(body).map_err(|error| AdminError::NoRequest(error.to_string()))?;
+        request.check()?;
+        Ok(request)
+    }
+
+    /// The bytes for an `admin` envelope's body.
+    ///
+    /// # Errors
+    ///
+    /// When [`from_json`](Self::from_json) would not take them.
+    pub fn to_json(&self) -> Result<Vec<u8>, AdminError> {
+        self.check()?;
+        let body = serde_json::to_vec(self).map_err(|error| AdminError::NoRequest(error.to_string()))?;
+        if body.len() > MAX_ADMIN_REQUEST {
+            return Err(AdminError::TooLong { length: body.len() });
+        }
+        Ok(body)
+    }
+
+    fn check(&self) -> Result<(), AdminError> {
+        let within = |field, count: usize, max: usize| {
+            if count > max {
+                Err(AdminError::Limit { field, count, max })
+            } else {
+                Ok(())
+            }
+        };
+        match self {
+            AdminRequest::Load(load) => {
+                within("path", load.path.len(), MAX_PATH)?;
+                if !load.path.starts_with('/') || load.path.contains('\0') {
+                    return Err(AdminError::RelativePath);
+                }
+                within("grants", load.grants.len(), MAX_GRANTS)?;
+                within("limits", load.limits.len(), MAX_LIMITS)
+            }
+            AdminRequest::Logs { tail, .. } => within(
+                "tail",
+                usize::try_from(*tail).unwrap_or(usize::MAX),
+                usize::try_from(MAX_LOG_TAIL).unwrap_or(usize::MAX),
+            ),
+            AdminRequest::LogLevel { directive } => within(
+                "directive",
+                directive.as_ref().map_or(0, String::len),
+                MAX_LOG_DIRECTIVE,
+            ),
+            AdminRequest::Unload { .. }
+            | AdminRequest::List {}
+            | AdminRequest::Describe { .. }
+            | AdminRequest::Methods { .. }
+            | AdminRequest::Status {}
+            | AdminRequest::Stop { .. }
+            | AdminRequest::Cancel { .. } => Ok(()),
+        }
+    }
+}
+
+/// Why bytes are no request of an operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// Longer than [`MAX_ADMIN_REQUEST`].
+    #[error("an operator's request has at most {MAX_ADMIN_REQUEST} bytes, this one has {length}")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// Not the JSON of any request; says where and what was expected.
+    #[error("expected an operator's request as JSON: {0}")]
+    NoRequest(String),
+    /// A field is longer or larger than it may be.
+    #[error("{field} is limited to {max}, this request has {count}")]
+    Limit {
+        /// The field.
+        field: &'static str,
+        /// What was there: bytes of a text, entries of a list, or a number.
+        count: usize,
+        /// The most that is taken.
+        max: usize,
+    },
+    /// The path does not start at the root, and the host's working directory
+    /// is not the caller's.
+    #[error("expected an absolute path, without NUL")]
+    RelativePath,
+}
+
+impl From<AdminError> for Fault {
+    fn from(error: AdminError) -> Self {
+        let code = match &error {
+            AdminError::TooLong { .. } => Code::MessageTooLarge,
+            AdminError::NoRequest(_) => Code::ProtocolViolation,
+            AdminError::Limit { .. } | AdminError::RelativePath => Code::InvalidArguments,
+        };
+        Fault::new(code, error.to_string())
+    }
+}

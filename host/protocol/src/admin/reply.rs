@@ -1,0 +1,297 @@
+//! The rows that a host answers with.
+//!
+//! Owns field names and units; a reader ignores fields it does not know, so
+//! that an older client understands a newer host.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    fault::Fault,
+    fingerprint::Fingerprint,
+    id::{Digest, Generation, PluginName, Serial},
+    types::FunctionType,
+};
+
+/// What an `admin-reply` envelope's body holds: `{"ok": …}` or
+/// `{"fault": …}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdminReply<T> {
+    /// It was done; the answer.
+    Ok(T),
+    /// It was not, and why.
+    Fault(Fault),
+}
+
+impl<T> AdminReply<T> {
+    /// The answer, or the fault.
+    ///
+    /// # Errors
+    ///
+    /// The fault that was answered.
+    pub fn into_result(self) -> Result<T, Fault> {
+        match self {
+            AdminReply::Ok(answer) => Ok(answer),
+            AdminReply::Fault(fault) => Err(fault),
+        }
+    }
+}
+
+impl<T> From<Result<T, Fault>> for AdminReply<T> {
+    fn from(result: Result<T, Fault>) -> Self {
+        match result {
+            Ok(answer) => AdminReply::Ok(answer),
+            Err(fault) => AdminReply::Fault(fault),
+        }
+    }
+}
+
+impl<T: Serialize> AdminReply<T> {
+    /// The bytes for an `admin-reply` envelope's body.
+    ///
+    /// # Errors
+    ///
+    /// When the answer cannot be written as JSON, which is the host's fault.
+    pub fn to_json(&self) -> Result<Vec<u8>, Fault> {
+        serde_json::to_vec(self).map_err(|error| {
+            Fault::new(
+                crate::code::Code::Internal,
+                format!("the answer cannot be written as JSON: {error}"),
+            )
+        })
+    }
+}
+
+impl<T: DeserializeOwned> AdminReply<T> {
+    /// Reads an `admin-reply` envelope's body.
+    ///
+    /// # Errors
+    ///
+    /// When the body is no answer of this type.
+    pub fn from_json(body: &[u8]) -> Result<Self, Fault> {
+        serde_json::from_slice(body).map_err(|error| {
+            Fault::new(
+                crate::code::Code::ProtocolViolation,
+                format!("expected the host's answer as JSON: {error}"),
+            )
+        })
+    }
+}
+
+/// What became of a load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadReply {
+    /// The plugin as it now is.
+    pub plugin: PluginRow,
+    /// Whether the native code came from the cache.
+    pub from_cache: bool,
+    /// How long it took, in microseconds.
+    pub elapsed_us: u64,
+    /// What the operator should know although it went well.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// What became of an unload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnloadReply {
+    /// The plugin that is gone.
+    pub name: PluginName,
+    /// Its last generation.
+    pub generation: Generation,
+    /// How many calls in flight were stopped.
+    pub interrupted: u64,
+}
+
+/// What became of a cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CancelReply {
+    /// The request had not been started; it never will be.
+    Withdrawn,
+    /// The request runs and was told to end; its final status follows.
+    Signalled,
+    /// The request had been told before.
+    AlreadySignalled,
+}
+
+/// What the host logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLevelReply {
+    /// The setting now in force.
+    pub directive: String,
+}
+
+/// Whether a plugin takes calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginState {
+    /// It runs its `load` and takes no calls yet.
+    Loading,
+    /// It takes calls.
+    Ready,
+    /// It finishes what it has and takes no more.
+    Draining,
+    /// It was loaded and cannot serve now.
+    Unavailable,
+}
+
+/// One plugin in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginRow {
+    /// Its name.
+    pub name: PluginName,
+    /// Its generation.
+    pub generation: Generation,
+    /// The digest of its component.
+    pub digest: Digest,
+    /// The version its manifest states.
+    pub version: Option<String>,
+    /// Who signed it: the keys' names; empty if nobody did.
+    #[serde(default)]
+    pub signed_by: Vec<String>,
+    /// `fresh` or `resident`.
+    pub instance: String,
+    /// The engine class that serves it.
+    pub class: String,
+    /// Whether it takes calls.
+    pub state: PluginState,
+    /// Whether it is forgotten when the host ends.
+    pub transient: bool,
+    /// How many calls were made of it.
+    pub calls: u64,
+    /// How many of them ended in a fault.
+    pub faults: u64,
+    /// How many run now.
+    pub in_flight: u64,
+    /// How many instances live now.
+    pub instances: u64,
+    /// The memory that its live instances use, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// Everything about one plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DescribeReply {
+    /// What the list says.
+    pub plugin: PluginRow,
+    /// Its methods.
+    pub methods: Vec<MethodRow>,
+    /// What it imports, by the names of the interfaces.
+    pub imports: Vec<String>,
+    /// What it may touch, in the form of the command line.
+    pub grants: Vec<String>,
+    /// The limits in force, by the names of a descriptor.
+    pub limits: std::collections::BTreeMap<String, String>,
+    /// The component's size in bytes.
+    pub size_bytes: u64,
+    /// Its WIT, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wit: Option<String>,
+}
+
+/// One method of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MethodRow {
+    /// The interface as exported; absent for a function of the world.
+    pub interface: Option<String>,
+    /// The function's name.
+    pub function: String,
+    /// The shortest path that names it.
+    pub path: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ty: FunctionType,
+    /// Its type's fingerprint.
+    pub fingerprint: Fingerprint,
+}
+
+/// How the host is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The host's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// How long it has been running, in milliseconds.
+    pub uptime_ms: u64,
+    /// Its control socket.
+    pub socket: String,
+    /// Its state directory.
+    pub state_dir: Option<String>,
+    /// What is loaded.
+    pub plugins: Vec<PluginRow>,
+    /// The requests in numbers.
+    pub requests: RequestTotals,
+    /// The requests that are not finished.
+    pub in_flight: Vec<InFlightRow>,
+}
+
+/// The requests of a host in numbers: the first two now, the others since the
+/// host started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestTotals {
+    /// Accepted and not started.
+    pub pending: u64,
+    /// Started and not finished.
+    pub running: u64,
+    /// Finished with a result.
+    pub succeeded: u64,
+    /// Finished with a fault.
+    pub failed: u64,
+    /// Never started, because they could not or must not be.
+    pub rejected: u64,
+    /// Ended by their caller, an operator or a deadline.
+    pub cancelled: u64,
+    /// Not even accepted, because a bound was reached.
+    pub refused: u64,
+}
+
+/// A request that is not finished.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFlightRow {
+    /// The request.
+    pub serial: Serial,
+    /// The method it calls.
+    pub method: String,
+    /// `pending`, `running` or `cancelling`.
+    pub state: String,
+    /// How long ago it was accepted, in milliseconds.
+    pub age_ms: u64,
+    /// Who asked.
+    pub principal: String,
+}
+
+/// Where a log line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogSource {
+    /// The host itself.
+    Host,
+    /// A plugin's standard output.
+    Stdout,
+    /// A plugin's standard error.
+    Stderr,
+    /// A plugin's use of the logging interface.
+    Log,
+}
+
+/// One line that a plugin or the host wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When, in RFC 3339 with UTC.
+    pub time: String,
+    /// The plugin; absent for the host's own lines.
+    pub plugin: Option<PluginName>,
+    /// The plugin's generation.
+    pub generation: Option<Generation>,
+    /// `trace`, `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    /// Where it came from.
+    pub stream: LogSource,
+    /// The line, without its end.
+    pub text: String,
+    /// How many lines before this one were dropped because there were too many.
+    #[serde(default)]
+    pub dropped: u64,
+}

@@ -1,0 +1,202 @@
+//! The compile child: the same program, started again to compile one component.
+//!
+//! Owns what happens in the child. It takes its limits upon itself before it
+//! reads a byte of the component, has no environment, no files but its three
+//! pipes, and answers on its standard output.
+
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, Signal};
+use serde::{Deserialize, Serialize};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::{Compiled, CompileError, CompileLimits};
+use crate::EngineClass;
+use crate::describe::{Description, TooComplex, TypeBudget, surface};
+use crate::engine::{PoolSize, compile_config};
+use crate::scan::{choose, fits, scan};
+
+/// The first argument of a child.
+pub(super) const ARGUMENT: &str = "__odeon-compile-child";
+
+/// Bytes an answer may have beyond native code and description.
+pub(super) const HEADER: u64 = 64;
+
+/// How long a piece of error text may be.
+const ERROR_TEXT: usize = 4096;
+
+/// Proof that the program can be started again as a compile child.
+#[derive(Clone, Debug)]
+pub struct CompileChild {
+    program: PathBuf,
+}
+
+impl CompileChild {
+    /// Call this first thing in `main`. In a process that was started to
+    /// compile, it does that and ends the process; in any other it returns at
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// When the program's own path cannot be found.
+    pub fn enter() -> std::io::Result<CompileChild> {
+        let mut args = std::env::args_os().skip(1);
+        if args.next().is_some_and(|first| first == ARGUMENT) {
+            let job = args.next().and_then(|job| serde_json::from_str(job.to_str()?).ok());
+            let code = match job {
+                Some(job) => serve(&job),
+                None => 2,
+            };
+            std::process::exit(code);
+        }
+        // The running program itself, even when its file was replaced since.
+        let own = PathBuf::from("/proc/self/exe");
+        let program = if own.exists() { own } else { std::env::current_exe()? };
+        Ok(CompileChild { program })
+    }
+
+    pub(super) fn program(&self) -> PathBuf {
+        self.program.clone()
+    }
+}
+
+/// What the child is asked.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub(super) class: Option<EngineClass>,
+    pub(super) pool_instances: u32,
+    pub(super) pool_memory: u64,
+    pub(super) limits: CompileLimits,
+}
+
+/// What the child answers.
+pub(super) enum Outcome {
+    Compiled(Compiled),
+    Refused(CompileError),
+}
+
+/// The part of an answer before the native code.
+#[derive(Serialize, Deserialize)]
+enum Head {
+    Compiled(Description),
+    Refused(Refusal),
+}
+
+#[derive(Serialize, Deserialize)]
+enum Refusal {
+    Refused(String),
+    TooComplex(TooComplex),
+    WrongClass(String),
+}
+
+/// Does the job of a child and gives its exit code.
+fn serve(job: &Job) -> i32 {
+    if confine(&job.limits).is_err() {
+        return 3;
+    }
+    let mut bytes = Vec::new();
+    if std::io::stdin().lock().read_to_end(&mut bytes).is_err() {
+        return 4;
+    }
+    let (head, native) = match compile_here(job, &bytes) {
+        Ok(compiled) => (Head::Compiled(compiled.description), compiled.native),
+        Err(CompileError::TooComplex(error)) => (Head::Refused(Refusal::TooComplex(error)), Vec::new()),
+        Err(CompileError::WrongClass(text)) => (Head::Refused(Refusal::WrongClass(text)), Vec::new()),
+        Err(error) => (Head::Refused(Refusal::Refused(text_of(&error))), Vec::new()),
+    };
+    let Ok(head) = serde_json::to_vec(&head) else { return 5 };
+    let Ok(length) = u32::try_from(head.len()) else { return 5 };
+    let mut out = std::io::stdout().lock();
+    let written = out
+        .write_all(&length.to_le_bytes())
+        .and_then(|()| out.write_all(&head))
+        .and_then(|()| out.write_all(&native))
+        .and_then(|()| out.flush());
+    if written.is_ok() { 0 } else { 6 }
+}
+
+fn text_of(error: &CompileError) -> String {
+    let text = match error {
+        CompileError::Refused(text) => text.clone(),
+        other => other.to_string(),
+    };
+    text.chars().take(ERROR_TEXT).collect()
+}
+
+/// Reads a child's whole answer; none if it makes no sense.
+pub(super) fn parse(mut answer: Vec<u8>) -> Option<Outcome> {
+    let (length, rest) = answer.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    let head = serde_json::from_slice(rest.get(..length)?).ok()?;
+    Some(match head {
+        Head::Compiled(description) => {
+            answer.drain(..4 + length);
+            Outcome::Compiled(Compiled { description, native: answer })
+        }
+        Head::Refused(Refusal::Refused(text)) => Outcome::Refused(CompileError::Refused(text)),
+        Head::Refused(Refusal::TooComplex(error)) => Outcome::Refused(error.into()),
+        Head::Refused(Refusal::WrongClass(text)) => Outcome::Refused(CompileError::WrongClass(text)),
+    })
+}
+
+/// Takes the limits of the job upon this process, for good.
+fn confine(limits: &CompileLimits) -> rustix::io::Result<()> {
+    let both = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
+    rustix::process::setrlimit(Resource::As, both(limits.memory))?;
+    // The wall limit is the parent's to keep; this one holds if it is gone.
+    let cpu = limits.time.max(Duration::from_secs(1)).as_secs().saturating_mul(64);
+    rustix::process::setrlimit(Resource::Cpu, both(cpu))?;
+    rustix::process::setrlimit(Resource::Core, both(0))?;
+    rustix::process::setrlimit(Resource::Fsize, both(0))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::thread::set_no_new_privs(true)
+}
+
+/// Compiles and describes, in this process and without limits but those on
+/// types.
+pub(super) fn compile_here(job: &Job, bytes: &[u8]) -> Result<Compiled, CompileError> {
+    let refused = |error: String| CompileError::Refused(error);
+    let pool = PoolSize {
+        instances: job.pool_instances,
+        memory: usize::try_from(job.pool_memory).unwrap_or(usize::MAX),
+    };
+    let found = scan(bytes).map_err(|error| refused(error.to_string()))?;
+    let class = job.class.unwrap_or_else(|| choose(&found, bytes.len(), pool));
+    if found.concurrent && class != EngineClass::Async {
+        return Err(CompileError::WrongClass(format!(
+            "the component uses WASI 0.3 or async functions, which the engine class {class} does not run; \
+             leave the class out or ask for async"
+        )));
+    }
+    if class != EngineClass::Heavy && !fits(&found.needs, pool) {
+        return Err(CompileError::WrongClass(format!(
+            "one instance takes {} MiB of memory, {} core instances and {} tables, more than the engine class \
+             {class} has room for; leave the class out or ask for heavy",
+            found.needs.memory >> 20,
+            found.needs.core_instances,
+            found.needs.tables,
+        )));
+    }
+    let engine = Engine::new(&compile_config(class)).map_err(|error| refused(format!("{error:#}")))?;
+    let component = Component::from_binary(&engine, bytes).map_err(|error| refused(format!("{error:#}")))?;
+    let budget = TypeBudget { depth: job.limits.type_depth, nodes: job.limits.type_nodes };
+    let (exports, imports) = surface(&engine, &component, budget)?;
+    let native = component.serialize().map_err(|error| refused(format!("{error:#}")))?;
+    let description = Description { class, exports, imports, wit: wit(bytes), needs: found.needs };
+    Ok(Compiled { description, native })
+}
+
+/// The component's world as WIT text. A component that was not made from WIT
+/// may have none.
+fn wit(bytes: &[u8]) -> Option<String> {
+    let decoded = wit_component::decode(bytes).ok()?;
+    let mut printer = wit_component::WitPrinter::default();
+    let resolve = decoded.resolve();
+    let nested: Vec<_> = resolve.packages.iter().map(|(id, _)| id).filter(|id| *id != decoded.package()).collect();
+    printer.print(resolve, decoded.package(), &nested).ok()?;
+    Some(printer.output.to_string())
+}
+

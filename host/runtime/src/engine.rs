@@ -1,0 +1,171 @@
+//! Engine classes: one configuration of the engine per kind of component.
+//!
+//! Owns every setting of wasmtime and the reasons for it. Each worker has
+//! engines and pools of its own, because instances that share a pool contend
+//! for its slots across cores (`docs/adr/0002-engine-per-worker.md`).
+//!
+//! **Invariant:** every class has epoch interruption on; no guest code runs
+//! that the ticker cannot stop.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy,
+};
+
+/// Which engine a component runs on. Chosen by what the component imports,
+/// exports and weighs; a manifest may ask for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineClass {
+    /// Pooled memory, no component concurrency: calls cost a tenth of `async`.
+    Fast,
+    /// Component concurrency on: WASI 0.3, async exports, streams.
+    Async,
+    /// Memory mapped on demand: interpreters that need more than a pool slot.
+    Heavy,
+}
+
+impl EngineClass {
+    /// Every class.
+    pub const ALL: [EngineClass; 3] = [EngineClass::Fast, EngineClass::Async, EngineClass::Heavy];
+
+    /// The class by its name in manifests and status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            EngineClass::Fast => "fast",
+            EngineClass::Async => "async",
+            EngineClass::Heavy => "heavy",
+        }
+    }
+}
+
+impl fmt::Display for EngineClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Text that names no engine class.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("engine class expected fast, async or heavy, found {0:?}")]
+pub struct UnknownClass(pub String);
+
+impl FromStr for EngineClass {
+    type Err = UnknownClass;
+
+    fn from_str(text: &str) -> Result<Self, UnknownClass> {
+        EngineClass::ALL
+            .into_iter()
+            .find(|class| class.as_str() == text)
+            .ok_or_else(|| UnknownClass(text.chars().take(40).collect()))
+    }
+}
+
+/// How much room the pools of one worker have.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSize {
+    /// Instances of the *fast* class that may live at once on one worker.
+    pub instances: u32,
+    /// The largest linear memory an instance of the *fast* class can have, in
+    /// bytes. A component that needs more runs in the *heavy* class.
+    pub memory: usize,
+}
+
+impl Default for PoolSize {
+    fn default() -> Self {
+        PoolSize { instances: 500, memory: 128 << 20 }
+    }
+}
+
+/// Guest stack. Deep recursion ends here with a stack fault.
+pub(crate) const STACK: usize = 512 << 10;
+
+/// The host's part of the stack that a call on a fiber needs below the guest's.
+const HOST_STACK: usize = 512 << 10;
+
+/// Core instances, memories and tables that one component may be made of in
+/// the pooled classes, beyond which it does not fit and goes to *heavy*.
+pub(crate) const CORE_INSTANCES: u32 = 64;
+pub(crate) const MEMORIES: u32 = 8;
+pub(crate) const TABLES: u32 = 16;
+/// Elements one table of a pooled instance can have.
+pub(crate) const TABLE_ELEMENTS: usize = 20_000;
+
+/// Bytes of a slot that stay resident and are zeroed by hand on reuse, which
+/// is cheaper than giving the pages back.
+const KEEP_RESIDENT: usize = 64 << 10;
+
+fn common() -> Config {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .epoch_interruption(true)
+        .max_wasm_stack(STACK)
+        .async_stack_size(STACK + HOST_STACK)
+        .wasm_component_model(true)
+        .coredump_on_trap(false)
+        .wasm_memory64(false)
+        .wasm_threads(false)
+        .shared_memory(false)
+        .wasm_gc(false)
+        .gc_support(false)
+        .wasm_component_model_map(true)
+        .wasm_component_model_fixed_length_lists(true);
+    config
+}
+
+/// The settings that decide what native code looks like, and only those: what
+/// the compile child uses, and part of every cache key.
+pub(crate) fn compile_config(class: EngineClass) -> Config {
+    let mut config = common();
+    match class {
+        EngineClass::Fast | EngineClass::Heavy => {
+            config.concurrency_support(false);
+        }
+        EngineClass::Async => {
+            config.concurrency_support(true).wasm_component_model_async(true);
+        }
+    }
+    config
+}
+
+/// An engine that runs guests of this class.
+pub(crate) fn engine(class: EngineClass, size: PoolSize) -> wasmtime::Result<Engine> {
+    let mut config = compile_config(class);
+    if class != EngineClass::Heavy {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(class, size)));
+    }
+    Engine::new(&config)
+}
+
+fn pool(class: EngineClass, size: PoolSize) -> PoolingAllocationConfig {
+    // Components are seldom more than a handful of core instances; the pool is
+    // sized for that and runs out as "overloaded", never as an abort.
+    let instances = match class {
+        EngineClass::Async => size.instances.div_ceil(4),
+        _ => size.instances,
+    };
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(4))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(2))
+        .total_stacks(instances)
+        .total_gc_heaps(0)
+        .max_component_instance_size(1 << 20)
+        .max_core_instance_size(1 << 20)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_memory_size(size.memory)
+        .table_elements(TABLE_ELEMENTS)
+        .max_unused_warm_slots(instances)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT)
+        .async_stack_keep_resident(KEEP_RESIDENT)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}

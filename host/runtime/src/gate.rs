@@ -1,0 +1,162 @@
+//! How many calls of a plugin run and how many wait.
+//!
+//! Owns admission: a bounded number in flight, a bounded number waiting in
+//! order of arrival, everybody else told "overloaded". Also knows when the
+//! last call is gone, which is what draining waits for.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// Why a call may not enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// As many run and wait as may.
+    Full,
+    /// The plugin takes no calls any more.
+    Closed,
+}
+
+/// The admission of one plugin generation.
+pub(crate) struct Gate {
+    in_flight: AtomicUsize,
+    waiting: AtomicUsize,
+    limit: usize,
+    queue: usize,
+    closed: AtomicBool,
+    left: Notify,
+    empty: Notify,
+}
+
+impl Gate {
+    pub(crate) fn new(limit: usize, queue: usize) -> Self {
+        Gate {
+            in_flight: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            limit: limit.max(1),
+            queue,
+            closed: AtomicBool::new(false),
+            left: Notify::new(),
+            empty: Notify::new(),
+        }
+    }
+
+    /// Enters if there is room and nobody waits.
+    #[inline]
+    pub(crate) fn try_enter(&self) -> Option<Pass<'_>> {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            return None;
+        }
+        self.enter_now()
+    }
+
+    #[inline]
+    fn enter_now(&self) -> Option<Pass<'_>> {
+        if self.in_flight.fetch_add(1, Ordering::SeqCst) >= self.limit || self.closed.load(Ordering::SeqCst) {
+            self.leave();
+            return None;
+        }
+        Some(Pass { gate: self })
+    }
+
+    /// Enters, or waits in order of arrival until there is room. Cancellation
+    /// safe: giving up frees the place in the queue.
+    pub(crate) async fn enter(&self) -> Result<Pass<'_>, Refusal> {
+        if let Some(pass) = self.try_enter() {
+            return Ok(pass);
+        }
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Refusal::Closed);
+        }
+        let _place = Place::take(self).ok_or(Refusal::Full)?;
+        loop {
+            let left = self.left.notified();
+            tokio::pin!(left);
+            // Registered before looking, so that whoever leaves in between is
+            // not missed.
+            left.as_mut().enable();
+            if self.closed.load(Ordering::SeqCst) {
+                return Err(Refusal::Closed);
+            }
+            if let Some(pass) = self.enter_now() {
+                return Ok(pass);
+            }
+            left.await;
+        }
+    }
+
+    /// Lets nobody in any more; those who wait are refused.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.left.notify_waiters();
+    }
+
+    /// Waits until nobody is inside. Cancellation safe.
+    pub(crate) async fn drained(&self) {
+        loop {
+            let empty = self.empty.notified();
+            tokio::pin!(empty);
+            empty.as_mut().enable();
+            if self.in_flight() == 0 {
+                return;
+            }
+            empty.await;
+        }
+    }
+
+    /// Calls inside.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Calls in the queue.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn leave(&self) {
+        let before = self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.left.notify_one();
+        }
+        if before == 1 && self.closed.load(Ordering::SeqCst) {
+            self.empty.notify_waiters();
+        }
+    }
+}
+
+/// A place inside the gate.
+pub(crate) struct Pass<'g> {
+    gate: &'g Gate,
+}
+
+impl Drop for Pass<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.gate.leave();
+    }
+}
+
+/// A place in the queue.
+struct Place<'g> {
+    gate: &'g Gate,
+}
+
+impl<'g> Place<'g> {
+    fn take(gate: &'g Gate) -> Option<Self> {
+        if gate.waiting.fetch_add(1, Ordering::SeqCst) >= gate.queue {
+            gate.waiting.fetch_sub(1, Ordering::SeqCst);
+            return None;
+        }
+        Some(Place { gate })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.gate.waiting.fetch_sub(1, Ordering::SeqCst);
+        // Someone may have left and woken this place just before it was given up.
+        self.gate.left.notify_one();
+    }
+}

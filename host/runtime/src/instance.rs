@@ -1,0 +1,116 @@
+//! One instance in its own store.
+//!
+//! Owns the store and its one component instance. **Invariant:** after a trap,
+//! a stop or a dropped call the instance is never entered again: whoever gets
+//! an error from here drops it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use wasmtime::component::{self, ComponentExportIndex, InstancePre};
+use wasmtime::{Store, Trap};
+
+use crate::codec::{self, Out};
+use crate::state::{HostState, on_tick};
+use crate::unit::Unit;
+
+/// A component ready to be instantiated on one shard.
+pub(crate) struct Template {
+    pub(crate) pre: InstancePre<HostState>,
+    /// Of the methods, by their number.
+    pub(crate) methods: Vec<ComponentExportIndex>,
+    /// Of `lifecycle.load` and `lifecycle.unload`.
+    pub(crate) load: Option<ComponentExportIndex>,
+    pub(crate) unload: Option<ComponentExportIndex>,
+}
+
+/// An instance and its store.
+pub(crate) struct Instance {
+    pub(crate) store: Store<HostState>,
+    pub(crate) instance: component::Instance,
+    pub(crate) shard: usize,
+}
+
+fn store(template: &Template, unit: &Arc<Unit>) -> Store<HostState> {
+    let limits = &unit.spec.limits;
+    let mut store = Store::new(template.pre.engine(), HostState::new(unit.clone()));
+    store.limiter(|state| &mut state.meter);
+    store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes.bytes()).unwrap_or(usize::MAX));
+    store.set_max_component_handles(usize::try_from(limits.handles).unwrap_or(usize::MAX));
+    store.epoch_deadline_callback(on_tick);
+    store.set_epoch_deadline(1);
+    unit.counters.instances.fetch_add(1, Ordering::Relaxed);
+    store
+}
+
+impl Drop for HostState {
+    fn drop(&mut self) {
+        self.unit.counters.instances.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why there is no instance.
+pub(crate) struct NotMade {
+    pub(crate) error: wasmtime::Error,
+    pub(crate) state: Store<HostState>,
+}
+
+impl Instance {
+    /// Makes an instance on this thread. `prepare` is given the state before
+    /// any guest code runs.
+    pub(crate) fn make(
+        template: &Template,
+        unit: &Arc<Unit>,
+        shard: usize,
+        prepare: impl FnOnce(&mut HostState),
+    ) -> Result<Self, Box<NotMade>> {
+        let mut store = store(template, unit);
+        prepare(store.data_mut());
+        match template.pre.instantiate(&mut store) {
+            Ok(instance) => Ok(Instance { store, instance, shard }),
+            Err(error) => Err(Box::new(NotMade { error, state: store })),
+        }
+    }
+
+    /// Makes an instance on a fiber, so that its start code can be made to
+    /// yield.
+    pub(crate) async fn make_async(
+        template: &Template,
+        unit: &Arc<Unit>,
+        shard: usize,
+        prepare: impl FnOnce(&mut HostState),
+    ) -> Result<Self, Box<NotMade>> {
+        let mut store = store(template, unit);
+        prepare(store.data_mut());
+        match template.pre.instantiate_async(&mut store).await {
+            Ok(instance) => Ok(Instance { store, instance, shard }),
+            Err(error) => Err(Box::new(NotMade { error, state: store })),
+        }
+    }
+
+    /// Calls a function with checked arguments in the wire form.
+    #[inline]
+    pub(crate) fn call(&mut self, index: &ComponentExportIndex, args: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        self.store.set_epoch_deadline(1);
+        let function = self.function(index)?;
+        let Out(result) = codec::direct(function).call(&mut self.store, codec::Args(args))?;
+        Ok(result)
+    }
+
+    /// The same on a fiber: the call can wait and can be made to yield.
+    pub(crate) async fn call_async(
+        &mut self,
+        index: &ComponentExportIndex,
+        args: &[u8],
+    ) -> wasmtime::Result<Vec<u8>> {
+        self.store.set_epoch_deadline(1);
+        let function = self.function(index)?;
+        let Out(result) = codec::direct(function).call_async(&mut self.store, codec::Args(args)).await?;
+        Ok(result)
+    }
+
+    #[inline]
+    pub(crate) fn function(&mut self, index: &ComponentExportIndex) -> wasmtime::Result<component::Func> {
+        self.instance.get_func(&mut self.store, index).ok_or_else(|| Trap::CannotEnterComponent.into())
+    }
+}

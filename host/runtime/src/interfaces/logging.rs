@@ -1,0 +1,21 @@
+//! `wasi:logging/logging`: lines with a level, through the plugin's log gate.
+
+use crate::bindings::wasi::logging::logging::{Host, Level as Wit};
+use crate::sinks::{Level, Stream};
+use crate::state::HostState;
+
+impl Host for HostState {
+    fn log(&mut self, level: Wit, context: String, message: String) -> wasmtime::Result<()> {
+        let level = match level {
+            Wit::Trace => Level::Trace,
+            Wit::Debug => Level::Debug,
+            Wit::Info => Level::Info,
+            Wit::Warn => Level::Warn,
+            Wit::Error => Level::Error,
+            Wit::Critical => Level::Critical,
+        };
+        let serial = self.call.known_serial();
+        self.unit.log(serial, Stream::Log, level, &context, &message);
+        Ok(())
+    }
+}

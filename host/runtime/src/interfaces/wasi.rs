@@ -1,0 +1,151 @@
+//! The WASI context of one instance, made on first use from its grants.
+//!
+//! Owns what WASI's own crates are told: which directories, variables and
+//! addresses there are. Everything is denied unless a grant opens it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+
+use crate::logs::LineSplitter;
+use crate::sinks::Stream;
+use crate::state::HostState;
+use crate::unit::Unit;
+
+/// Random bytes a guest may ask for at a time.
+const RANDOM_BYTES: u64 = 1 << 20;
+
+/// How much a guest may write to its output at a time.
+const WRITE_CHUNK: usize = 64 << 10;
+
+/// The WASI context and the lines that are being written.
+pub(crate) struct Wasi {
+    ctx: WasiCtx,
+    stdout: Arc<Mutex<LineSplitter>>,
+    stderr: Arc<Mutex<LineSplitter>>,
+}
+
+impl Wasi {
+    fn new(unit: &Arc<Unit>) -> Self {
+        let spec = &unit.spec;
+        let line = usize::try_from(spec.limits.log_line.bytes()).unwrap_or(usize::MAX);
+        let output = |stream| Arc::new(Mutex::new(LineSplitter::new(stream, line)));
+        let (stdout, stderr) = (output(Stream::Stdout), output(Stream::Stderr));
+        let mut builder = WasiCtx::builder();
+        builder
+            .stdout(GuestOutput { unit: unit.clone(), lines: stdout.clone() })
+            .stderr(GuestOutput { unit: unit.clone(), lines: stderr.clone() })
+            .max_random_size(RANDOM_BYTES)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false);
+        for (name, value) in &spec.env {
+            builder.env(name, value);
+        }
+        for grant in &spec.grants.fs {
+            let Some(host) = &grant.host else { continue };
+            let perms = match grant.access {
+                odeon_authority::Access::Read => FsPerms::ReadOnly,
+                odeon_authority::Access::ReadWrite => FsPerms::ReadWrite,
+            };
+            if let Err(error) = builder.preopened_dir(host, &grant.guest, perms) {
+                // The guest sees that the directory is not there; the operator
+                // is told why.
+                unit.deny("fs", &grant.guest, &format!("the granted directory cannot be opened: {error}"));
+            }
+        }
+        Wasi { ctx: builder.build(), stdout, stderr }
+    }
+
+    /// Passes unfinished lines on, at the end of a call.
+    pub(crate) fn finish_lines(&mut self, unit: &Unit, serial: Option<odeon_protocol::Serial>) {
+        self.stdout.lock().finish(unit, serial);
+        self.stderr.lock().finish(unit, serial);
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let unit = &self.unit;
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(unit)));
+        WasiCtxView { ctx: &mut wasi.ctx, table: &mut self.table }
+    }
+}
+
+/// A guest's standard output or error: lines into the plugin's log.
+#[derive(Clone)]
+struct GuestOutput {
+    unit: Arc<Unit>,
+    lines: Arc<Mutex<LineSplitter>>,
+}
+
+impl GuestOutput {
+    fn take(&self, bytes: &[u8]) {
+        self.lines.lock().write(&self.unit, None, bytes);
+    }
+}
+
+impl IsTerminal for GuestOutput {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestOutput {
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for GuestOutput {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for GuestOutput {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.take(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_CHUNK)
+    }
+}
+
+impl tokio::io::AsyncWrite for GuestOutput {
+    fn poll_write(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        self.take(bytes);
+        std::task::Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,150 @@
+//! What one instance and one call have used up.
+//!
+//! Owns the counters behind the limits, and nothing about what happens when
+//! one is reached: whoever asks gets a yes or a no.
+
+use odeon_authority::Limits;
+use wasmtime::ResourceLimiter;
+
+/// A growth that was refused, remembered so that a trap that follows from it
+/// can be explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Memory,
+    Table,
+}
+
+/// What one instance has grown to.
+pub(crate) struct Meter {
+    memory: u64,
+    memory_limit: u64,
+    table_elements: u64,
+    table_limit: u64,
+    refused: Option<Refused>,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Meter {
+            memory: 0,
+            memory_limit: limits.memory.bytes(),
+            table_elements: 0,
+            table_limit: limits.table_elements,
+            refused: None,
+        }
+    }
+
+    /// Bytes of linear memory the instance has.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// The growth that was refused last, if any was.
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        self.refused
+    }
+
+    /// Forgets refused growth, at the start of a call.
+    pub(crate) fn start(&mut self) {
+        self.refused = None;
+    }
+}
+
+impl ResourceLimiter for Meter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let grown = self.memory.saturating_add((desired.saturating_sub(current)) as u64);
+        if grown > self.memory_limit {
+            self.refused = Some(Refused::Memory);
+            return Ok(false);
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.memory = grown;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.refused = Some(Refused::Memory);
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let grown = self.table_elements.saturating_add((desired.saturating_sub(current)) as u64);
+        if grown > self.table_limit {
+            self.refused = Some(Refused::Table);
+            return Ok(false);
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.table_elements = grown;
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.refused = Some(Refused::Table);
+        Ok(())
+    }
+}
+
+/// An amount that a call may use up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    left: u64,
+}
+
+impl Allowance {
+    pub(crate) fn new(amount: u64) -> Self {
+        Allowance { left: amount }
+    }
+
+    /// Takes `amount`, all or nothing.
+    #[inline]
+    pub(crate) fn take(&mut self, amount: u64) -> bool {
+        match self.left.checked_sub(amount) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// What is left.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+}
+
+/// What the running call may still use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowances {
+    pub(crate) progress_reports: Allowance,
+    pub(crate) egress_bytes: Allowance,
+    pub(crate) dns_queries: Allowance,
+    pub(crate) fs_bytes_written: Allowance,
+    pub(crate) fs_files_created: Allowance,
+}
+
+impl Allowances {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Allowances {
+            progress_reports: Allowance::new(limits.progress_reports),
+            egress_bytes: Allowance::new(limits.egress_bytes.bytes()),
+            dns_queries: Allowance::new(limits.dns_queries),
+            fs_bytes_written: Allowance::new(limits.fs_bytes_written.bytes()),
+            fs_files_created: Allowance::new(limits.fs_files_created),
+        }
+    }
+}

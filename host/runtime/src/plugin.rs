@@ -1,0 +1,421 @@
+//! A loaded generation of a component: what is called, drained and dropped.
+//!
+//! Owns the instances and the admission of one generation. **Invariant:** a
+//! call that was admitted ends with exactly one result, whatever happens to
+//! the plugin meanwhile.
+
+mod drive;
+mod lifecycle;
+mod typed;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use odeon_protocol::{Code, Fault, FunctionType};
+use parking_lot::Mutex;
+
+pub use self::lifecycle::LifecycleError;
+pub use self::typed::TypedMethod;
+use crate::codec::BadValue;
+use crate::control::{CallContext, Interrupt, Reason};
+use crate::describe::Description;
+use crate::gate::{Gate, Pass, Refusal};
+use crate::instance::{Instance, NotMade, Template};
+use crate::link::Flavour;
+use crate::logs::LogGate;
+use crate::runtime::{Inner, LoadError, Runtime};
+use crate::shard::here;
+use crate::state::Budget;
+use crate::stop::{explain, is_out_of_room};
+use crate::unit::{Counters, InstanceModel, PluginSpec, Unit};
+
+/// The optional export that runs before and after service.
+pub(crate) const LIFECYCLE: &str = "odeon:plugin/lifecycle@0.1.0";
+
+/// What a plugin is made from.
+pub(crate) struct Source {
+    pub(crate) native: Arc<[u8]>,
+    pub(crate) description: Arc<Description>,
+    pub(crate) flavour: Flavour,
+}
+
+/// A loaded generation. Cheap to clone.
+#[derive(Clone)]
+pub struct Plugin {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) runtime: Arc<Inner>,
+    pub(crate) unit: Arc<Unit>,
+    pub(crate) source: Source,
+    /// One per shard, made when a call first comes to it; the first at once.
+    templates: Vec<OnceLock<Template>>,
+    methods: Vec<Method>,
+    pub(crate) gate: Gate,
+    /// Instances that are kept and free.
+    idle: Mutex<Vec<Box<Instance>>>,
+    budget: Budget,
+    message: usize,
+}
+
+/// The number of a method of one plugin generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MethodId(usize);
+
+/// An exported function that can be called.
+#[derive(Clone, Debug)]
+pub struct Method {
+    /// Its number.
+    pub id: MethodId,
+    /// The interface it belongs to; none for a function of the world itself.
+    pub interface: Option<Arc<str>>,
+    /// Its name.
+    pub function: Arc<str>,
+    /// Its type.
+    pub ty: Arc<FunctionType>,
+}
+
+/// What a call gave back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The result in the wire form; empty when the method has none.
+    pub bytes: Vec<u8>,
+}
+
+/// What a plugin is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PluginStats {
+    /// Calls that ended, with a result or not.
+    pub calls: u64,
+    /// Those that ended with a fault.
+    pub faults: u64,
+    /// Uses that no grant covered.
+    pub denials: u64,
+    /// Lines of its log that were dropped since the last that was passed on.
+    pub lines_dropped: u64,
+    /// Instances that exist.
+    pub instances: usize,
+    /// Calls that run.
+    pub in_flight: usize,
+    /// Calls that wait.
+    pub waiting: usize,
+    /// Bytes of linear memory of its idle instances.
+    pub idle_memory: u64,
+}
+
+impl Plugin {
+    pub(crate) fn new(runtime: &Runtime, spec: PluginSpec, source: Source) -> Result<Self, LoadError> {
+        let inner = runtime.inner.clone();
+        let first = inner.shards.first().ok_or_else(|| LoadError::Engine("the runtime has no workers".into()))?;
+        let template = inner.template(first, &source)?;
+        let methods = source
+            .description
+            .exports
+            .iter()
+            .enumerate()
+            .filter(|(_, export)| export.interface.as_deref() != Some(LIFECYCLE))
+            .map(|(number, export)| Method {
+                id: MethodId(number),
+                interface: export.interface.clone(),
+                function: export.function.clone(),
+                ty: Arc::new(export.ty.clone()),
+            })
+            .collect();
+        let limits = &spec.limits;
+        let at_once = usize::try_from(limits.calls_in_flight).unwrap_or(usize::MAX);
+        let at_once = match spec.instances {
+            InstanceModel::Fresh => at_once,
+            InstanceModel::Resident { workers } => workers.clamp(1, at_once.max(1)),
+        };
+        let gate = Gate::new(at_once, usize::try_from(limits.queue).unwrap_or(usize::MAX));
+        let budget = Budget::call(limits);
+        let message = usize::try_from(limits.message.bytes()).unwrap_or(usize::MAX);
+        let ticker = inner.ticker.clone();
+        let log_gate = LogGate::new(limits.log_rate.bytes(), ticker.now_ms());
+        let unit = Arc::new(Unit {
+            spec,
+            ticker,
+            interrupt: Interrupt::new(),
+            counters: Counters::default(),
+            log_gate,
+        });
+        let templates: Vec<OnceLock<Template>> = inner.shards.iter().map(|_| OnceLock::new()).collect();
+        if let Some(slot) = templates.first() {
+            let _ = slot.set(template);
+        }
+        let idle = Mutex::new(Vec::new());
+        let shared = Shared { runtime: inner, unit, source, templates, methods, gate, idle, budget, message };
+        Ok(Plugin { shared: Arc::new(shared) })
+    }
+
+    /// What was decided about it.
+    pub fn spec(&self) -> &PluginSpec {
+        &self.shared.unit.spec
+    }
+
+    /// What it is.
+    pub fn description(&self) -> &Description {
+        &self.shared.source.description
+    }
+
+    /// The functions that can be called.
+    pub fn methods(&self) -> &[Method] {
+        &self.shared.methods
+    }
+
+    /// What it is doing.
+    pub fn stats(&self) -> PluginStats {
+        let shared = &*self.shared;
+        let counters = &shared.unit.counters;
+        PluginStats {
+            calls: counters.calls.load(Ordering::Relaxed),
+            faults: counters.faults.load(Ordering::Relaxed),
+            denials: counters.denials.load(Ordering::Relaxed),
+            lines_dropped: shared.unit.log_gate.dropped(),
+            instances: counters.instances.load(Ordering::Relaxed),
+            in_flight: shared.gate.in_flight(),
+            waiting: shared.gate.waiting(),
+            idle_memory: shared.idle.lock().iter().map(|instance| instance.store.data().meter.memory()).sum(),
+        }
+    }
+
+    /// Takes no calls from now on and waits until those that run have ended.
+    /// Cancellation safe; the plugin stays closed.
+    pub async fn drain(&self) {
+        self.shared.gate.close();
+        self.shared.gate.drained().await;
+    }
+
+    /// Takes no calls from now on and ends those that run, for this reason.
+    /// Their callers get their fault within a few milliseconds.
+    pub fn interrupt(&self, reason: Reason) {
+        self.shared.gate.close();
+        self.shared.unit.interrupt.raise(reason);
+    }
+
+    /// Calls a method on this thread, with arguments in the wire form that were
+    /// checked against the method's type.
+    ///
+    /// The caller waits while the guest computes, and, for a resident plugin
+    /// that is busy, until it is free. Must not be called from an asynchronous
+    /// task when the plugin's imports can wait; use [`Plugin::call`] there.
+    ///
+    /// # Errors
+    ///
+    /// The fault that ended the call, or kept it from starting.
+    pub fn call_blocking(&self, method: MethodId, args: &[u8], context: CallContext) -> Result<Reply, Fault> {
+        let shared = &*self.shared;
+        if shared.source.flavour != Flavour::Direct {
+            if tokio::runtime::Handle::try_current().is_ok() {
+                return Err(Fault::new(
+                    Code::Internal,
+                    "call_blocking was used inside an asynchronous task for a plugin that can wait; use call",
+                ));
+            }
+            let background = shared.runtime.background().map_err(no_threads)?;
+            return background.block_on(self.call(method, args.to_vec(), context));
+        }
+        let pass = match shared.gate.try_enter() {
+            Some(pass) => pass,
+            None => wait::block_on(shared.admit(&context))?,
+        };
+        shared.call_here(method, args, Some(Box::new(context)), pass)
+    }
+
+    /// The same as [`Plugin::call_blocking`] for the embedding program itself:
+    /// nobody else is named as the caller, and only the plugin's own deadline
+    /// holds. The fastest way to call by encoded bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Plugin::call_blocking`].
+    #[inline]
+    pub fn call_direct(&self, method: MethodId, args: &[u8]) -> Result<Reply, Fault> {
+        let shared = &*self.shared;
+        if shared.source.flavour == Flavour::Direct
+            && let Some(pass) = shared.gate.try_enter()
+        {
+            return shared.call_here(method, args, None, pass);
+        }
+        self.call_blocking(method, args, CallContext::default())
+    }
+}
+
+mod wait {
+    //! Waiting for a future on a thread that runs no tasks.
+
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
+    use std::thread::{self, Thread};
+
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        loop {
+            match future.as_mut().poll(&mut context) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => thread::park(),
+            }
+        }
+    }
+}
+
+fn no_threads(error: std::io::Error) -> Fault {
+    Fault::new(Code::Internal, format!("the host cannot start threads: {error}"))
+}
+
+impl Shared {
+    /// Waits for admission, for no longer than the caller does.
+    async fn admit(&self, context: &CallContext) -> Result<Pass<'_>, Fault> {
+        let refusal = tokio::select! {
+            biased;
+            entered = self.gate.enter() => match entered {
+                Ok(pass) => return Ok(pass),
+                Err(refusal) => refusal,
+            },
+            reason = context.interrupt.raised() => {
+                return Err(crate::stop::Stop::Interrupted(reason).fault(&self.unit.spec.limits));
+            }
+        };
+        Err(self.refuse(refusal))
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Fault {
+        let spec = &self.unit.spec;
+        match refusal {
+            Refusal::Full => Fault::new(
+                Code::Overloaded,
+                format!(
+                    "{} has {} calls running and {} waiting, which is all it takes; try again later, or raise \
+                     limits.calls-in-flight or limits.queue",
+                    spec.name,
+                    self.gate.in_flight(),
+                    self.gate.waiting()
+                ),
+            ),
+            Refusal::Closed => {
+                Fault::new(Code::Draining, format!("{} is being unloaded and takes no calls", spec.name))
+            }
+        }
+    }
+
+    /// The template of this shard, or of the first if this one has none and
+    /// cannot make it.
+    fn template(&self, shard: usize) -> Option<(usize, &Template)> {
+        let slot = self.templates.get(shard)?;
+        if let Some(template) = slot.get() {
+            return Some((shard, template));
+        }
+        let made = self.runtime.shards.get(shard).and_then(|s| self.runtime.template(s, &self.source).ok());
+        match made {
+            Some(template) => Some((shard, slot.get_or_init(|| template))),
+            None => Some((0, self.templates.first()?.get()?)),
+        }
+    }
+
+    fn here(&self) -> Result<(usize, &Template), Fault> {
+        let shard = here(self.templates.len());
+        self.template(shard).ok_or_else(|| Fault::new(Code::Internal, "the plugin has no code for this worker"))
+    }
+
+    /// A call on this thread, from admission to result.
+    #[inline]
+    fn call_here(
+        &self,
+        method: MethodId,
+        args: &[u8],
+        context: Option<Box<CallContext>>,
+        pass: Pass<'_>,
+    ) -> Result<Reply, Fault> {
+        let (mut instance, template) = match self.unit.spec.instances {
+            InstanceModel::Resident { .. } => match self.take_idle() {
+                Some(mut instance) => {
+                    instance.store.data_mut().begin(context, self.budget, false);
+                    let shard = instance.shard;
+                    let Some((_, template)) = self.template(shard) else {
+                        return Err(Fault::new(Code::Internal, "the plugin has no code for this worker"));
+                    };
+                    (instance, template)
+                }
+                None => self.make_here(context)?,
+            },
+            InstanceModel::Fresh => self.make_here(context)?,
+        };
+        let _running = self.unit.ticker.running(instance.shard);
+        let Some(index) = template.methods.get(method.0) else {
+            return Err(Fault::new(Code::MethodNotFound, "the plugin has no method of this number"));
+        };
+        let called = instance.call(index, args);
+        let reply = self.settle(instance, called);
+        drop(pass);
+        reply
+    }
+
+    fn make_here(&self, context: Option<Box<CallContext>>) -> Result<(Box<Instance>, &Template), Fault> {
+        let (shard, template) = self.here()?;
+        let _running = self.unit.ticker.running(shard);
+        let begin = |state: &mut crate::state::HostState| state.begin(context, self.budget, false);
+        match Instance::make(template, &self.unit, shard, begin) {
+            Ok(instance) => Ok((Box::new(instance), template)),
+            Err(not_made) => Err(self.not_made(&not_made)),
+        }
+    }
+
+    fn not_made(&self, not_made: &NotMade) -> Fault {
+        self.count(false);
+        if is_out_of_room(&not_made.error) {
+            return Fault::new(
+                Code::Overloaded,
+                "no memory slot is free for another instance on this worker; try again later",
+            );
+        }
+        explain(&not_made.error, &not_made.state.data().meter, &self.unit.spec.limits)
+    }
+
+    fn take_idle(&self) -> Option<Box<Instance>> {
+        self.idle.lock().pop()
+    }
+
+    /// Turns what the instance gave into what the caller gets. The instance is
+    /// kept only if it is resident and nothing went wrong.
+    #[inline]
+    fn settle(&self, mut instance: Box<Instance>, called: wasmtime::Result<Vec<u8>>) -> Result<Reply, Fault> {
+        let called = match called {
+            Ok(bytes) if bytes.len() > self.message => Err(BadValue::TooLarge.into()),
+            other => other,
+        };
+        let state = instance.store.data_mut();
+        state.end();
+        self.count(called.is_ok());
+        match called {
+            Ok(bytes) => {
+                if matches!(self.unit.spec.instances, InstanceModel::Resident { .. }) {
+                    self.idle.lock().push(instance);
+                }
+                Ok(Reply { bytes })
+            }
+            Err(error) => Err(explain(&error, &state.meter, &self.unit.spec.limits)),
+        }
+    }
+
+    #[inline]
+    fn count(&self, ok: bool) {
+        let counters = &self.unit.counters;
+        counters.calls.fetch_add(1, Ordering::Relaxed);
+        if !ok {
+            counters.faults.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Calls from asynchronous tasks.
+//!
+//! Owns what happens while such a call runs: the guest is made to yield every
+//! tick, is moved to threads of lower priority when it overruns its turn, and
+//! is dropped, wherever it is, when its deadline passes or it is interrupted.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use odeon_protocol::{Code, Fault};
+use wasmtime::component::ComponentExportIndex;
+
+use super::{MethodId, Plugin, Reply, no_threads};
+use crate::control::{CANCEL_GRACE, CallContext, Interrupt, Reason};
+use crate::instance::Instance;
+use crate::state::Budget;
+use crate::stop::Stop;
+use crate::unit::InstanceModel;
+
+/// Ticks after which a call is moved to the threads of lower priority.
+const TURN: u32 = 4;
+
+type Running = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
+
+impl Plugin {
+    /// Calls a method with arguments in the wire form that were checked against
+    /// the method's type. Must be called within a tokio runtime.
+    ///
+    /// Waits for admission in order of arrival. Dropping the future ends the
+    /// call and drops its instance.
+    ///
+    /// # Errors
+    ///
+    /// The fault that ended the call, or kept it from starting.
+    pub async fn call(&self, method: MethodId, args: Vec<u8>, context: CallContext) -> Result<Reply, Fault> {
+        let budget = self.shared.budget;
+        let target = Target::Method(method);
+        self.drive(target, args, context, budget).await
+    }
+
+    pub(super) async fn drive(
+        &self,
+        target: Target,
+        args: Vec<u8>,
+        context: CallContext,
+        budget: Budget,
+    ) -> Result<Reply, Fault> {
+        let shared = &*self.shared;
+        let interrupt = context.interrupt.clone();
+        let started = Instant::now();
+        let own = started.checked_add(Duration::from_millis(budget.wall_ms));
+        let (until, at_deadline) = match (own, context.wait_until) {
+            (Some(own), Some(wait)) if wait < own => (Some(wait), Stop::WaitEnded),
+            (None, Some(wait)) => (Some(wait), Stop::WaitEnded),
+            (own, _) => (own, Stop::Deadline),
+        };
+        let pass = match target {
+            Target::Method(_) => match shared.gate.try_enter() {
+                Some(pass) => Some(pass),
+                None => {
+                    let admitted = tokio::select! {
+                        biased;
+                        admitted = shared.admit(&context) => admitted?,
+                        () = at(until) => return Err(at_deadline.fault(&shared.unit.spec.limits)),
+                    };
+                    Some(admitted)
+                }
+            },
+            // Runs before the first and after the last call.
+            Target::Load | Target::Unload => None,
+        };
+        let watch = watch(&interrupt, &shared.unit.interrupt, until, at_deadline);
+        tokio::pin!(watch);
+        let mut running = Some(self.clone().run(target, args, context, budget));
+        let outcome = tokio::select! {
+            biased;
+            outcome = turn(&mut running, &interrupt) => outcome,
+            stop = &mut watch => return Err(self.stopped(running, stop)),
+        };
+        let outcome = match (outcome, running.take()) {
+            (Some(outcome), _) => outcome,
+            (None, Some(overrun)) => {
+                let background = shared.runtime.background().map_err(no_threads)?;
+                let mut task = AbortOnDrop(background.spawn(overrun));
+                tokio::select! {
+                    biased;
+                    joined = &mut task.0 => match joined {
+                        Ok(outcome) => outcome,
+                        Err(_) => Err(Fault::new(Code::Internal, "the call broke off in the host")),
+                    },
+                    stop = &mut watch => {
+                        task.0.abort();
+                        // The store is gone when the task is: a guest yields
+                        // at the next tick.
+                        let _ = (&mut task.0).await;
+                        shared.count(false);
+                        Err(stop.fault(&shared.unit.spec.limits))
+                    }
+                }
+            }
+            (None, None) => Err(Fault::new(Code::Internal, "the call was lost in the host")),
+        };
+        drop(pass);
+        outcome
+    }
+
+    fn stopped(&self, running: Option<Running>, stop: Stop) -> Fault {
+        // Drops the store, and with it whatever the guest waited for.
+        drop(running);
+        self.shared.count(false);
+        stop.fault(&self.shared.unit.spec.limits)
+    }
+
+    /// The call itself, as something that can be moved between threads.
+    fn run(self, target: Target, args: Vec<u8>, context: CallContext, budget: Budget) -> Running {
+        Box::pin(async move {
+            let shared = &*self.shared;
+            let context = Some(Box::new(context));
+            let kept = match shared.unit.spec.instances {
+                InstanceModel::Resident { .. } => shared.take_idle(),
+                InstanceModel::Fresh => None,
+            };
+            let (mut instance, template) = match kept {
+                Some(mut instance) => {
+                    instance.store.data_mut().begin(context, budget, true);
+                    let (_, template) = shared
+                        .template(instance.shard)
+                        .ok_or_else(|| Fault::new(Code::Internal, "the plugin has no code for this worker"))?;
+                    (instance, template)
+                }
+                None => {
+                    let (shard, template) = shared.here()?;
+                    let _running = shared.unit.ticker.running(shard);
+                    let begin = |state: &mut crate::state::HostState| state.begin(context, budget, true);
+                    match Instance::make_async(template, &shared.unit, shard, begin).await {
+                        Ok(instance) => (Box::new(instance), template),
+                        Err(not_made) => return Err(shared.not_made(&not_made)),
+                    }
+                }
+            };
+            let _running = shared.unit.ticker.running(instance.shard);
+            let index: Option<&ComponentExportIndex> = match target {
+                Target::Method(method) => template.methods.get(method.0),
+                Target::Load => template.load.as_ref(),
+                Target::Unload => template.unload.as_ref(),
+            };
+            let Some(index) = index else {
+                return Err(Fault::new(Code::MethodNotFound, "the plugin has no such function"));
+            };
+            let called = instance.call_async(index, &args).await;
+            shared.settle(instance, called)
+        })
+    }
+}
+
+/// What is called.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target {
+    Method(MethodId),
+    Load,
+    Unload,
+}
+
+/// Runs the call until it ends or overruns its turn.
+async fn turn(running: &mut Option<Running>, interrupt: &Interrupt) -> Option<Result<Reply, Fault>> {
+    std::future::poll_fn(|cx| {
+        let Some(future) = running.as_mut() else { return Poll::Ready(None) };
+        match future.as_mut().poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if interrupt.ticks() >= TURN => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Waits for whatever ends the call from outside.
+async fn watch(own: &Interrupt, of_all: &Interrupt, until: Option<Instant>, at_deadline: Stop) -> Stop {
+    let interrupted = async {
+        let reason = own.raised().await;
+        if reason == Reason::Cancelled {
+            tokio::time::sleep(CANCEL_GRACE).await;
+        }
+        reason
+    };
+    tokio::select! {
+        reason = interrupted => Stop::Interrupted(reason),
+        reason = of_all.raised() => Stop::Interrupted(reason),
+        () = at(until) => at_deadline,
+    }
+}
+
+async fn at(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A task that does not outlive whoever waits for it.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

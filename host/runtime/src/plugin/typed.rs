@@ -1,0 +1,111 @@
+//! Calls with Rust types, for embedders that know the method at compile time.
+
+use std::marker::PhantomData;
+
+use odeon_protocol::{Code, Fault};
+use wasmtime::component::{ComponentNamedList, Lift, Lower};
+
+use super::{MethodId, Plugin, wait};
+use crate::control::CallContext;
+use crate::link::Flavour;
+use crate::stop::explain;
+use crate::unit::InstanceModel;
+
+/// A method bound to the Rust types of its parameters and result, both tuples.
+pub struct TypedMethod<P, R> {
+    plugin: Plugin,
+    method: MethodId,
+    types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> Clone for TypedMethod<P, R> {
+    fn clone(&self) -> Self {
+        TypedMethod { plugin: self.plugin.clone(), method: self.method, types: PhantomData }
+    }
+}
+
+impl Plugin {
+    /// Binds a method to Rust types. The types are checked against the method's
+    /// at every call, which costs a few nanoseconds.
+    ///
+    /// # Errors
+    ///
+    /// When the plugin's imports can wait, so that it has to be called
+    /// asynchronously.
+    pub fn typed<P, R>(&self, method: MethodId) -> Result<TypedMethod<P, R>, Fault>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        if self.shared.source.flavour != Flavour::Direct {
+            return Err(Fault::new(
+                Code::InvalidArguments,
+                "typed calls are for plugins whose imports never wait; call this one by name",
+            ));
+        }
+        Ok(TypedMethod { plugin: self.clone(), method, types: PhantomData })
+    }
+}
+
+impl<P, R> TypedMethod<P, R>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift + 'static,
+{
+    /// Calls the method on this thread.
+    ///
+    /// # Errors
+    ///
+    /// The fault that ended the call or kept it from starting; a fault with
+    /// [`Code::InvalidArguments`] when the Rust types are not the method's.
+    #[inline]
+    pub fn call(&self, params: P) -> Result<R, Fault> {
+        let shared = &*self.plugin.shared;
+        let pass = match shared.gate.try_enter() {
+            Some(pass) => pass,
+            None => wait::block_on(shared.admit(&CallContext::default()))?,
+        };
+        let kept = match shared.unit.spec.instances {
+            InstanceModel::Resident { .. } => shared.take_idle(),
+            InstanceModel::Fresh => None,
+        };
+        let mut instance = match kept {
+            Some(mut instance) => {
+                instance.store.data_mut().begin(None, shared.budget, false);
+                instance
+            }
+            None => shared.make_here(None)?.0,
+        };
+        let template = shared.template(instance.shard).map(|(_, template)| template);
+        let Some(index) = template.and_then(|template| template.methods.get(self.method.0)) else {
+            return Err(Fault::new(Code::MethodNotFound, "the plugin has no method of this number"));
+        };
+        let _running = shared.unit.ticker.running(instance.shard);
+        instance.store.set_epoch_deadline(1);
+        let function = match instance.instance.get_typed_func::<P, R>(&mut instance.store, index) {
+            Ok(function) => function,
+            Err(error) => {
+                shared.idle.lock().push(instance);
+                return Err(Fault::new(
+                    Code::InvalidArguments,
+                    format!("the Rust types are not the method's: {error:#}"),
+                ));
+            }
+        };
+        let called = function.call(&mut instance.store, params);
+        let state = instance.store.data_mut();
+        state.end();
+        shared.count(called.is_ok());
+        let outcome = match called {
+            Ok(result) => {
+                if matches!(shared.unit.spec.instances, InstanceModel::Resident { .. }) {
+                    shared.idle.lock().push(instance);
+                }
+                Ok(result)
+            }
+            Err(error) => Err(explain(&error, &state.meter, &shared.unit.spec.limits)),
+        };
+        drop(pass);
+        outcome
+    }
+}

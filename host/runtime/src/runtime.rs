@@ -1,0 +1,310 @@
+//! The runtime: from a component's bytes to a plugin that can be called.
+//!
+//! Owns the workers' shards, the ticker, the compiler, the cache, and the
+//! threads to which calls that overrun their turn are moved.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use odeon_protocol::{Code, Fault};
+use tokio::sync::Semaphore;
+use wasmtime::component::Component;
+
+use crate::cache::{Cache, CacheConfig, CacheError};
+use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, compile};
+use crate::describe::Description;
+use crate::engine::{PoolSize, STACK};
+use crate::instance::Template;
+use crate::link::flavour;
+use crate::plugin::{Plugin, Source};
+use crate::shard::Shard;
+use crate::ticker::Ticker;
+use crate::unit::PluginSpec;
+
+/// How a runtime is set up.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig {
+    /// Engines and pools side by side, usually one per core.
+    pub workers: usize,
+    /// The room of each worker's pools.
+    pub pool: PoolSize,
+    /// Where components are compiled.
+    pub compiler: Compiler,
+    /// What compiling one may take.
+    pub compile: CompileLimits,
+    /// Components compiled at the same time.
+    pub compile_jobs: usize,
+    /// Where native code is kept; nowhere if absent.
+    pub cache: Option<CacheConfig>,
+}
+
+impl RuntimeConfig {
+    /// One worker per core, no cache, and the rest as by default.
+    pub fn new(compiler: Compiler) -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        RuntimeConfig {
+            workers,
+            pool: PoolSize::default(),
+            compiler,
+            compile: CompileLimits::default(),
+            compile_jobs: workers.div_ceil(2),
+            cache: None,
+        }
+    }
+}
+
+/// Why a runtime does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An engine cannot be made.
+    #[error("the engine cannot be started: {0}")]
+    Engine(String),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A thread cannot be started.
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Why a component did not become a plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// Its imports cannot be satisfied; says which and how to mend it.
+    #[error("{0}")]
+    Link(String),
+    /// One instance of it takes more than the plugin's limits allow.
+    #[error("{0}")]
+    DoesNotFit(String),
+    /// A limit was asked for that cannot be kept.
+    #[error("{0}")]
+    LimitUnsupported(String),
+    /// The engine fails for a reason of its own.
+    #[error("the engine failed: {0}")]
+    Engine(String),
+}
+
+impl LoadError {
+    /// The stable code of this error.
+    pub fn code(&self) -> Code {
+        match self {
+            LoadError::Compile(CompileError::Refused(_)) => Code::CompileFailed,
+            LoadError::Compile(CompileError::TooComplex(_)) => Code::TypeTooDeep,
+            LoadError::Compile(CompileError::WrongClass(_)) | LoadError::DoesNotFit(_) => Code::DoesNotFit,
+            LoadError::Compile(
+                CompileError::Time(_) | CompileError::Memory(_) | CompileError::Output(_),
+            ) => Code::CompileLimit,
+            LoadError::Compile(CompileError::Process(_)) | LoadError::Engine(_) => Code::Internal,
+            LoadError::Link(_) => Code::LinkFailed,
+            LoadError::LimitUnsupported(_) => Code::LimitUnsupported,
+        }
+    }
+}
+
+impl From<LoadError> for Fault {
+    fn from(error: LoadError) -> Fault {
+        Fault::new(error.code(), error.to_string())
+    }
+}
+
+/// A runtime. Cheap to clone; the threads end with the last clone.
+#[derive(Clone)]
+pub struct Runtime {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) ticker: Ticker,
+    config: RuntimeConfig,
+    cache: Option<Cache>,
+    compile_permits: Semaphore,
+    background: OnceLock<tokio::runtime::Runtime>,
+}
+
+impl Runtime {
+    /// Starts a runtime. Engines and threads are made when they are first
+    /// needed.
+    ///
+    /// # Errors
+    ///
+    /// When the cache cannot be opened or the ticker's thread not be started.
+    pub fn new(config: RuntimeConfig) -> Result<Self, StartError> {
+        let workers = config.workers.max(1);
+        let ticker = Ticker::start(workers)?;
+        let cache = config.cache.as_ref().map(Cache::open).transpose()?;
+        let shards = (0..workers).map(|index| Shard::new(index, config.pool, ticker.clone())).collect();
+        let compile_permits = Semaphore::new(config.compile_jobs.max(1));
+        let background = OnceLock::new();
+        Ok(Runtime { inner: Arc::new(Inner { shards, ticker, config, cache, compile_permits, background }) })
+    }
+
+    /// Compiles a component, or takes it from the cache, without making it a
+    /// plugin.
+    ///
+    /// # Errors
+    ///
+    /// When it does not compile.
+    pub async fn describe(
+        &self,
+        bytes: &[u8],
+        class: Option<crate::EngineClass>,
+    ) -> Result<Description, CompileError> {
+        self.compiled(bytes, class).await.map(|compiled| compiled.description)
+    }
+
+    /// Makes a component a plugin: compiled, linked and ready to be
+    /// instantiated. No code of it has run yet; see [`Plugin::load`].
+    ///
+    /// Dropping the future ends a compile that is under way.
+    ///
+    /// # Errors
+    ///
+    /// When it does not compile or link, or needs more than its limits.
+    pub async fn prepare(&self, bytes: &[u8], spec: PluginSpec) -> Result<Plugin, LoadError> {
+        if spec.limits.stack.bytes() < STACK as u64 {
+            return Err(LoadError::LimitUnsupported(format!(
+                "limits.stack expected at least {} KiB, the size of a guest's stack here, found {}; \
+                 leave it out or raise it",
+                STACK >> 10,
+                spec.limits.stack
+            )));
+        }
+        let compiled = self.compiled(bytes, spec.class).await?;
+        fits(&compiled.description, &spec)?;
+        let flavour = flavour(&compiled.description);
+        let source = Source { native: compiled.native.into(), description: Arc::new(compiled.description), flavour };
+        Plugin::new(self, spec, source)
+    }
+
+    async fn compiled(
+        &self,
+        bytes: &[u8],
+        class: Option<crate::EngineClass>,
+    ) -> Result<Compiled, CompileError> {
+        let inner = &*self.inner;
+        let entry = inner.cache.as_ref().map(|cache| (cache, cache.entry(bytes, class)));
+        if let Some((cache, entry)) = &entry
+            && let Some(compiled) = cache.get(entry)
+        {
+            return Ok(compiled);
+        }
+        let _permit = inner
+            .compile_permits
+            .acquire()
+            .await
+            .map_err(|_| CompileError::Process("the runtime is stopping".into()))?;
+        let config = &inner.config;
+        let compiled = compile(&config.compiler, bytes, class, config.pool, config.compile).await?;
+        if let Some((cache, entry)) = &entry
+            && let Err(error) = cache.put(entry, &compiled)
+        {
+            // The next start is slower; nothing else is lost.
+            tracing::warn!(%error, "native code was not kept in the cache");
+        }
+        Ok(compiled)
+    }
+}
+
+impl Inner {
+    /// Threads for calls that overran their turn, at a lower priority than
+    /// those that answer short calls.
+    pub(crate) fn background(&self) -> std::io::Result<&tokio::runtime::Runtime> {
+        /// Enough that the operating system runs anything else first, not so
+        /// much that a stopped guest waits long for its end.
+        const NICE: i32 = 10;
+        if let Some(background) = self.background.get() {
+            return Ok(background);
+        }
+        let made = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(self.shards.len())
+            .thread_name("odeon-overrun")
+            .on_thread_start(|| {
+                // Without the permission to lower it, it stays as it is.
+                let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+            })
+            .enable_all()
+            .build()?;
+        Ok(self.background.get_or_init(|| made))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(background) = self.background.take() {
+            // Never waits: the last handle may be dropped inside a runtime.
+            background.shutdown_background();
+        }
+    }
+}
+
+fn fits(description: &Description, spec: &PluginSpec) -> Result<(), LoadError> {
+    let (needs, limits) = (&description.needs, &spec.limits);
+    let memory = limits.memory.bytes();
+    if needs.memory > memory {
+        return Err(LoadError::DoesNotFit(format!(
+            "one instance starts with {} KiB of memory, expected at most limits.memory = {}; raise it, or build the \
+             component with a smaller stack and heap",
+            needs.memory >> 10,
+            limits.memory
+        )));
+    }
+    if u64::from(needs.core_instances) > limits.core_instances {
+        return Err(LoadError::DoesNotFit(format!(
+            "the component is made of {} core instances, expected at most limits.core-instances = {}",
+            needs.core_instances, limits.core_instances
+        )));
+    }
+    if needs.table_elements > limits.table_elements {
+        return Err(LoadError::DoesNotFit(format!(
+            "a table starts with {} elements, expected at most limits.table-elements = {}",
+            needs.table_elements, limits.table_elements
+        )));
+    }
+    Ok(())
+}
+
+impl Inner {
+    /// Makes the component ready on one shard.
+    pub(crate) fn template(&self, shard: &Shard, source: &Source) -> Result<Template, LoadError> {
+        let engine_failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
+        let class = source.description.class;
+        let engine = shard.engine(class).map_err(engine_failed)?;
+        let component = deserialize(engine, &source.native).map_err(engine_failed)?;
+        let linker = shard.linker(class, source.flavour).map_err(engine_failed)?;
+        let pre = linker.instantiate_pre(&component).map_err(|error| LoadError::Link(format!("{error:#}")))?;
+        let index = |interface: Option<&str>, function: &str| {
+            let interface = match interface {
+                Some(name) => Some(component.get_export_index(None, name)?),
+                None => None,
+            };
+            component.get_export_index(interface.as_ref(), function)
+        };
+        let methods = source
+            .description
+            .exports
+            .iter()
+            .map(|export| {
+                index(export.interface.as_deref(), &export.function)
+                    .ok_or_else(|| LoadError::Engine(format!("the export {} is gone", export.function)))
+            })
+            .collect::<Result<_, _>>()?;
+        let lifecycle = |function| index(Some(crate::plugin::LIFECYCLE), function);
+        Ok(Template { pre, methods, load: lifecycle("load"), unload: lifecycle("unload") })
+    }
+}
+
+/// Turns native code into a component.
+#[allow(unsafe_code, reason = "native code has to become executable somewhere")]
+fn deserialize(engine: &wasmtime::Engine, native: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: these bytes were made by this host's own compiler: they come
+    // straight from it, or from a cache entry that was authenticated in the
+    // very memory that is passed here.
+    unsafe { Component::deserialize(engine, native) }
+}
+
+/// How long a plugin that is unloaded hard may take to let go of its calls.
+pub(crate) const HARD_STOP: Duration = Duration::from_secs(2);

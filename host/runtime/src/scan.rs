@@ -1,0 +1,115 @@
+//! A first look at a component's bytes, before anything is compiled.
+//!
+//! Owns the one pass that counts what an instance takes and finds out whether
+//! the component needs the concurrent engine. Linear in the bytes, no
+//! recursion: nested modules and components arrive as a flat stream.
+
+use wasmparser::{
+    CanonicalFunction, CanonicalOption, ComponentExternalKind, Instance, Parser, Payload,
+};
+
+use crate::EngineClass;
+use crate::describe::Needs;
+use crate::engine::{CORE_INSTANCES, MEMORIES, PoolSize, TABLE_ELEMENTS, TABLES};
+
+/// Bytes of component beyond which it is taken for an embedded interpreter,
+/// which wants warm instances and memory on demand.
+const INTERPRETER: usize = 8 << 20;
+
+/// What the first look found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scan {
+    pub(crate) needs: Needs,
+    pub(crate) concurrent: bool,
+}
+
+/// Looks through the bytes.
+pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, wasmparser::BinaryReaderError> {
+    const PAGE: u64 = 65_536;
+    let mut needs = Needs::default();
+    let mut concurrent = false;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload? {
+            Payload::MemorySection(reader) => {
+                for memory in reader {
+                    let memory = memory?;
+                    let page = memory.page_size_log2.map_or(PAGE, |log2| 1u64.checked_shl(log2).unwrap_or(PAGE));
+                    let bytes = memory.initial.saturating_mul(page);
+                    needs.memory = needs.memory.saturating_add(bytes);
+                    needs.largest_memory = needs.largest_memory.max(bytes);
+                    needs.memories = needs.memories.saturating_add(1);
+                }
+            }
+            Payload::TableSection(reader) => {
+                for table in reader {
+                    needs.tables = needs.tables.saturating_add(1);
+                    needs.table_elements = needs.table_elements.max(table?.ty.initial);
+                }
+            }
+            Payload::InstanceSection(reader) => {
+                for instance in reader {
+                    if matches!(instance?, Instance::Instantiate { .. }) {
+                        needs.core_instances = needs.core_instances.saturating_add(1);
+                    }
+                }
+            }
+            Payload::ComponentImportSection(reader) => {
+                for import in reader {
+                    concurrent |= is_wasi_0_3(import?.name.name);
+                }
+            }
+            Payload::ComponentExportSection(reader) => {
+                for export in reader {
+                    let export = export?;
+                    concurrent |=
+                        export.kind == ComponentExternalKind::Instance && is_wasi_0_3(export.name.name);
+                }
+            }
+            Payload::ComponentCanonicalSection(reader) => {
+                for function in reader {
+                    concurrent |= needs_concurrency(&function?);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Scan { needs, concurrent })
+}
+
+/// The class a component runs in when nobody asks for another.
+pub(crate) fn choose(scan: &Scan, bytes: usize, pool: PoolSize) -> EngineClass {
+    let needs = &scan.needs;
+    if scan.concurrent {
+        EngineClass::Async
+    } else if bytes > INTERPRETER || !fits(needs, pool) {
+        EngineClass::Heavy
+    } else {
+        EngineClass::Fast
+    }
+}
+
+/// Whether one instance fits into a pooled engine.
+pub(crate) fn fits(needs: &Needs, pool: PoolSize) -> bool {
+    needs.largest_memory <= pool.memory as u64
+        && needs.core_instances <= CORE_INSTANCES
+        && needs.memories <= MEMORIES
+        && needs.tables <= TABLES
+        && needs.table_elements <= TABLE_ELEMENTS as u64
+}
+
+fn is_wasi_0_3(name: &str) -> bool {
+    name.starts_with("wasi:") && name.contains("@0.3.")
+}
+
+fn needs_concurrency(function: &CanonicalFunction) -> bool {
+    match function {
+        CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {
+            options.iter().any(|option| matches!(option, CanonicalOption::Async | CanonicalOption::Callback(_)))
+        }
+        CanonicalFunction::ResourceNew { .. }
+        | CanonicalFunction::ResourceDrop { .. }
+        | CanonicalFunction::ResourceRep { .. } => false,
+        // Tasks, streams, futures, waitables: all of them are concurrency.
+        _ => true,
+    }
+}

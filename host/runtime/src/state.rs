@@ -1,0 +1,183 @@
+//! What the host keeps for one instance.
+//!
+//! Owns the store's data: who the instance is, what it has used, and the
+//! running call. What WASI needs is made on first use, so that an instance
+//! that touches none of it costs nothing for it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use odeon_protocol::Serial;
+use wasmtime::component::ResourceTable;
+use wasmtime::{StoreContextMut, UpdateDeadline};
+
+use crate::control::{CANCEL_GRACE, CallContext, Reason};
+use crate::interfaces::wasi::Wasi;
+use crate::meter::{Allowances, Meter};
+use crate::stop::Stop;
+use crate::ticker::TICK;
+use crate::unit::Unit;
+
+/// The data of one store.
+pub(crate) struct HostState {
+    pub(crate) unit: Arc<Unit>,
+    pub(crate) meter: Meter,
+    pub(crate) call: Call,
+    pub(crate) table: ResourceTable,
+    pub(crate) wasi: Option<Box<Wasi>>,
+}
+
+/// The call that runs now.
+pub(crate) struct Call {
+    context: Option<Box<CallContext>>,
+    pub(crate) allowances: Allowances,
+    /// On the tick clock; whose deadline it is.
+    deadline_ms: u64,
+    deadline: Stop,
+    cpu_ticks_left: u64,
+    cancel_seen_ms: Option<u64>,
+    on_fiber: bool,
+}
+
+impl HostState {
+    pub(crate) fn new(unit: Arc<Unit>) -> Self {
+        let limits = &unit.spec.limits;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(usize::try_from(limits.handles).unwrap_or(usize::MAX));
+        HostState {
+            meter: Meter::new(limits),
+            call: Call {
+                context: None,
+                allowances: Allowances::new(limits),
+                deadline_ms: 0,
+                deadline: Stop::Deadline,
+                cpu_ticks_left: 0,
+                cancel_seen_ms: None,
+                on_fiber: false,
+            },
+            table,
+            wasi: None,
+            unit,
+        }
+    }
+
+    /// Begins a call: everything "per call" starts anew.
+    #[inline]
+    pub(crate) fn begin(&mut self, context: Option<Box<CallContext>>, budget: Budget, on_fiber: bool) {
+        let limits = &self.unit.spec.limits;
+        let now = self.unit.ticker.now_ms();
+        self.meter.start();
+        self.call.allowances = Allowances::new(limits);
+        self.call.cpu_ticks_left = budget.cpu_ticks;
+        self.call.deadline_ms = now.saturating_add(budget.wall_ms);
+        self.call.deadline = Stop::Deadline;
+        self.call.cancel_seen_ms = None;
+        self.call.on_fiber = on_fiber;
+        if let Some(wait_until) = context.as_ref().and_then(|context| context.wait_until) {
+            let left = wait_until.saturating_duration_since(Instant::now());
+            let until = now.saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            if until < self.call.deadline_ms {
+                self.call.deadline_ms = until;
+                self.call.deadline = Stop::WaitEnded;
+            }
+        }
+        self.call.context = context;
+    }
+
+    /// Ends a call: an unfinished line of output is passed on.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        if let Some(wasi) = &mut self.wasi {
+            wasi.finish_lines(&self.unit, self.call.known_serial());
+        }
+        self.call.context = None;
+    }
+
+    /// Whether the call must stop now. Looked at once per tick.
+    fn must_stop(&mut self) -> Option<Stop> {
+        let call = &mut self.call;
+        if let Some(context) = &call.context {
+            context.interrupt.count_tick();
+        }
+        let now = self.unit.ticker.now_ms();
+        if let Some(reason) = self.unit.interrupt.reason() {
+            return Some(Stop::Interrupted(reason));
+        }
+        if let Some(reason) = call.context.as_ref().and_then(|context| context.interrupt.reason()) {
+            let seen = *call.cancel_seen_ms.get_or_insert(now);
+            let graceful = reason == Reason::Cancelled;
+            if !graceful || now.saturating_sub(seen) >= CANCEL_GRACE.as_millis() as u64 {
+                return Some(Stop::Interrupted(reason));
+            }
+        }
+        if now >= call.deadline_ms {
+            return Some(call.deadline);
+        }
+        match call.cpu_ticks_left.checked_sub(1) {
+            Some(left) => {
+                call.cpu_ticks_left = left;
+                None
+            }
+            None => Some(Stop::Cpu),
+        }
+    }
+}
+
+/// What the ticker does to a running guest: once per tick it is either ended,
+/// made to yield its thread, or left alone.
+pub(crate) fn on_tick(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
+    let state = store.data_mut();
+    match state.must_stop() {
+        Some(stop) => Err(stop.into()),
+        None if state.call.on_fiber => Ok(UpdateDeadline::Yield(1)),
+        None => Ok(UpdateDeadline::Continue(1)),
+    }
+}
+
+impl Call {
+    /// The context, made when a guest asks for it and the caller gave none.
+    pub(crate) fn context(&mut self) -> &mut CallContext {
+        self.context.get_or_insert_default()
+    }
+
+    /// The serial, made when a guest asks for it and the caller gave none.
+    pub(crate) fn serial(&mut self) -> Serial {
+        *self.context().serial.get_or_insert_default()
+    }
+
+    /// The serial if the caller gave one or the guest asked.
+    pub(crate) fn known_serial(&self) -> Option<Serial> {
+        self.context.as_ref()?.serial
+    }
+
+    /// How many milliseconds the call has left.
+    pub(crate) fn left_ms(&self, now_ms: u64) -> u64 {
+        self.deadline_ms.saturating_sub(now_ms)
+    }
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    pub(crate) wall_ms: u64,
+    pub(crate) cpu_ticks: u64,
+}
+
+impl Budget {
+    /// What a method may take.
+    pub(crate) fn call(limits: &odeon_authority::Limits) -> Self {
+        Budget::within(limits.deadline.duration(), limits.cpu.duration())
+    }
+
+    /// What `load` and `unload` may take.
+    pub(crate) fn lifecycle(limits: &odeon_authority::Limits) -> Self {
+        let deadline = limits.load_deadline.duration();
+        Budget::within(deadline, deadline.min(limits.cpu.duration()))
+    }
+
+    fn within(wall: std::time::Duration, cpu: std::time::Duration) -> Self {
+        let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
+        let cpu_ticks = u64::try_from(cpu.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX);
+        Budget { wall_ms, cpu_ticks }
+    }
+}

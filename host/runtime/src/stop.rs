@@ -1,0 +1,173 @@
+//! Why a guest stopped, and what its caller is told.
+//!
+//! Owns the translation of everything that can end a call into a fault. The
+//! engine's own words appear only where they name an instruction's trap.
+
+use odeon_protocol::{Code, Fault};
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::codec::BadValue;
+use crate::control::Reason;
+use crate::meter::{Meter, Refused};
+
+/// The most frames of a guest's backtrace that a fault carries.
+const FRAMES: usize = 32;
+
+/// A stop that the host brought about. Raised as an error inside the guest's
+/// call, where no guest code can catch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Stop {
+    #[error("interrupted from outside")]
+    Interrupted(Reason),
+    #[error("the plugin's deadline has passed")]
+    Deadline,
+    #[error("the caller's waiting time has ended")]
+    WaitEnded,
+    #[error("the call's CPU time is used up")]
+    Cpu,
+    #[error("too many bytes in one host call")]
+    HostCallBytes,
+    #[error("too many handles")]
+    Handles,
+}
+
+impl Stop {
+    pub(crate) fn fault(self, limits: &odeon_authority::Limits) -> Fault {
+        match self {
+            Stop::Interrupted(Reason::WaitEnded) | Stop::WaitEnded => Fault::new(
+                Code::WaitEnded,
+                "the call was stopped because the caller's waiting time ended; wait longer, or call without waiting",
+            ),
+            Stop::Interrupted(Reason::Cancelled) => Fault::new(Code::Cancelled, "the request was cancelled"),
+            Stop::Interrupted(Reason::CallerGone) => {
+                Fault::new(Code::Cancelled, "the request was cancelled because its caller went away")
+            }
+            Stop::Interrupted(Reason::Replaced) => {
+                Fault::new(Code::Cancelled, "cancelled: replaced; the call did not end before the drain deadline")
+            }
+            Stop::Interrupted(Reason::Unloaded) => {
+                Fault::new(Code::Unloaded, "the plugin was unloaded while the call ran")
+            }
+            Stop::Interrupted(Reason::Shutdown) => {
+                Fault::new(Code::Unloaded, "the host stopped while the call ran")
+            }
+            Stop::Deadline => limit_fault(
+                Code::DeadlineLimit,
+                "deadline",
+                &format!("the call ran longer than the plugin's deadline of {}", limits.deadline),
+            ),
+            Stop::Cpu => limit_fault(
+                Code::CpuLimit,
+                "cpu",
+                &format!("the call used up the plugin's CPU time of {}", limits.cpu),
+            ),
+            Stop::HostCallBytes => limit_fault(
+                Code::HostCallBytesLimit,
+                "host-call-bytes",
+                &format!("the guest made the host copy more than {} in one call", limits.host_call_bytes),
+            ),
+            Stop::Handles => limit_fault(
+                Code::HandleLimit,
+                "handles",
+                &format!("the guest holds more than {} handles", limits.handles),
+            ),
+        }
+    }
+}
+
+/// A fault that names the limit that was reached and what to do.
+fn limit_fault(code: Code, limit: &str, message: &str) -> Fault {
+    Fault::new(code, format!("{message}; if that is too little, raise limits.{limit} in its descriptor"))
+        .with_details(serde_json::json!({ "limit": limit }))
+}
+
+/// Says why a call ended with this error.
+pub(crate) fn explain(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limits) -> Fault {
+    let frames = backtrace(error);
+    let fault = cause(error, meter, limits);
+    match frames {
+        Some(frames) if fault.kind() == odeon_protocol::Kind::Trapped => fault.with_backtrace(frames),
+        _ => fault,
+    }
+}
+
+fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limits) -> Fault {
+    if let Some(stop) = error.downcast_ref::<Stop>() {
+        return stop.fault(limits);
+    }
+    if let Some(bad) = error.downcast_ref::<BadValue>() {
+        return match bad {
+            BadValue::TooLarge => limit_fault(
+                Code::ResultTooLarge,
+                "message",
+                &format!("the result is larger than {}", limits.message),
+            ),
+            BadValue::NotCarriable | BadValue::Encoding => Fault::new(Code::NotCarriable, bad.to_string()),
+            _ => Fault::new(Code::BadResult, format!("the guest returned no value of its result type: {bad}")),
+        };
+    }
+    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        return Fault::new(Code::GuestExit, format!("the guest called exit with status {}", exit.0));
+    }
+    // What was refused before the trap explains it better than the trap does.
+    if let Some(refused) = meter.refused() {
+        return match refused {
+            Refused::Memory => limit_fault(
+                Code::MemoryLimit,
+                "memory",
+                &format!("the guest needed more than {} of memory", limits.memory),
+            ),
+            Refused::Table => limit_fault(
+                Code::TableLimit,
+                "table-elements",
+                &format!("the guest needed more than {} table elements", limits.table_elements),
+            ),
+        };
+    }
+    if matches!(
+        error.downcast_ref::<wasmtime::component::ResourceTableError>(),
+        Some(wasmtime::component::ResourceTableError::Full)
+    ) {
+        return Stop::Handles.fault(limits);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => {
+            limit_fault(Code::StackLimit, "stack", &format!("the guest ran out of its stack of {}", limits.stack))
+        }
+        Some(Trap::UnreachableCodeReached) => Fault::new(
+            Code::Trapped,
+            "the guest trapped: it reached an unreachable instruction, which is how a panic ends",
+        ),
+        Some(trap) => Fault::new(Code::Trapped, format!("the guest trapped: {trap}")),
+        None => engine_words(error, limits),
+    }
+}
+
+/// Stops for which the engine has no error type of its own.
+fn engine_words(error: &wasmtime::Error, limits: &odeon_authority::Limits) -> Fault {
+    let words = error.root_cause().to_string();
+    if words.contains("fuel allocated for hostcalls") {
+        return Stop::HostCallBytes.fault(limits);
+    }
+    if words.contains("resource table has no free keys") || words.contains("store handle limit exceeded") {
+        return Stop::Handles.fault(limits);
+    }
+    Fault::new(Code::Trapped, format!("the guest was stopped: {words}"))
+}
+
+fn backtrace(error: &wasmtime::Error) -> Option<Vec<String>> {
+    let trace = error.downcast_ref::<WasmBacktrace>()?;
+    let frames = trace.frames().iter().take(FRAMES).map(|frame| {
+        let module = frame.module().name().unwrap_or("<module>");
+        match frame.func_name() {
+            Some(name) => format!("{module}!{name}"),
+            None => format!("{module}!<function {}>", frame.func_index()),
+        }
+    });
+    Some(frames.collect())
+}
+
+/// Whether the failure to make an instance means that there is no room now.
+pub(crate) fn is_out_of_room(error: &wasmtime::Error) -> bool {
+    error.is::<wasmtime::PoolConcurrencyLimitError>()
+}

@@ -1,0 +1,88 @@
+//! One generation of a plugin, as every instance of it sees it.
+//!
+//! Owns what was decided about the plugin (name, limits, grants, configuration)
+//! and what all its calls share: the interrupt that ends them and the counters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use odeon_authority::{GrantSet, Limits};
+use odeon_protocol::{Generation, PluginName};
+
+use crate::control::Interrupt;
+use crate::sinks::{AuditSink, LogSink, SecretSource};
+use crate::ticker::Ticker;
+
+/// How instances are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstanceModel {
+    /// Every call gets an instance of its own, which is dropped afterwards.
+    Fresh,
+    /// Instances are kept and serve one call after another. State stays, until
+    /// a trap or a stop makes a new instance.
+    Resident {
+        /// How many there are at most. With more than one, state is split.
+        workers: usize,
+    },
+}
+
+/// Everything that was decided about a plugin before it is compiled.
+#[derive(Clone)]
+pub struct PluginSpec {
+    /// The name it is loaded under.
+    pub name: PluginName,
+    /// Its generation under that name.
+    pub generation: Generation,
+    /// What it may cost.
+    pub limits: Limits,
+    /// What it may touch.
+    pub grants: GrantSet,
+    /// What it reads through `wasi:config`.
+    pub config: BTreeMap<String, String>,
+    /// Its environment variables, resolved from the grants.
+    pub env: BTreeMap<String, String>,
+    /// How instances are used.
+    pub instances: InstanceModel,
+    /// The engine class that was asked for, if any.
+    pub class: Option<crate::EngineClass>,
+    /// Where its words go.
+    pub logs: Arc<dyn LogSink>,
+    /// Where its denials go.
+    pub audit: Arc<dyn AuditSink>,
+    /// Where its secrets come from.
+    pub secrets: Arc<dyn SecretSource>,
+}
+
+/// A loaded generation.
+pub(crate) struct Unit {
+    pub(crate) spec: PluginSpec,
+    pub(crate) ticker: Ticker,
+    /// Ends every call of this generation.
+    pub(crate) interrupt: Interrupt,
+    pub(crate) counters: Counters,
+    pub(crate) log_gate: crate::logs::LogGate,
+}
+
+/// What happened in this generation so far.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) calls: AtomicU64,
+    pub(crate) faults: AtomicU64,
+    pub(crate) denials: AtomicU64,
+    pub(crate) instances: AtomicUsize,
+}
+
+impl Unit {
+    /// Writes a denial down.
+    pub(crate) fn deny(&self, kind: &'static str, target: &str, reason: &str) {
+        self.counters.denials.fetch_add(1, Ordering::Relaxed);
+        self.spec.audit.denied(crate::sinks::Denial {
+            plugin: &self.spec.name,
+            generation: self.spec.generation,
+            kind,
+            target,
+            reason,
+        });
+    }
+}

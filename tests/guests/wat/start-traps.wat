@@ -1,0 +1,10 @@
+;; Traps while it is being instantiated.
+(component
+  (core module $m
+    (func $trap unreachable)
+    (start $trap)
+    (func (export "answer") (result i32) i32.const 42)
+  )
+  (core instance $i (instantiate $m))
+  (func (export "answer") (result u32) (canon lift (core func $i "answer")))
+)

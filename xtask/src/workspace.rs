@@ -1,0 +1,198 @@
+//! What the workspace consists of, as cargo sees it.
+//!
+//! Owns the reading of `cargo metadata`; nothing else asks where a package,
+//! a guest or the target folder is.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::process;
+
+/// The repository, its packages and its target folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Workspace {
+    /// The folder of the root `Cargo.toml`.
+    pub(crate) root: PathBuf,
+    /// Where cargo builds to, whatever chose it.
+    pub(crate) target: PathBuf,
+    /// Every member, in the order of its name.
+    pub(crate) packages: Vec<Package>,
+}
+
+/// One member of the workspace.
+#[derive(Clone, Debug)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// The folder, relative to the root, with `/` between its parts.
+    pub(crate) dir: String,
+    pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) has_library: bool,
+    /// Set for what is compiled to WebAssembly by `cargo xtask guests`.
+    pub(crate) guest: Option<Guest>,
+}
+
+/// One line of a `[dependencies]` table, of any kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    /// The folder relative to the root, if it is a crate of this repository.
+    pub(crate) dir: Option<String>,
+}
+
+/// `[package.metadata.odeon]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Guest {
+    /// The target to compile for.
+    pub(crate) target: String,
+    /// The manifest to embed, relative to the package.
+    pub(crate) manifest: Option<String>,
+}
+
+impl Workspace {
+    /// Asks cargo about the workspace this program was compiled from.
+    pub(crate) fn load() -> Result<Workspace> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut command = Command::new("cargo");
+        command
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .current_dir(here);
+        let text = process::capture(&mut command).context("the workspace cannot be read")?;
+        Self::from_metadata(&text)
+    }
+
+    fn from_metadata(text: &str) -> Result<Workspace> {
+        let metadata: Metadata =
+            serde_json::from_str(text).context("`cargo metadata` printed something else")?;
+        let root = PathBuf::from(metadata.workspace_root);
+        let mut packages = metadata
+            .packages
+            .into_iter()
+            .map(|package| Package::from_metadata(&root, package))
+            .collect::<Result<Vec<_>>>()?;
+        packages.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Workspace {
+            root,
+            target: PathBuf::from(metadata.target_directory),
+            packages,
+        })
+    }
+
+    /// A `cargo` that runs at the root.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut command = Command::new("cargo");
+        command.current_dir(&self.root);
+        command
+    }
+
+    /// The members that run on the machine itself: all but guests and what is
+    /// compiled only as a part of them.
+    pub(crate) fn native(&self) -> impl Iterator<Item = &Package> {
+        self.packages
+            .iter()
+            .filter(|package| package.guest.is_none() && package.dir != "guest-sdk")
+    }
+
+    /// The members that become components.
+    pub(crate) fn guests(&self) -> impl Iterator<Item = (&Package, &Guest)> {
+        self.packages
+            .iter()
+            .filter_map(|package| Some((package, package.guest.as_ref()?)))
+    }
+
+    /// Where `cargo xtask guests` leaves the components.
+    pub(crate) fn components(&self) -> PathBuf {
+        self.target.join("guests").join("components")
+    }
+}
+
+impl Package {
+    fn from_metadata(root: &Path, package: PackageMetadata) -> Result<Package> {
+        let dir = package
+            .manifest_path
+            .parent()
+            .and_then(|dir| relative(root, dir))
+            .with_context(|| format!("package {} is outside of the workspace", package.name))?;
+        let guest = match package.metadata.as_ref().and_then(|tables| tables.get("odeon")) {
+            Some(table) => Some(Guest::deserialize(table).with_context(|| {
+                format!(
+                    "{dir}/Cargo.toml: [package.metadata.odeon] expected `target` and optionally `manifest`"
+                )
+            })?),
+            None if dir.starts_with("sample-plugins/") || dir.starts_with("tests/guests/") => {
+                bail!(
+                    "{dir}/Cargo.toml: expected [package.metadata.odeon] with the target to compile for, \
+                     such as `target = \"wasm32-wasip2\"`"
+                )
+            }
+            None => None,
+        };
+        let dependencies = package
+            .dependencies
+            .into_iter()
+            .map(|dependency| Dependency {
+                dir: dependency.path.and_then(|path| relative(root, &path)),
+                name: dependency.name,
+            })
+            .collect();
+        let has_library = package.targets.iter().any(|target| {
+            target
+                .kind
+                .iter()
+                .any(|kind| matches!(kind.as_str(), "lib" | "rlib" | "proc-macro"))
+        });
+        Ok(Package {
+            name: package.name,
+            dir,
+            dependencies,
+            has_library,
+            guest,
+        })
+    }
+}
+
+/// `path` below `root`, with `/` between its parts.
+fn relative(root: &Path, path: &Path) -> Option<String> {
+    let parts: Vec<_> = path
+        .strip_prefix(root)
+        .ok()?
+        .iter()
+        .map(|part| part.to_string_lossy())
+        .collect();
+    Some(parts.join("/"))
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    workspace_root: String,
+    target_directory: String,
+    packages: Vec<PackageMetadata>,
+}
+
+#[derive(Deserialize)]
+struct PackageMetadata {
+    name: String,
+    manifest_path: PathBuf,
+    dependencies: Vec<DependencyMetadata>,
+    targets: Vec<TargetMetadata>,
+    metadata: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct DependencyMetadata {
+    name: String,
+    path: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct TargetMetadata {
+    kind: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests;

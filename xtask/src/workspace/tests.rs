@@ -1,0 +1,47 @@
+//! What is taken from cargo's description of the workspace.
+
+use super::*;
+
+fn metadata(dir: &str, metadata: &str) -> String {
+    format!(
+        r#"{{"workspace_root":"/r","target_directory":"/t","packages":[{{"name":"p","manifest_path":"/r/{dir}/Cargo.toml",
+        "dependencies":[{{"name":"serde"}},{{"name":"q","path":"/r/host/q"}}],
+        "targets":[{{"kind":["cdylib"]}}],"metadata":{metadata}}}]}}"#
+    )
+}
+
+#[test]
+fn a_guest_is_what_names_its_target() {
+    let text = metadata(
+        "sample-plugins/p",
+        r#"{"odeon":{"target":"wasm32-wasip2","manifest":"odeon.toml"}}"#,
+    );
+    let workspace = Workspace::from_metadata(&text).unwrap();
+    let (package, guest) = workspace.guests().next().unwrap();
+    assert_eq!(package.dir, "sample-plugins/p");
+    assert_eq!(guest.target, "wasm32-wasip2");
+    assert_eq!(guest.manifest.as_deref(), Some("odeon.toml"));
+    assert_eq!(workspace.native().count(), 0);
+    assert!(!package.has_library);
+    assert_eq!(package.dependencies[1].dir.as_deref(), Some("host/q"));
+}
+
+#[test]
+fn a_sample_without_a_target_is_an_error_and_not_skipped() {
+    let error = Workspace::from_metadata(&metadata("tests/guests/p", "null"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("tests/guests/p/Cargo.toml") && error.contains("target"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_unknown_key_is_an_error() {
+    let text = metadata(
+        "sample-plugins/p",
+        r#"{"odeon":{"target":"wasm32-wasip2","manfest":"x"}}"#,
+    );
+    assert!(Workspace::from_metadata(&text).is_err());
+}
