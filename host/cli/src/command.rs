@@ -32,6 +32,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     args::{Cli, Command},
     client::Client,
+    exit::Exit,
     failure::Failure,
     generate,
     output::{Done, Output},
@@ -44,13 +45,13 @@ pub(crate) struct Context {
     pub(crate) whereabouts: Whereabouts,
 }
 
-/// Does what the command line says.
-pub(crate) fn run(cli: Cli, child: CompileChild) -> Done {
+/// Does what the command line says, and says how to exit.
+pub(crate) fn run(cli: Cli, child: CompileChild) -> Done<Exit> {
     let context = Context { out: Output::new(cli.json), whereabouts: cli.whereabouts };
-    match cli.command {
+    let done = match cli.command {
+        Command::Check(args) => return check::run(&args, &context, child),
         Command::Run(args) => run::run(&args, &context, child),
         Command::Serve(args) => serve::run(&args, &context, child),
-        Command::Check(args) => check::run(&args, &context, child),
         Command::Stop(args) => stop::run(&args, &context),
         Command::Status => status::run(&context),
         Command::Top => top::run(&context),
@@ -69,7 +70,8 @@ pub(crate) fn run(cli: Cli, child: CompileChild) -> Done {
         Command::Trust(args) => trust::run(&args, &context),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args, context.out),
-    }
+    };
+    done.map(|()| Exit::Done)
 }
 
 impl Context {

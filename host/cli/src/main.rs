@@ -13,6 +13,7 @@ mod diagnostics;
 mod exit;
 mod failure;
 mod generate;
+mod guest_lines;
 mod human;
 mod invocation;
 mod output;
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         Err(error) => Err(failure::Failure::system("this program's own path cannot be found", &error)),
     };
     match ended {
-        Ok(()) => exit::Exit::Done.into(),
+        Ok(exit) => exit.into(),
         Err(failure) => report::failed(&failure, output).into(),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use odeon_authority::{Grant, GrantSet};
+use odeon_authority::{Grant, GrantSet, LimitsPatch};
 
 use crate::{failure::Failure, output::Done, whereabouts::absolute};
 
@@ -62,6 +62,16 @@ pub(crate) fn grant_set(texts: &[String]) -> Done<Option<GrantSet>> {
     Ok(Some(GrantSet::parse(lines.iter().map(String::as_str))?))
 }
 
+/// The limits that these pairs set, in the form of a descriptor's `[limits]`.
+pub(crate) fn limits(pairs: &[Pair]) -> Done<LimitsPatch> {
+    let fields = by_name(pairs, "--limit")?.into_iter().map(|(name, value)| {
+        let value = value.parse::<u64>().map_or(serde_json::Value::String(value), serde_json::Value::from);
+        (name, value)
+    });
+    serde_json::from_value(serde_json::Value::Object(fields.collect()))
+        .map_err(|error| Failure::usage(format!("--limit: {error}")))
+}
+
 /// The beginning of a name for a plugin that a file's name gives.
 pub(crate) fn name_from_file(path: &Path) -> Option<odeon_protocol::PluginName> {
     let stem = path.file_stem()?.to_str()?.to_ascii_lowercase();
@@ -88,6 +98,16 @@ mod tests {
         assert_eq!(name("/x/Sample_Calculator.wasm").as_deref(), Some("sample-calculator"));
         assert_eq!(name("2nd_try-.wasm").as_deref(), Some("nd-try"));
         assert_eq!(name("42.wasm"), None);
+    }
+
+    #[test]
+    fn limits_are_read_as_in_a_descriptor() {
+        let pairs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Pair>>();
+        let patch = limits(&pairs(&["memory=16MiB", "handles=7", "cpu=2s", "message=1024"])).unwrap();
+        assert_eq!(patch.memory.unwrap().to_string(), "16MiB");
+        assert_eq!((patch.handles, patch.message.unwrap().bytes()), (Some(7), 1024));
+        assert!(limits(&pairs(&["memry=1"])).unwrap_err().fault.message.contains("memory"));
+        assert!(limits(&pairs(&["cpu=2"])).is_err());
     }
 
     #[test]

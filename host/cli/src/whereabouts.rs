@@ -4,7 +4,8 @@
 //! that reads the environment for them.
 
 use std::{
-    fs::DirBuilder,
+    fs::{DirBuilder, Permissions},
+    io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -72,23 +73,26 @@ pub(crate) fn absolute(path: &Path) -> Done<PathBuf> {
     std::path::absolute(path).map_err(|error| Failure::unreadable(path, &error))
 }
 
-/// Makes a directory for its owner alone, with those above it.
+/// Makes a directory for its owner alone, with those above it. One that is
+/// there and empty is closed to others; one with files in it is left alone,
+/// and refused if others can look into it.
 pub(crate) fn make_private(path: &Path) -> Done {
-    let wrong = |error: std::io::Error| Failure::unwritable(path, &error).helped("choose another with --state DIR");
+    let wrong = |error: io::Error| Failure::unwritable(path, &error).helped("choose another with --state DIR");
     if !path.is_dir() {
         return DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong);
     }
-    let metadata = path.metadata().map_err(wrong)?;
-    let mode = metadata.permissions().mode();
-    if mode & 0o022 != 0 {
-        let message = format!(
-            "the state directory {} can be written by others (mode {:04o}); expected mode 0700",
-            path.display(),
-            mode & 0o7777
-        );
-        return Err(Failure::new(Code::WrongState, message).helped(format!("chmod 700 {}", path.display())));
+    let mode = path.metadata().map_err(wrong)?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
     }
-    Ok(())
+    if std::fs::read_dir(path).map_err(wrong)?.next().is_none() {
+        return std::fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(wrong);
+    }
+    let message = format!(
+        "the state directory {} is open to others (mode {mode:04o}); expected mode 0700",
+        path.display(),
+    );
+    Err(Failure::new(Code::StateUnwritable, message).helped(format!("chmod 700 {}", path.display())))
 }
 
 #[cfg(test)]
@@ -112,10 +116,16 @@ mod tests {
     }
 
     #[test]
-    fn one_that_others_can_write_is_refused() {
+    fn one_that_others_can_look_into_is_closed_while_empty_and_refused_after_that() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let open = || std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        open();
+        make_private(folder.path()).unwrap();
+        assert_eq!(folder.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        open();
         let failure = make_private(folder.path()).unwrap_err();
-        assert_eq!(failure.fault.code, Code::WrongState);
+        assert_eq!(failure.fault.code, Code::StateUnwritable);
+        assert_eq!(failure.help, [format!("chmod 700 {}", folder.path().display())]);
     }
 }

@@ -43,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) remembered: Option<Remembered>,
     pub(crate) tasks: Tasks,
     pub(crate) principal: Principal,
+    pub(crate) principal_text: Arc<str>,
     pub(crate) callers: Arc<[Principal]>,
     pub(crate) limits: Limits,
     pub(crate) host_limits: HostLimits,

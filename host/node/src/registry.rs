@@ -11,19 +11,20 @@
 mod loaded;
 mod origin;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use hashbrown::HashMap;
 use odeon_protocol::{Code, Fault, Generation, PluginName};
 use parking_lot::Mutex;
 
-pub(crate) use self::loaded::{Loaded, MethodEntry};
+pub(crate) use self::loaded::{Loaded, MethodEntry, bad_arguments};
 pub(crate) use self::origin::Origin;
 
 /// The generations that serve calls, by name.
-pub(crate) type Names = HashMap<Box<str>, Arc<Loaded>, foldhash::fast::RandomState>;
+pub(crate) type Names = HashMap<Box<str>, Arc<Loaded>>;
 
 /// Every slot of a host.
 pub(crate) struct Registry {

@@ -103,13 +103,13 @@ impl Cache {
     /// The native code of this entry, if it is there and is ours.
     pub(crate) fn get(&self, entry: &Entry) -> Option<Compiled> {
         let path = self.path(entry);
-        let mut file = File::open(&path).ok()?;
+        let file = File::open(&path).ok()?;
         let length = file.metadata().ok()?.len();
         if length > self.max_bytes {
             return None;
         }
         let mut bytes = Vec::with_capacity(usize::try_from(length).ok()?.checked_add(1)?);
-        file.by_ref().take(self.max_bytes).read_to_end(&mut bytes).ok()?;
+        (&file).take(self.max_bytes).read_to_end(&mut bytes).ok()?;
         let rest = bytes.strip_prefix(MAGIC)?;
         let (tag, body) = rest.split_at_checked(TAG)?;
         self.mac(entry, body)?.verify_slice(tag).ok()?;

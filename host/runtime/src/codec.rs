@@ -19,6 +19,7 @@
 mod lift;
 mod lower;
 mod shape;
+mod val;
 
 use std::mem::MaybeUninit;
 
@@ -30,6 +31,7 @@ use wasmtime::component::__internal::{
 use wasmtime::component::{ComponentNamedList, ComponentType, Func, Lift, Lower, TypedFunc};
 
 pub(crate) use self::shape::BadValue;
+pub(crate) use self::val::{from_val, to_val};
 
 const _: () = assert!(MAX_FLAT_PARAMS == 16 && MAX_FLAT_RESULTS == 1, "Args and Out are laid out for these");
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use odeon_authority::Principal;
-use odeon_protocol::Serial;
+use odeon_protocol::{Fault, Serial};
 use tokio::sync::Notify;
 
 /// How long a cancelled guest that looks at `is-cancelled` may take to return
@@ -130,6 +130,10 @@ pub const PROGRESS_DETAILS: usize = 4096;
 /// is called on the guest's own thread.
 pub type ProgressSink = Arc<dyn Fn(Progress) + Send + Sync>;
 
+/// Called when a call was admitted and is about to run. An error ends it
+/// before any guest code ran.
+pub type StartedHook = Arc<dyn Fn() -> Result<(), Fault> + Send + Sync>;
+
 /// What goes along with a call besides its arguments. The default is a call of
 /// the embedding program with the plugin's own deadline.
 #[derive(Clone, Default)]
@@ -146,4 +150,6 @@ pub struct CallContext {
     pub interrupt: Interrupt,
     /// Where progress goes.
     pub progress: Option<ProgressSink>,
+    /// Told when the call leaves the queue.
+    pub started: Option<StartedHook>,
 }

@@ -27,6 +27,9 @@ pub struct Description {
     pub wit: Option<String>,
     /// What one instance takes.
     pub needs: Needs,
+    /// Whether any export is lifted with the asynchronous ABI.
+    #[serde(default)]
+    pub async_lifted: bool,
 }
 
 /// An exported function.

@@ -154,7 +154,6 @@ fn pool(class: EngineClass, size: PoolSize) -> PoolingAllocationConfig {
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
         .total_stacks(instances)
-        .total_gc_heaps(0)
         .max_component_instance_size(1 << 20)
         .max_core_instance_size(1 << 20)
         .max_core_instances_per_component(CORE_INSTANCES)

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wasmtime::component::{self, ComponentExportIndex, InstancePre};
+use odeon_protocol::{FunctionType, ValueLimits, wire};
+use wasmtime::component::{self, ComponentExportIndex, InstancePre, Val};
 use wasmtime::{Store, Trap};
 
 use crate::codec::{self, Out};
@@ -107,6 +108,34 @@ impl Instance {
         let function = self.function(index)?;
         let Out(result) = codec::direct(function).call_async(&mut self.store, codec::Args(args)).await?;
         Ok(result)
+    }
+
+    /// The same for an export that is lifted asynchronously, by way of the
+    /// engine's own values.
+    pub(crate) async fn call_lifted(
+        &mut self,
+        index: &ComponentExportIndex,
+        ty: &FunctionType,
+        args: &[u8],
+        limits: &ValueLimits,
+    ) -> wasmtime::Result<Vec<u8>> {
+        self.store.set_epoch_deadline(1);
+        let function = self.function(index)?;
+        let values = wire::decode_args(ty, args, limits).map_err(|_| codec::BadValue::Short)?;
+        let params = ty
+            .params
+            .iter()
+            .zip(&values)
+            .map(|(param, value)| codec::to_val(&param.ty, value))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut results = vec![Val::Bool(false); usize::from(ty.result.is_some())];
+        function.call_async(&mut self.store, &params, &mut results).await?;
+        let mut out = Vec::new();
+        if let (Some(ty), Some(val)) = (&ty.result, results.first()) {
+            let value = codec::from_val(ty, val)?;
+            out = wire::encode(ty, &value, limits).map_err(|_| codec::BadValue::TooLarge)?;
+        }
+        Ok(out)
     }
 
     #[inline]

@@ -6,7 +6,11 @@
 //! the guest and a line in the audit, never a trap.
 
 pub(crate) mod config;
+pub(crate) mod egress;
+pub(crate) mod filesystem;
+pub(crate) mod http;
 pub(crate) mod logging;
 pub(crate) mod request;
 pub(crate) mod secrets;
+pub(crate) mod sockets;
 pub(crate) mod wasi;

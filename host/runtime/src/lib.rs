@@ -36,10 +36,11 @@ mod unit;
 pub use cache::{CacheConfig, CacheError};
 pub use compile::{CompileChild, CompileError, CompileLimits, Compiler};
 pub use control::{
-    CANCEL_GRACE, CallContext, Interrupt, PROGRESS_DETAILS, Progress, ProgressSink, Reason,
+    CANCEL_GRACE, CallContext, Interrupt, PROGRESS_DETAILS, Progress, ProgressSink, Reason, StartedHook,
 };
 pub use describe::{Description, Export, Import, ImportedFunction, Needs, TooComplex};
 pub use engine::{EngineClass, PoolSize, UnknownClass};
+pub use link::{LinkReport, Mismatch, Problem, check_imports};
 pub use plugin::{LifecycleError, Method, MethodId, Plugin, PluginStats, Reply, TypedMethod};
 pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};
 pub use sinks::{

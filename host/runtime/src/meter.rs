@@ -133,8 +133,6 @@ pub(crate) struct Allowances {
     pub(crate) progress_reports: Allowance,
     pub(crate) egress_bytes: Allowance,
     pub(crate) dns_queries: Allowance,
-    pub(crate) fs_bytes_written: Allowance,
-    pub(crate) fs_files_created: Allowance,
 }
 
 impl Allowances {
@@ -143,8 +141,6 @@ impl Allowances {
             progress_reports: Allowance::new(limits.progress_reports),
             egress_bytes: Allowance::new(limits.egress_bytes.bytes()),
             dns_queries: Allowance::new(limits.dns_queries),
-            fs_bytes_written: Allowance::new(limits.fs_bytes_written.bytes()),
-            fs_files_created: Allowance::new(limits.fs_files_created),
         }
     }
 }

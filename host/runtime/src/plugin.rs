@@ -11,7 +11,7 @@ mod typed;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use odeon_protocol::{Code, Fault, FunctionType};
+use odeon_protocol::{Code, Fault, FunctionType, ValueLimits};
 use parking_lot::Mutex;
 
 pub use self::lifecycle::LifecycleError;
@@ -21,7 +21,8 @@ use crate::control::{CallContext, Interrupt, Reason};
 use crate::describe::Description;
 use crate::gate::{Gate, Pass, Refusal};
 use crate::instance::{Instance, NotMade, Template};
-use crate::link::Flavour;
+use crate::interfaces::filesystem;
+use crate::link::{Flavour, uses_filesystem_0_3};
 use crate::logs::LogGate;
 use crate::runtime::{Inner, LoadError, Runtime};
 use crate::shard::here;
@@ -37,6 +38,7 @@ pub(crate) struct Source {
     pub(crate) native: Arc<[u8]>,
     pub(crate) description: Arc<Description>,
     pub(crate) flavour: Flavour,
+    pub(crate) from_cache: bool,
 }
 
 /// A loaded generation. Cheap to clone.
@@ -57,6 +59,8 @@ pub(crate) struct Shared {
     idle: Mutex<Vec<Box<Instance>>>,
     budget: Budget,
     message: usize,
+    /// For exports that go by way of decoded values.
+    values: ValueLimits,
 }
 
 /// The number of a method of one plugin generation.
@@ -131,6 +135,11 @@ impl Plugin {
         let gate = Gate::new(at_once, usize::try_from(limits.queue).unwrap_or(usize::MAX));
         let budget = Budget::call(limits);
         let message = usize::try_from(limits.message.bytes()).unwrap_or(usize::MAX);
+        let values = ValueLimits {
+            max_bytes: message,
+            max_depth: usize::try_from(limits.value_depth).unwrap_or(usize::MAX),
+            ..ValueLimits::default()
+        };
         let ticker = inner.ticker.clone();
         let log_gate = LogGate::new(limits.log_rate.bytes(), ticker.now_ms());
         let unit = Arc::new(Unit {
@@ -139,13 +148,15 @@ impl Plugin {
             interrupt: Interrupt::new(),
             counters: Counters::default(),
             log_gate,
+            filesystem_0_3: uses_filesystem_0_3(&source.description),
         });
+        filesystem::warn(&unit);
         let templates: Vec<OnceLock<Template>> = inner.shards.iter().map(|_| OnceLock::new()).collect();
         if let Some(slot) = templates.first() {
             let _ = slot.set(template);
         }
         let idle = Mutex::new(Vec::new());
-        let shared = Shared { runtime: inner, unit, source, templates, methods, gate, idle, budget, message };
+        let shared = Shared { runtime: inner, unit, source, templates, methods, gate, idle, budget, message, values };
         Ok(Plugin { shared: Arc::new(shared) })
     }
 
@@ -157,6 +168,11 @@ impl Plugin {
     /// What it is.
     pub fn description(&self) -> &Description {
         &self.shared.source.description
+    }
+
+    /// Whether its native code came from the cache.
+    pub fn from_cache(&self) -> bool {
+        self.shared.source.from_cache
     }
 
     /// The functions that can be called.
@@ -220,6 +236,9 @@ impl Plugin {
             Some(pass) => pass,
             None => wait::block_on(shared.admit(&context))?,
         };
+        if let Some(started) = &context.started {
+            started()?;
+        }
         shared.call_here(method, args, Some(Box::new(context)), pass)
     }
 

@@ -15,7 +15,7 @@ use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, compile};
 use crate::describe::Description;
 use crate::engine::{PoolSize, STACK};
 use crate::instance::Template;
-use crate::link::flavour;
+use crate::link::{self, LinkReport, flavour};
 use crate::plugin::{Plugin, Source};
 use crate::shard::Shard;
 use crate::ticker::Ticker;
@@ -75,7 +75,7 @@ pub enum LoadError {
     Compile(#[from] CompileError),
     /// Its imports cannot be satisfied; says which and how to mend it.
     #[error("{0}")]
-    Link(String),
+    Link(Box<LinkReport>),
     /// One instance of it takes more than the plugin's limits allow.
     #[error("{0}")]
     DoesNotFit(String),
@@ -106,7 +106,14 @@ impl LoadError {
 
 impl From<LoadError> for Fault {
     fn from(error: LoadError) -> Fault {
-        Fault::new(error.code(), error.to_string())
+        let fault = Fault::new(error.code(), error.to_string());
+        match error {
+            LoadError::Link(report) => match serde_json::to_value(&report) {
+                Ok(details) => fault.with_details(details),
+                Err(_) => fault,
+            },
+            _ => fault,
+        }
     }
 }
 
@@ -153,7 +160,7 @@ impl Runtime {
         bytes: &[u8],
         class: Option<crate::EngineClass>,
     ) -> Result<Description, CompileError> {
-        self.compiled(bytes, class).await.map(|compiled| compiled.description)
+        self.compiled(bytes, class).await.map(|(compiled, _)| compiled.description)
     }
 
     /// Makes a component a plugin: compiled, linked and ready to be
@@ -173,10 +180,15 @@ impl Runtime {
                 spec.limits.stack
             )));
         }
-        let compiled = self.compiled(bytes, spec.class).await?;
+        let (compiled, from_cache) = self.compiled(bytes, spec.class).await?;
         fits(&compiled.description, &spec)?;
         let flavour = flavour(&compiled.description);
-        let source = Source { native: compiled.native.into(), description: Arc::new(compiled.description), flavour };
+        let source = Source {
+            native: compiled.native.into(),
+            description: Arc::new(compiled.description),
+            flavour,
+            from_cache,
+        };
         Plugin::new(self, spec, source)
     }
 
@@ -184,13 +196,13 @@ impl Runtime {
         &self,
         bytes: &[u8],
         class: Option<crate::EngineClass>,
-    ) -> Result<Compiled, CompileError> {
+    ) -> Result<(Compiled, bool), CompileError> {
         let inner = &*self.inner;
         let entry = inner.cache.as_ref().map(|cache| (cache, cache.entry(bytes, class)));
         if let Some((cache, entry)) = &entry
             && let Some(compiled) = cache.get(entry)
         {
-            return Ok(compiled);
+            return Ok((compiled, true));
         }
         let _permit = inner
             .compile_permits
@@ -205,7 +217,7 @@ impl Runtime {
             // The next start is slower; nothing else is lost.
             tracing::warn!(%error, "native code was not kept in the cache");
         }
-        Ok(compiled)
+        Ok((compiled, false))
     }
 }
 
@@ -275,7 +287,9 @@ impl Inner {
         let engine = shard.engine(class).map_err(engine_failed)?;
         let component = deserialize(engine, &source.native).map_err(engine_failed)?;
         let linker = shard.linker(class, source.flavour).map_err(engine_failed)?;
-        let pre = linker.instantiate_pre(&component).map_err(|error| LoadError::Link(format!("{error:#}")))?;
+        let pre = linker
+            .instantiate_pre(&component)
+            .map_err(|error| LoadError::Link(Box::new(link::explain(&source.description, &error))))?;
         let index = |interface: Option<&str>, function: &str| {
             let interface = match interface {
                 Some(name) => Some(component.get_export_index(None, name)?),

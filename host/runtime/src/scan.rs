@@ -21,6 +21,8 @@ const INTERPRETER: usize = 8 << 20;
 pub(crate) struct Scan {
     pub(crate) needs: Needs,
     pub(crate) concurrent: bool,
+    /// Whether anything is lifted with the asynchronous ABI.
+    pub(crate) async_lifted: bool,
 }
 
 /// Looks through the bytes.
@@ -28,6 +30,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, wasmparser::BinaryReaderError> 
     const PAGE: u64 = 65_536;
     let mut needs = Needs::default();
     let mut concurrent = false;
+    let mut async_lifted = false;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload? {
             Payload::MemorySection(reader) => {
@@ -67,13 +70,16 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, wasmparser::BinaryReaderError> 
             }
             Payload::ComponentCanonicalSection(reader) => {
                 for function in reader {
-                    concurrent |= needs_concurrency(&function?);
+                    let function = function?;
+                    concurrent |= needs_concurrency(&function);
+                    async_lifted |= matches!(&function, CanonicalFunction::Lift { options, .. }
+                        if options.iter().any(|option| matches!(option, CanonicalOption::Async)));
                 }
             }
             _ => {}
         }
     }
-    Ok(Scan { needs, concurrent })
+    Ok(Scan { needs, concurrent, async_lifted })
 }
 
 /// The class a component runs in when nobody asks for another.

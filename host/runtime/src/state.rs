@@ -82,6 +82,9 @@ impl HostState {
             }
         }
         self.call.context = context;
+        if let Some(wasi) = &self.wasi {
+            wasi.begin();
+        }
     }
 
     /// Ends a call: an unfinished line of output is passed on.

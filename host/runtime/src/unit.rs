@@ -62,6 +62,8 @@ pub(crate) struct Unit {
     pub(crate) interrupt: Interrupt,
     pub(crate) counters: Counters,
     pub(crate) log_gate: crate::logs::LogGate,
+    /// Whether it reaches files through `wasi:filesystem` 0.3.
+    pub(crate) filesystem_0_3: bool,
 }
 
 /// What happened in this generation so far.

@@ -304,7 +304,11 @@ fn what_does_not_belong_at_the_end_is_moved_away_and_recorded() {
 fn a_last_line_of_zeros_is_written_again() {
     let host = host_with(3);
     let mut bytes = fs::read(log(&host)).unwrap();
-    let last = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    let last = bytes[..bytes.len() - 1]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .unwrap()
+        + 1;
     bytes[last..].fill(0);
     fs::write(log(&host), &bytes).unwrap();
     assert_eq!(host.audit.append(event(4)).unwrap(), 5);

@@ -1,6 +1,212 @@
-//! tmp
-use super::Context;
-use crate::output::Done;
+//! `odeon check`: whether a component can be loaded, without loading it; and
+//! whether it can take the place of another.
+//!
+//! Nothing of the component runs, and nothing is decided: what may be loaded
+//! is for the trust policy of a host to say.
+
+use std::path::{Path, PathBuf};
+
+use odeon::{CheckReport, CompileChild, Compiler, Host};
+use odeon_protocol::{Fault, MethodRow, type_diff};
+use serde::Serialize;
+
+use super::{Context, wait};
+use crate::{
+    component,
+    exit::Exit,
+    failure::Failure,
+    human,
+    invocation::line,
+    output::{Done, clean},
+};
+
+/// Flags of `check`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
-pub(crate) fn run(_: &Args, _: &Context, _: odeon::CompileChild) -> Done { Ok(()) }
+pub(crate) struct Args {
+    /// The component
+    file: PathBuf,
+    /// A component whose callers are to be served by this one
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Print its WIT
+    #[arg(long)]
+    wit: bool,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    component: Row<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compatible: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaking: Option<&'a [Breaking]>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    path: &'a Path,
+    digest: String,
+    size_bytes: usize,
+    name: Option<&'a str>,
+    version: Option<String>,
+    class: &'a str,
+    memory_bytes: u64,
+    methods: &'a [MethodRow],
+    imports: &'a [String],
+    asks: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wit: Option<&'a str>,
+}
+
+/// A method that callers of the other component would lose.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Breaking {
+    method: String,
+    change: String,
+}
+
+pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done<Exit> {
+    let bytes = component::read(&args.file)?;
+    let other = args.against.as_deref().map(component::read).transpose()?;
+    let (report, against) = wait(async {
+        // Without a state directory: nothing is cached, and nothing written down.
+        let host = Host::builder(Compiler::ThisProgram(child)).workers(1).start().map_err(Fault::from)?;
+        let report = host.check(&bytes).await.map_err(|fault| named(fault, &args.file))?;
+        let against = match (&other, &args.against) {
+            (Some(bytes), Some(path)) => Some(host.check(bytes).await.map_err(|fault| named(fault, path))?),
+            _ => None,
+        };
+        host.shutdown(std::time::Duration::ZERO).await;
+        Ok((report, against))
+    })?;
+    let breaking = against.map(|against| breaking(&against.methods, &report.methods));
+    if args.wit && !context.out.is_json() {
+        let wit = report.wit.as_deref().ok_or_else(|| {
+            Failure::new(odeon_protocol::Code::NotCarriable, "the component cannot be written as WIT")
+        })?;
+        context.out.line(clean(wit).trim_end())?;
+    } else {
+        let document = document(args, &report, bytes.len(), breaking.as_deref());
+        context.out.either(&document, || text(args, &report, bytes.len(), breaking.as_deref()))?;
+    }
+    let is_compatible = breaking.is_none_or(|breaking| breaking.is_empty());
+    Ok(if is_compatible { Exit::Done } else { Exit::Unusable })
+}
+
+/// A fault that says which of the files it is about.
+fn named(fault: Fault, path: &Path) -> Box<Failure> {
+    let message = format!("{}: {}", path.display(), fault.message);
+    Fault { message, ..fault }.into()
+}
+
+fn document<'a>(
+    args: &'a Args,
+    report: &'a CheckReport,
+    size_bytes: usize,
+    breaking: Option<&'a [Breaking]>,
+) -> Document<'a> {
+    Document {
+        component: Row {
+            path: &args.file,
+            digest: report.digest.to_string(),
+            size_bytes,
+            name: report.name.as_ref().map(|name| name.as_str()),
+            version: report.version.as_ref().map(ToString::to_string),
+            class: &report.class,
+            memory_bytes: report.memory_bytes,
+            methods: &report.methods,
+            imports: &report.imports,
+            asks: &report.asks,
+            wit: report.wit.as_deref().filter(|_| args.wit),
+        },
+        compatible: breaking.map(<[_]>::is_empty),
+        breaking,
+    }
+}
+
+fn text(args: &Args, report: &CheckReport, size: usize, breaking: Option<&[Breaking]>) -> String {
+    let mut text = format!("{}: can be loaded\ndigest   {}", args.file.display(), report.digest);
+    let mut put = |name: &str, value: String| text.push_str(&format!("\n{name:<9}{value}"));
+    if let (Some(name), Some(version)) = (&report.name, &report.version) {
+        put("name", format!("{name} {version}"));
+    }
+    put("size", human::size(size as u64));
+    put("memory", format!("{} at the start, engine class {}", human::size(report.memory_bytes), report.class));
+    for import in &report.imports {
+        put("imports", clean(import));
+    }
+    for grant in &report.asks {
+        put("asks", clean(grant));
+    }
+    for row in &report.methods {
+        put("method", line(row, &report.methods));
+    }
+    match (breaking, &args.against) {
+        (Some([]), Some(path)) => put("serves", format!("every caller of {}", path.display())),
+        (Some(breaking), Some(path)) => {
+            put("breaks", format!("callers of {}", path.display()));
+            for Breaking { method, change } in breaking {
+                put("", format!("{method}: {}", clean(change)));
+            }
+        }
+        _ => {}
+    }
+    text
+}
+
+/// What callers of the old methods would lose with the new ones.
+fn breaking(old: &[MethodRow], new: &[MethodRow]) -> Vec<Breaking> {
+    old.iter()
+        .filter_map(|row| {
+            let change = match counterpart(row, new) {
+                None => "is gone".to_owned(),
+                Some(other) => type_diff(&row.ty, &other.ty)?,
+            };
+            Some(Breaking { method: row.path.clone(), change })
+        })
+        .collect()
+}
+
+/// The new method that a caller of the old one would reach: of the same
+/// interface, else of the same in another version.
+fn counterpart<'a>(row: &MethodRow, new: &'a [MethodRow]) -> Option<&'a MethodRow> {
+    let unversioned = |row: &MethodRow| row.interface.as_deref().and_then(|name| name.split('@').next().map(str::to_owned));
+    let same = |other: &&MethodRow| other.function == row.function && other.interface == row.interface;
+    let near = |other: &&MethodRow| other.function == row.function && unversioned(other) == unversioned(row);
+    new.iter().find(same).or_else(|| new.iter().find(near))
+}
+
+#[cfg(test)]
+mod tests {
+    use odeon_protocol::{Field, Fingerprint, FunctionType, Type};
+
+    use super::*;
+
+    fn method(interface: &str, function: &str, ty: Type) -> MethodRow {
+        let params = vec![Field { name: "a".into(), ty }].into();
+        let ty = FunctionType { params, result: None, is_async: false };
+        MethodRow {
+            interface: Some(interface.into()),
+            function: function.into(),
+            path: function.into(),
+            fingerprint: Fingerprint::of(&ty),
+            ty,
+        }
+    }
+
+    #[test]
+    fn a_method_that_is_gone_or_of_another_type_breaks_and_a_new_version_alone_does_not() {
+        let old = [
+            method("a:b/c@1.0.0", "same", Type::U32),
+            method("a:b/c@1.0.0", "other", Type::U32),
+            method("a:b/c@1.0.0", "gone", Type::U32),
+        ];
+        let new = [
+            method("a:b/c@1.1.0", "same", Type::U32),
+            method("a:b/c@1.1.0", "other", Type::U64),
+            method("a:b/c@1.1.0", "added", Type::U64),
+        ];
+        let found = breaking(&old, &new);
+        assert_eq!(found.iter().map(|row| row.method.as_str()).collect::<Vec<_>>(), ["other", "gone"]);
+    }
+}

@@ -207,6 +207,7 @@ impl HostBuilder {
             logs: Logs::new(self.log_sink),
             remembered,
             tasks,
+            principal_text: self.principal.to_string().into(),
             principal: self.principal,
             callers,
             limits: self.limits,

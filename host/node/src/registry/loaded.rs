@@ -4,11 +4,11 @@
 //! call by name is two lookups: every form that stands for one method alone is
 //! in it. What is not in it takes the slow way, which also says why.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use odeon_protocol::wire::Validator;
 use odeon_protocol::{
     Code, Fault, Fingerprint, FunctionType, Generation, MemberPath, PluginName, Problem, ValueError,
@@ -127,7 +127,7 @@ pub(crate) fn bad_arguments(error: ValueError) -> Fault {
 }
 
 /// Every text that names a method inside one component.
-struct Forms(HashMap<Box<str>, Form, foldhash::fast::RandomState>);
+struct Forms(HashMap<Box<str>, Form>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
@@ -140,9 +140,9 @@ impl Forms {
     /// interface counts before one without its version, and that before a
     /// short one.
     fn of<'a>(exports: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clone) -> Self {
-        let mut forms = HashMap::default();
+        let mut forms = HashMap::new();
         for rank in [exact, any_version, short] {
-            let mut of_rank: HashMap<Box<str>, Form, foldhash::fast::RandomState> = HashMap::default();
+            let mut of_rank: HashMap<Box<str>, Form> = HashMap::new();
             for (index, (interface, function)) in exports.clone().enumerate() {
                 for text in rank(interface, function) {
                     match of_rank.entry(text.into()) {

@@ -2,7 +2,6 @@
 //!
 //! Owns the reading of the engine's type tables: widths, discriminants, cases.
 
-use wasmtime::component::__internal::wasmtime_environ::component::DiscriminantSize;
 use wasmtime::component::__internal::{ComponentTypes, InterfaceType};
 
 /// Why a value cannot pass between the wire and a guest. From the guest's side
@@ -88,12 +87,7 @@ pub(super) fn cases(types: &ComponentTypes, ty: &InterfaceType) -> Option<Cases>
         I::Enum(i) => &types[i].info,
         _ => return None,
     };
-    let discriminant = match info.size {
-        DiscriminantSize::Size1 => 1,
-        DiscriminantSize::Size2 => 2,
-        DiscriminantSize::Size4 => 4,
-    };
-    Some(Cases { discriminant, payload: info.payload_offset32 as usize })
+    Some(Cases { discriminant: info.size.byte_size() as usize, payload: info.payload_offset32 as usize })
 }
 
 /// The payload type of case number `case`.

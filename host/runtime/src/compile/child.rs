@@ -185,7 +185,7 @@ pub(super) fn compile_here(job: &Job, bytes: &[u8]) -> Result<Compiled, CompileE
     let budget = TypeBudget { depth: job.limits.type_depth, nodes: job.limits.type_nodes };
     let (exports, imports) = surface(&engine, &component, budget)?;
     let native = component.serialize().map_err(|error| refused(format!("{error:#}")))?;
-    let description = Description { class, exports, imports, wit: wit(bytes), needs: found.needs };
+    let description = Description { class, exports, imports, wit: wit(bytes), needs: found.needs, async_lifted: found.async_lifted };
     Ok(Compiled { description, native })
 }
 

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
+use crate::interfaces::filesystem::{Disk, Filesystem, Places, usable};
 use crate::logs::LineSplitter;
 use crate::sinks::Stream;
 use crate::state::HostState;
@@ -27,10 +30,12 @@ pub(crate) struct Wasi {
     ctx: WasiCtx,
     stdout: Arc<Mutex<LineSplitter>>,
     stderr: Arc<Mutex<LineSplitter>>,
+    disk: Arc<Disk>,
+    places: Places,
 }
 
 impl Wasi {
-    fn new(unit: &Arc<Unit>) -> Self {
+    pub(super) fn new(unit: &Arc<Unit>) -> Self {
         let spec = &unit.spec;
         let line = usize::try_from(spec.limits.log_line.bytes()).unwrap_or(usize::MAX);
         let output = |stream| Arc::new(Mutex::new(LineSplitter::new(stream, line)));
@@ -46,7 +51,7 @@ impl Wasi {
         for (name, value) in &spec.env {
             builder.env(name, value);
         }
-        for grant in &spec.grants.fs {
+        for grant in usable(unit) {
             let Some(host) = &grant.host else { continue };
             let perms = match grant.access {
                 odeon_authority::Access::Read => FsPerms::ReadOnly,
@@ -58,7 +63,19 @@ impl Wasi {
                 unit.deny("fs", &grant.guest, &format!("the granted directory cannot be opened: {error}"));
             }
         }
-        Wasi { ctx: builder.build(), stdout, stderr }
+        let disk = Arc::new(Disk::new(&spec.limits));
+        Wasi { ctx: builder.build(), stdout, stderr, disk, places: Places::default() }
+    }
+
+    /// Begins a call: what it may write starts anew.
+    pub(crate) fn begin(&self) {
+        self.disk.begin();
+    }
+
+    /// The file system, beside the table of the same store.
+    pub(super) fn filesystem<'s>(&'s mut self, unit: &'s Arc<Unit>, table: &'s mut ResourceTable) -> Filesystem<'s> {
+        let wasi = WasiFilesystemCtxView { ctx: self.ctx.filesystem(), table };
+        Filesystem { wasi, unit, disk: &self.disk, places: &mut self.places }
     }
 
     /// Passes unfinished lines on, at the end of a call.

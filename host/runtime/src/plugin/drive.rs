@@ -71,6 +71,9 @@ impl Plugin {
             // Runs before the first and after the last call.
             Target::Load | Target::Unload => None,
         };
+        if let Some(started) = &context.started {
+            started()?;
+        }
         let watch = watch(&interrupt, &shared.unit.interrupt, until, at_deadline);
         tokio::pin!(watch);
         let mut running = Some(self.clone().run(target, args, context, budget));
@@ -149,7 +152,16 @@ impl Plugin {
             let Some(index) = index else {
                 return Err(Fault::new(Code::MethodNotFound, "the plugin has no such function"));
             };
-            let called = instance.call_async(index, &args).await;
+            let lifted = match target {
+                Target::Method(method) if shared.source.description.async_lifted => {
+                    shared.source.description.exports.get(method.0).map(|export| &export.ty)
+                }
+                _ => None,
+            };
+            let called = match lifted {
+                Some(ty) => instance.call_lifted(index, ty, &args, &shared.values).await,
+                None => instance.call_async(index, &args).await,
+            };
             shared.settle(instance, called)
         })
     }

@@ -40,7 +40,7 @@ impl Plugin {
         let text = wire::decode_result(&ty, &reply.bytes, &limits)
             .ok()
             .flatten()
-            .and_then(|value| ty.result.as_ref().map(|ty| odeon_protocol::wave::print(ty, &value)));
+            .and_then(|value| odeon_protocol::wave::print(ty.result.as_ref()?, &value, &limits).ok());
         Err(LifecycleError::Refused(text.unwrap_or_else(|| "with an error that cannot be read".into())))
     }
 

@@ -11,6 +11,13 @@ use crate::link::Flavour;
 use crate::stop::explain;
 use crate::unit::InstanceModel;
 
+fn not_direct() -> Fault {
+    Fault::new(
+        Code::InvalidArguments,
+        "typed calls are for plugins whose imports never wait; call this one by name",
+    )
+}
+
 /// A method bound to the Rust types of its parameters and result, both tuples.
 pub struct TypedMethod<P, R> {
     plugin: Plugin,
@@ -38,10 +45,7 @@ impl Plugin {
         R: ComponentNamedList + Lift + 'static,
     {
         if self.shared.source.flavour != Flavour::Direct {
-            return Err(Fault::new(
-                Code::InvalidArguments,
-                "typed calls are for plugins whose imports never wait; call this one by name",
-            ));
+            return Err(not_direct());
         }
         Ok(TypedMethod { plugin: self.clone(), method, types: PhantomData })
     }
@@ -56,11 +60,31 @@ where
     ///
     /// # Errors
     ///
+    /// As for [`Plugin::call_typed`].
+    #[inline]
+    pub fn call(&self, params: P) -> Result<R, Fault> {
+        self.plugin.call_typed(self.method, params)
+    }
+}
+
+impl Plugin {
+    /// Calls a method with Rust types on this thread. Only for plugins whose
+    /// imports never wait, which [`Plugin::typed`] checks.
+    ///
+    /// # Errors
+    ///
     /// The fault that ended the call or kept it from starting; a fault with
     /// [`Code::InvalidArguments`] when the Rust types are not the method's.
     #[inline]
-    pub fn call(&self, params: P) -> Result<R, Fault> {
-        let shared = &*self.plugin.shared;
+    pub fn call_typed<P, R>(&self, method: MethodId, params: P) -> Result<R, Fault>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        let shared = &*self.shared;
+        if shared.source.flavour != Flavour::Direct {
+            return Err(not_direct());
+        }
         let pass = match shared.gate.try_enter() {
             Some(pass) => pass,
             None => wait::block_on(shared.admit(&CallContext::default()))?,
@@ -77,7 +101,7 @@ where
             None => shared.make_here(None)?.0,
         };
         let template = shared.template(instance.shard).map(|(_, template)| template);
-        let Some(index) = template.and_then(|template| template.methods.get(self.method.0)) else {
+        let Some(index) = template.and_then(|template| template.methods.get(method.0)) else {
             return Err(Fault::new(Code::MethodNotFound, "the plugin has no method of this number"));
         };
         let _running = shared.unit.ticker.running(instance.shard);

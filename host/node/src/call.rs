@@ -1,0 +1,196 @@
+//! Calls: by name, on the caller's own thread or from a task.
+//!
+//! Owns finding the method and bringing arguments into the wire form, checked
+//! against the method's type before the runtime sees them. A call here has no
+//! life of its own beyond its future; see `request` for one that has.
+
+mod args;
+mod handle;
+mod reply;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use odeon_authority::Principal;
+use odeon_protocol::{Code, Fault, MethodPath, Serial};
+use odeon_runtime::{CallContext, Interrupt, ProgressSink, Reply};
+
+pub use self::args::Args;
+pub use self::handle::{MethodHandle, TypedHandle};
+pub use self::reply::CallReply;
+pub(crate) use self::reply::{guest_error, is_err};
+use crate::host::{Host, Inner};
+use crate::registry::{Loaded, MethodEntry, Names, not_loaded};
+
+/// What goes along with a call besides its arguments.
+#[derive(Clone, Default)]
+pub struct CallOptions {
+    /// How long the caller waits for the end; the call is stopped then. The
+    /// plugin's own deadline holds besides.
+    pub wait: Option<Duration>,
+    /// Within which time the call must be started.
+    pub ttl: Option<Duration>,
+    /// JSON text that the method can read and every status repeats.
+    pub user_data: Option<Arc<str>>,
+    /// Who asks; absent: the host's own principal.
+    pub principal: Option<Principal>,
+    /// Where progress goes. It must return at once: it is called on the
+    /// guest's own thread.
+    pub progress: Option<ProgressSink>,
+    /// Ends the call from outside.
+    pub interrupt: Interrupt,
+}
+
+impl Host {
+    /// Calls a method by name with encoded arguments, on this thread.
+    ///
+    /// A method's own error is a reply like any other; its first byte is 1.
+    /// Must not be used inside an asynchronous task for a plugin that can
+    /// wait; [`Host::call`] is for that.
+    ///
+    /// # Errors
+    ///
+    /// The fault that ended the call, or kept it from starting.
+    pub fn call_encoded(&self, path: &str, args: &[u8]) -> Result<Reply, Fault> {
+        let names = self.inner.registry.names();
+        let (loaded, method) = look_up(&names, path)?;
+        method.check(args, &loaded.limits)?;
+        let reply = loaded.plugin.call_direct(method.id, args);
+        if let Err(fault) = &reply {
+            self.inner.note_end(loaded, method, fault);
+        }
+        reply
+    }
+
+    /// Calls a method by name and waits for its result. Dropping the future
+    /// ends the call.
+    ///
+    /// A method's own error is a reply too: see [`CallReply::is_err`].
+    ///
+    /// # Errors
+    ///
+    /// The fault that ended the call, or kept it from starting.
+    pub async fn call(&self, path: &str, args: Args<'_>, options: CallOptions) -> Result<CallReply, Fault> {
+        let (loaded, index) = self.inner.find(path)?;
+        self.inner.call(loaded, index, args, options).await
+    }
+}
+
+impl Inner {
+    /// The method of this name, now.
+    pub(crate) fn find(&self, path: &str) -> Result<(Arc<Loaded>, usize), Fault> {
+        let names = self.registry.names();
+        let (plugin, member) = split(path)?;
+        let loaded = names.get(plugin).ok_or_else(|| absent(plugin))?;
+        Ok((loaded.clone(), loaded.find(member)?))
+    }
+
+    async fn call(
+        &self,
+        loaded: Arc<Loaded>,
+        index: usize,
+        args: Args<'_>,
+        options: CallOptions,
+    ) -> Result<CallReply, Fault> {
+        let method = loaded.method(index)?;
+        let args = args.encode(&method.ty, &loaded.limits)?;
+        method.check(&args, &loaded.limits)?;
+        fits_user_data(&loaded, options.user_data.as_deref())?;
+        let started = Instant::now();
+        let serial = Serial::new();
+        let context = CallContext {
+            serial: Some(serial),
+            callers: self.callers(options.principal),
+            user_data: options.user_data,
+            wait_until: options.wait.and_then(|wait| started.checked_add(wait)),
+            interrupt: options.interrupt,
+            progress: options.progress,
+            started: None,
+        };
+        let called = loaded.plugin.call(method.id, args, context).await;
+        match called {
+            Ok(reply) => Ok(CallReply {
+                bytes: reply.bytes,
+                ty: method.ty.clone(),
+                generation: loaded.generation,
+                elapsed: started.elapsed(),
+                serial,
+                limits: loaded.limits,
+            }),
+            Err(fault) => {
+                self.note_end(&loaded, method, &fault);
+                Err(fault)
+            }
+        }
+    }
+
+    /// The chain of callers that the guest sees.
+    pub(crate) fn callers(&self, principal: Option<Principal>) -> Arc<[Principal]> {
+        principal.map_or_else(|| self.callers.clone(), |principal| Arc::from([principal]))
+    }
+
+    /// Writes down that a limit stopped a plugin.
+    #[cold]
+    pub(crate) fn note_end(&self, loaded: &Loaded, method: &MethodEntry, fault: &Fault) {
+        let by_limit = matches!(
+            fault.code,
+            Code::MemoryLimit
+                | Code::StackLimit
+                | Code::DeadlineLimit
+                | Code::CpuLimit
+                | Code::HostCallBytesLimit
+                | Code::TableLimit
+                | Code::HandleLimit
+                | Code::InstanceLimit
+                | Code::ResultTooLarge
+        );
+        if by_limit {
+            self.recorder.stopped(&loaded.name, fault.code, &method.path);
+        }
+    }
+}
+
+/// User data within the plugin's limit, and JSON.
+pub(crate) fn fits_user_data(loaded: &Loaded, data: Option<&str>) -> Result<(), Fault> {
+    let Some(data) = data else { return Ok(()) };
+    let most = loaded.plugin.spec().limits.user_data;
+    if data.len() as u64 > most.bytes() {
+        return Err(Fault::new(
+            Code::MessageTooLarge,
+            format!("user data expected at most {most} (limits.user-data), found {} bytes", data.len()),
+        ));
+    }
+    serde_json::from_str::<serde::de::IgnoredAny>(data)
+        .map(|_| ())
+        .map_err(|error| Fault::new(Code::InvalidArguments, format!("user data expected JSON text: {error}")))
+}
+
+#[inline]
+fn look_up<'n>(names: &'n Names, path: &str) -> Result<(&'n Loaded, &'n MethodEntry), Fault> {
+    let (plugin, member) = split(path)?;
+    let loaded = names.get(plugin).ok_or_else(|| absent(plugin))?;
+    let index = loaded.find(member)?;
+    Ok((loaded, loaded.method(index)?))
+}
+
+#[inline]
+fn split(path: &str) -> Result<(&str, &str), Fault> {
+    path.split_once('/').ok_or_else(|| malformed(path))
+}
+
+#[cold]
+fn malformed(path: &str) -> Fault {
+    match path.parse::<MethodPath>() {
+        Err(error) => error.into(),
+        Ok(_) => Fault::new(Code::MethodNotFound, "expected <plugin>/<function> or <plugin>/<interface>.<function>"),
+    }
+}
+
+/// No plugin of this name, or no name at all.
+#[cold]
+fn absent(plugin: &str) -> Fault {
+    match plugin.parse::<odeon_protocol::PluginName>() {
+        Ok(_) => not_loaded(plugin),
+        Err(error) => Fault::new(Code::PluginNotFound, error.to_string()),
+    }
+}

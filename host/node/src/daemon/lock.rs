@@ -1,0 +1,52 @@
+//! One host per state directory.
+//!
+//! Owns the lock. It is the kernel's: it ends with the process, however that
+//! ends, so a file that was left behind locks nobody out.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use odeon_protocol::{Code, Fault};
+
+/// The lock of a state directory. Dropping it lets the next host in.
+pub(crate) struct StateLock {
+    _file: File,
+}
+
+impl StateLock {
+    pub(crate) fn take(folder: &Path) -> Result<Self, Fault> {
+        let path = folder.join("lock");
+        let failed = |error: std::io::Error| {
+            Fault::new(Code::StateUnwritable, format!("{}: {error}", path.display()))
+        };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Who holds it is a courtesy; that somebody does is enough.
+                let _ = (&mut file).take(32).read_to_string(&mut holder);
+                let holder = holder.trim();
+                let by = if holder.is_empty() { String::new() } else { format!(" (pid {holder})") };
+                return Err(Fault::new(
+                    Code::WrongState,
+                    format!(
+                        "{}: another host{by} holds this state directory; stop it, or use another directory",
+                        folder.display()
+                    ),
+                )
+                .with_details(serde_json::json!({ "pid": holder.parse::<u32>().ok() })));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        file.set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| writeln!(file, "{}", std::process::id()))
+            .map_err(failed)?;
+        Ok(StateLock { _file: file })
+    }
+}

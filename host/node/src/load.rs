@@ -1,0 +1,160 @@
+//! The way in: from a file to a generation that serves calls.
+//!
+//! Owns the order of the steps: read once, decide, write the decision down,
+//! compile and link, run the plugin's own `load`, put it into service. There
+//! is no other way in; descriptors, remembered loads, the API and operators
+//! all come through here.
+//!
+//! **Invariant:** a component's code is compiled only after the decision to
+//! let it in is on disk.
+
+mod gatekeeper;
+mod offer;
+mod request;
+mod settle;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use odeon_authority::{Event, GrantSet};
+use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
+use odeon_runtime::LifecycleError;
+
+pub(crate) use self::gatekeeper::Gatekeeper;
+pub use self::request::{LoadRequest, Source};
+pub(crate) use self::settle::engine_class;
+use crate::host::Host;
+use crate::registry::{Loaded, Origin};
+
+/// What was put into service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadReport {
+    /// Its name.
+    pub name: PluginName,
+    /// Its generation.
+    pub generation: Generation,
+    /// Its digest.
+    pub digest: Digest,
+    /// The version it states.
+    pub version: Option<semver::Version>,
+    /// The keys that let it in, by their ids.
+    pub signed_by: Vec<String>,
+    /// The rule that let it in.
+    pub rule: String,
+    /// What it may touch.
+    pub grants: GrantSet,
+    /// Whether it is forgotten when the host ends.
+    pub transient: bool,
+    /// Whether its native code came from the cache.
+    pub from_cache: bool,
+    /// How long loading took.
+    pub elapsed: Duration,
+    /// What the operator should know although it went well.
+    pub warnings: Vec<String>,
+}
+
+impl Host {
+    /// Loads a component and puts it into service.
+    ///
+    /// Dropping the future before it is ready leaves nothing behind but the
+    /// decision in the audit.
+    ///
+    /// # Errors
+    ///
+    /// A fault whose code says which step refused: the file (3001–3005), the
+    /// decision (40xx), the name (3015), compiling and linking (3006–3017),
+    /// the plugin's own `load` (3010), the host itself (1011, 3011).
+    pub async fn load(&self, request: LoadRequest) -> Result<LoadReport, Fault> {
+        let started = Instant::now();
+        let inner = &self.inner;
+        if inner.stopping.load(Ordering::SeqCst) {
+            return Err(Fault::new(Code::Draining, "the host stops and takes no more plugins"));
+        }
+        inner.gatekeeper.count_load(started)?;
+        let host = self.clone();
+        let admitted = blocking(move || host.admit(request)).await??;
+        let offer::Admitted { bytes, admission, manifest, reservation, request, mut warnings } = admitted;
+        let spec = self.settle(&reservation, &admission, manifest.as_ref(), &request, &mut warnings)?;
+        let plugin = inner.runtime.prepare(&bytes, spec).await?;
+        let size = bytes.len();
+        drop(bytes);
+        plugin.load().await.map_err(hook_failed)?;
+        let principal = request.principal.clone().unwrap_or_else(|| inner.principal.clone());
+        let origin = Origin::new(&admission, principal, request.file().cloned(), size);
+        let loaded = Arc::new(Loaded::new(plugin, origin));
+        let host = self.clone();
+        let report = LoadReport {
+            name: loaded.name.clone(),
+            generation: loaded.generation,
+            digest: loaded.origin.digest,
+            version: loaded.origin.version.clone(),
+            signed_by: loaded.origin.signed_by.clone(),
+            rule: loaded.origin.rule.clone(),
+            grants: admission.grants().clone(),
+            transient: loaded.origin.transient,
+            from_cache: loaded.plugin.from_cache(),
+            elapsed: Duration::ZERO,
+            warnings: Vec::new(),
+        };
+        let more = blocking(move || {
+            host.note_load(&loaded, &request)?;
+            let warning = host.remember(&loaded, &request);
+            reservation.publish(loaded);
+            Ok::<_, Fault>(warning)
+        })
+        .await??;
+        warnings.extend(more);
+        Ok(LoadReport { elapsed: started.elapsed(), warnings, ..report })
+    }
+
+    /// Writes down that a generation goes into service, before it does.
+    fn note_load(&self, loaded: &Loaded, request: &LoadRequest) -> Result<(), Fault> {
+        let inner = &self.inner;
+        if !loaded.origin.transient
+            && let Some(version) = &loaded.origin.version
+        {
+            inner.gatekeeper.accept_version(&loaded.name, version)?;
+        }
+        let principal = request.principal.as_ref().unwrap_or(&inner.principal);
+        let event = Event::Load {
+            name: loaded.name.clone(),
+            generation: loaded.generation,
+            digest: loaded.origin.digest,
+            principal: principal.to_string().into(),
+        };
+        inner.recorder.append(event).map_err(|error| Fault::new(error.code(), error.to_string()))?;
+        tracing::info!(
+            plugin = loaded.name.as_str(),
+            generation = loaded.generation.0,
+            digest = %loaded.origin.digest,
+            rule = loaded.origin.rule,
+            "loaded"
+        );
+        Ok(())
+    }
+
+    /// Has the load done again at the next start, if it is to be.
+    fn remember(&self, loaded: &Loaded, request: &LoadRequest) -> Option<String> {
+        let remembered = self.inner.remembered.as_ref().filter(|_| !loaded.origin.transient && request.remember)?;
+        match remembered.add(&loaded.name, request) {
+            Ok(()) => None,
+            Err(fault) => Some(format!("the load will not be repeated at the next start: {}", fault.message)),
+        }
+    }
+}
+
+fn hook_failed(error: LifecycleError) -> Fault {
+    let details = match &error {
+        LifecycleError::Failed(fault) => serde_json::json!({ "cause": fault }),
+        LifecycleError::Refused(text) => serde_json::json!({ "error": text }),
+    };
+    Fault::new(Code::LoadHookFailed, error.to_string()).with_details(details)
+}
+
+/// Runs what waits for the disk where that holds no task.
+pub(crate) async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, Fault> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Fault::new(Code::Internal, "a step broke off in the host; see its log"))
+}

@@ -1,0 +1,176 @@
+//! From a request to load to the decision about it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use odeon_authority::{Admission, Descriptor, Manifest, Offer, SignedAs, Terms, Verdict, decide};
+use odeon_protocol::{Code, Fault};
+
+use super::request::{LoadRequest, Source};
+use crate::host::Host;
+use crate::registry::Reservation;
+
+/// The longest detached signature, in bytes.
+const MAX_DETACHED: u64 = 64 * 1024;
+
+/// A component that was let in, and what it was let in with.
+pub(super) struct Admitted {
+    pub(super) bytes: Vec<u8>,
+    pub(super) admission: Admission,
+    pub(super) manifest: Option<Manifest>,
+    pub(super) reservation: Reservation,
+    /// The request, with what a descriptor said filled in.
+    pub(super) request: LoadRequest,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Host {
+    /// Reads, decides, and writes the decision down. Blocks on the disk.
+    pub(super) fn admit(&self, mut request: LoadRequest) -> Result<Admitted, Fault> {
+        let gatekeeper = &self.inner.gatekeeper;
+        let mut warnings = Vec::new();
+        let mut signed_as = match request.name {
+            // The operator names file and name in one breath.
+            Some(_) => SignedAs::Any,
+            None => SignedAs::Same,
+        };
+        let component = match &request.source {
+            Source::Component(path) => Some(path.clone()),
+            Source::Descriptor(path) => {
+                let descriptor = Descriptor::load(path).map_err(|error| Fault::new(error.code(), error.to_string()))?;
+                if request.name.is_none() {
+                    signed_as = descriptor.signed_as.clone().map_or(SignedAs::Same, SignedAs::Name);
+                }
+                Some(fill_in(&mut request, descriptor))
+            }
+            Source::Bytes(_) => None,
+        };
+        let (bytes, detached) = match (&component, &mut request.source) {
+            (Some(path), _) => {
+                let most = self.inner.host_limits.component_size.bytes();
+                let bytes = read(path, most, Code::ComponentTooLarge)?;
+                let mut beside = path.clone().into_os_string();
+                beside.push(".sig");
+                (bytes, read_detached(Path::new(&beside))?)
+            }
+            (None, Source::Bytes(bytes)) => (std::mem::take(bytes), None),
+            (None, _) => return Err(Fault::new(Code::Internal, "a load without a source")),
+        };
+        let offer = Offer::read(&bytes, detached.as_deref())
+            .map_err(|error| Fault::new(error.code(), describe(component.as_deref(), &error.to_string())))?;
+        let manifest = offer.manifest.as_ref().ok().cloned().flatten();
+        let nameless = manifest.is_none() && offer.signed.as_ref().is_ok_and(|signed| signed.claim.is_none());
+        if request.name.is_none()
+            && nameless
+            && request.allow_unsigned
+            && let Some(path) = &component
+        {
+            request.name = LoadRequest::file_name(path);
+            warnings.extend(request.name.as_ref().map(|name| {
+                format!("the component does not say its name; it is loaded as {name}, after its file")
+            }));
+        }
+        let policy = gatekeeper.policy();
+        let mut terms = Terms::new(request.principal.clone().unwrap_or_else(|| self.inner.principal.clone()));
+        terms.name = request.name.clone();
+        terms.signed_as = signed_as;
+        terms.grants = request.grants.clone();
+        terms.allow_unsigned = request.allow_unsigned;
+        terms.allow_downgrade = request.allow_downgrade;
+        terms.transient = request.transient || component.is_none();
+        // The version of before belongs to a name, and the name is known only
+        // when everything else was looked at.
+        let first = decide(policy.as_ref(), &offer, &terms);
+        let reservation = match &first.verdict {
+            Verdict::Allow { name, .. } => {
+                let reservation = self.inner.registry.reserve(name)?;
+                terms.previous_version = gatekeeper.previous_version(name);
+                Some(reservation)
+            }
+            Verdict::Deny { .. } => None,
+        };
+        let decision = decide(policy.as_ref(), &offer, &terms);
+        let admission = decision.record(self.inner.recorder.audit())?;
+        let reservation =
+            reservation.ok_or_else(|| Fault::new(Code::Internal, "a decision changed while it was taken"))?;
+        if admission.rule().is_empty() {
+            return Err(Fault::new(Code::Internal, "a component was let in by no rule"));
+        }
+        Ok(Admitted { bytes, admission, manifest, reservation, request, warnings })
+    }
+}
+
+/// Puts what a descriptor says where the request says nothing. Returns the
+/// component's file.
+fn fill_in(request: &mut LoadRequest, descriptor: Descriptor) -> PathBuf {
+    if request.name.is_none() {
+        request.name = descriptor.name;
+    }
+    if request.grants.is_none() {
+        request.grants = Some(descriptor.grants);
+    }
+    if request.limits == Default::default() {
+        request.limits = descriptor.limits;
+    }
+    if request.placing == Default::default() {
+        request.placing = descriptor.placing;
+    }
+    if request.config.is_empty() {
+        request.config = descriptor.config;
+    }
+    if request.secrets.is_empty() {
+        request.secrets = descriptor.secrets;
+    }
+    descriptor.source
+}
+
+fn describe(path: Option<&Path>, problem: &str) -> String {
+    path.map_or_else(|| problem.to_owned(), |path| format!("{}: {problem}", path.display()))
+}
+
+/// The bytes of a regular file, at most `most` of them.
+fn read(path: &Path, most: u64, too_long: Code) -> Result<Vec<u8>, Fault> {
+    let unreadable = |error: std::io::Error| {
+        Fault::new(Code::FileUnreadable, format!("{}: {error}", path.display()))
+    };
+    let file = open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Fault::new(
+            Code::FileUnreadable,
+            format!("{}: expected a regular file, found something else", path.display()),
+        ));
+    }
+    let longer = || {
+        Fault::new(
+            too_long,
+            format!("{}: expected at most {most} bytes, found more; see host-limits.component-size", path.display()),
+        )
+    };
+    if metadata.len() > most {
+        return Err(longer());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(longer());
+    }
+    Ok(bytes)
+}
+
+/// The detached signature beside a component, if there is one.
+fn read_detached(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
+    match path.symlink_metadata() {
+        Ok(_) => read(path, MAX_DETACHED, Code::SignatureInvalid).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Fault::new(Code::FileUnreadable, format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Opens without waiting for the other end of a pipe.
+fn open(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC).bits().cast_signed();
+    std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
+}

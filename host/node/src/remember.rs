@@ -1,0 +1,245 @@
+//! The loads that are done again at the next start.
+//!
+//! Owns the file of them. It holds what an operator asked for, never what was
+//! decided: at the next start every load is decided anew.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use odeon_authority::{ClassWish, GrantSet, InstanceMode, LimitsPatch, Placing, Principal};
+use odeon_protocol::{Code, Fault, PluginName};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::host::Host;
+use crate::load::{LoadRequest, Source};
+
+/// The longest file of remembered loads, in bytes.
+const MAX: u64 = 16 << 20;
+
+/// The file of remembered loads.
+pub(crate) struct Remembered {
+    path: PathBuf,
+    /// One change at a time.
+    changing: Mutex<()>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default, rename = "load")]
+    loads: BTreeMap<PluginName, Row>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Row {
+    path: PathBuf,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    descriptor: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<PluginName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance: Option<InstanceMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    workers: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class: Option<ClassWish>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grants: Option<GrantSet>,
+    #[serde(default)]
+    limits: LimitsPatch,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    config: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    secrets: BTreeMap<String, PathBuf>,
+}
+
+/// One load that was tried at start, and what became of it.
+#[derive(Debug)]
+pub struct StartLoad {
+    /// The file that was named.
+    pub path: PathBuf,
+    /// The name that serves now, or why none does.
+    pub outcome: Result<PluginName, Fault>,
+}
+
+impl Remembered {
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Remembered { path, changing: Mutex::new(()) }
+    }
+
+    /// Has this load done again at the next start.
+    pub(crate) fn add(&self, name: &PluginName, request: &LoadRequest) -> Result<(), Fault> {
+        let (path, descriptor) = match &request.source {
+            Source::Component(path) => (path, false),
+            Source::Descriptor(path) => (path, true),
+            Source::Bytes(_) => return Ok(()),
+        };
+        let path = std::path::absolute(path).map_err(|error| unwritable(path, &error))?;
+        let mut row = Row {
+            path,
+            descriptor,
+            name: request.name.clone(),
+            instance: request.placing.instance,
+            workers: request.placing.workers,
+            class: request.placing.class,
+            grants: request.grants.clone(),
+            limits: request.limits.clone(),
+            config: request.config.clone(),
+            secrets: request.secrets.clone(),
+        };
+        if descriptor {
+            // The descriptor says it again, maybe otherwise by then.
+            row = Row { path: row.path, descriptor, name: None, ..Row::nothing() };
+        }
+        self.change(|written| {
+            written.loads.insert(name.clone(), row);
+        })
+    }
+
+    /// Forgets the load of this name.
+    pub(crate) fn remove(&self, name: &PluginName) -> Result<(), Fault> {
+        self.change(|written| {
+            written.loads.remove(name);
+        })
+    }
+
+    fn requests(&self) -> Result<Vec<LoadRequest>, Fault> {
+        Ok(self.read()?.loads.into_values().map(Row::request).collect())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Written)) -> Result<(), Fault> {
+        let _changing = self.changing.lock();
+        let mut written = self.read()?;
+        let before = toml::to_string(&written).map_err(|error| self.syntax(&error.to_string()))?;
+        change(&mut written);
+        let text = toml::to_string(&written).map_err(|error| self.syntax(&error.to_string()))?;
+        if text == before {
+            return Ok(());
+        }
+        write_private(&self.path, text.as_bytes()).map_err(|error| unwritable(&self.path, &error))
+    }
+
+    fn read(&self) -> Result<Written, Fault> {
+        match std::fs::metadata(&self.path) {
+            Ok(metadata) if metadata.len() > MAX => return Err(self.syntax("it is longer than 16 MiB")),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Written::default()),
+            Err(error) => return Err(unwritable(&self.path, &error)),
+        }
+        let text = std::fs::read_to_string(&self.path).map_err(|error| unwritable(&self.path, &error))?;
+        toml::from_str(&text).map_err(|error| self.syntax(&error.to_string()))
+    }
+
+    fn syntax(&self, problem: &str) -> Fault {
+        Fault::new(
+            Code::StateUnwritable,
+            format!("{}: the list of remembered loads cannot be used: {problem}", self.path.display()),
+        )
+    }
+}
+
+impl Row {
+    fn nothing() -> Self {
+        Row {
+            path: PathBuf::new(),
+            descriptor: false,
+            name: None,
+            instance: None,
+            workers: None,
+            class: None,
+            grants: None,
+            limits: LimitsPatch::default(),
+            config: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+        }
+    }
+
+    fn request(self) -> LoadRequest {
+        let mut request = match self.descriptor {
+            true => LoadRequest::descriptor(self.path),
+            false => LoadRequest::component(self.path),
+        };
+        request.name = self.name;
+        request.placing = Placing { instance: self.instance, workers: self.workers, class: self.class };
+        request.grants = self.grants;
+        request.limits = self.limits;
+        request.config = self.config;
+        request.secrets = self.secrets;
+        request.principal = Some(Principal::Host);
+        request
+    }
+}
+
+impl Host {
+    /// Loads again what was loaded to stay when the host ran last. Every load
+    /// is decided anew; one that is refused is logged and stays in the list.
+    ///
+    /// # Errors
+    ///
+    /// When the list itself cannot be read.
+    pub async fn load_remembered(&self) -> Result<Vec<StartLoad>, Fault> {
+        let Some(remembered) = &self.inner.remembered else { return Ok(Vec::new()) };
+        Ok(self.load_all(remembered.requests()?).await)
+    }
+
+    /// Loads every descriptor (`*.toml`) of a folder, in the order of their
+    /// names. One that is refused is logged.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read.
+    pub async fn load_descriptors(&self, folder: &Path) -> Result<Vec<StartLoad>, Fault> {
+        let unreadable =
+            |error: std::io::Error| Fault::new(Code::FileUnreadable, format!("{}: {error}", folder.display()));
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let requests = paths.into_iter().map(|path| {
+            let mut request = LoadRequest::descriptor(path);
+            request.principal = Some(Principal::Host);
+            request.remember = false;
+            request
+        });
+        Ok(self.load_all(requests.collect()).await)
+    }
+
+    async fn load_all(&self, requests: Vec<LoadRequest>) -> Vec<StartLoad> {
+        let mut loads = Vec::with_capacity(requests.len());
+        for request in requests {
+            let path = request.file().cloned().unwrap_or_default();
+            let outcome = self.load(request).await.map(|report| report.name);
+            if let Err(fault) = &outcome {
+                tracing::error!(path = %path.display(), %fault, "a plugin was not loaded at start");
+            }
+            loads.push(StartLoad { path, outcome });
+        }
+        loads
+    }
+}
+
+/// Puts new content in the place of a file that only the owner can read.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut new = tempfile::Builder::new()
+        .prefix(".odeon-")
+        .permissions(std::fs::Permissions::from_mode(0o600))
+        .tempfile_in(folder)?;
+    new.write_all(bytes)?;
+    new.as_file().sync_all()?;
+    new.persist(path)?;
+    let flags = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
+    std::fs::OpenOptions::new().read(true).custom_flags(flags).open(folder)?.sync_all()
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Fault {
+    Fault::new(Code::StateUnwritable, format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,270 @@
+//! Calls with a life of their own: a serial, statuses, a cancel, one end.
+//!
+//! Owns the task that executes a request and the translation of how a call
+//! ended into how its request did.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use odeon_authority::{Event as AuditEvent, Principal};
+use odeon_protocol::{Code, Fault, Fingerprint, Kind, Serial};
+use odeon_rmi::{
+    Answer, CancelOutcome, CancelReason, CancelSignal, IfAbandoned, NewRequest, Outcome, Running, Ticket, Watcher,
+};
+use odeon_runtime::{CallContext, Interrupt, ProgressSink, Reason, StartedHook};
+use parking_lot::Mutex;
+
+use crate::call::{Args, fits_user_data, guest_error, is_err};
+use crate::host::{Host, Inner};
+use crate::registry::Loaded;
+
+/// A call that is to have a life of its own.
+#[derive(Clone, Debug)]
+pub struct CallRequest<'a> {
+    /// The method.
+    pub path: &'a str,
+    /// Its arguments.
+    pub args: Args<'a>,
+    /// The serial that the caller chose; absent: a new one.
+    pub serial: Option<Serial>,
+    /// The fingerprint of the type that the arguments were made for.
+    pub fingerprint: Option<Fingerprint>,
+    /// Within which time it must be started.
+    pub ttl: Option<Duration>,
+    /// Within which time it must have ended; it is stopped then.
+    pub wait: Option<Duration>,
+    /// JSON text that the method can read and every status repeats.
+    pub user_data: Option<Arc<str>>,
+    /// Who asks; absent: the host's own principal.
+    pub principal: Option<Principal>,
+    /// It goes on when its watcher is dropped.
+    pub detached: bool,
+}
+
+impl<'a> CallRequest<'a> {
+    /// A request of the host's own principal, without a limit of time.
+    pub fn new(path: &'a str, args: Args<'a>) -> Self {
+        CallRequest {
+            path,
+            args,
+            serial: None,
+            fingerprint: None,
+            ttl: None,
+            wait: None,
+            user_data: None,
+            principal: None,
+            detached: false,
+        }
+    }
+}
+
+impl Host {
+    /// Takes a call as a request: it has a serial, can be cancelled by it, and
+    /// ends with exactly one final status.
+    ///
+    /// # Errors
+    ///
+    /// When it is not taken: no such method, arguments that do not fit it, or
+    /// too many requests. Nothing was executed then.
+    pub fn request(&self, call: CallRequest<'_>) -> Result<(Serial, Watcher), Fault> {
+        let (watcher, work) = self.begin(call)?;
+        self.inner.tasks.spawn(work);
+        Ok((watcher.serial(), watcher))
+    }
+
+    /// Ends a request, whoever made it.
+    ///
+    /// # Errors
+    ///
+    /// When no such request is open.
+    pub fn cancel(&self, serial: &Serial) -> Result<CancelOutcome, Fault> {
+        self.cancel_by(serial, CancelReason::Caller, &self.inner.principal)
+    }
+
+    pub(crate) fn cancel_by(
+        &self,
+        serial: &Serial,
+        reason: CancelReason,
+        principal: &Principal,
+    ) -> Result<CancelOutcome, Fault> {
+        let outcome = self.inner.requests.cancel(serial, reason)?;
+        let event = AuditEvent::Cancel { serial: *serial, principal: principal.to_string().into() };
+        self.inner.recorder.append_soon(event);
+        Ok(outcome)
+    }
+
+    /// Accepts a request and returns what executes it. Dropping that loses the
+    /// request, which its watcher is told.
+    pub(crate) fn begin(
+        &self,
+        call: CallRequest<'_>,
+    ) -> Result<(Watcher, impl Future<Output = ()> + Send + use<>), Fault> {
+        let inner = &self.inner;
+        let (loaded, index) = inner.find(call.path)?;
+        let method = loaded.method(index)?;
+        if call.fingerprint.is_some_and(|made_for| made_for != method.fingerprint) {
+            return Err(Fault::new(
+                Code::VersionMismatch,
+                format!(
+                    "{} is now {}, and the call was made for another type; describe the plugin and encode again",
+                    method.path,
+                    odeon_protocol::signature(&method.ty)
+                ),
+            )
+            .with_details(serde_json::json!({ "fingerprint": method.fingerprint })));
+        }
+        let args = call.args.encode(&method.ty, &loaded.limits)?;
+        method.check(&args, &loaded.limits)?;
+        fits_user_data(&loaded, call.user_data.as_deref())?;
+        let wait_until = call.wait.and_then(|wait| Instant::now().checked_add(wait));
+        let asks: Arc<str> = match &call.principal {
+            Some(principal) => principal.to_string().into(),
+            None => inner.principal_text.clone(),
+        };
+        let request = NewRequest {
+            serial: call.serial,
+            target: method.path.clone(),
+            principal: asks,
+            user_data: call.user_data,
+            ttl: call.ttl,
+            deadline: wait_until.map(Into::into),
+            if_abandoned: if call.detached { IfAbandoned::LetRun } else { IfAbandoned::Cancel },
+        };
+        let callers = inner.callers(call.principal);
+        let (ticket, watcher) = inner.requests.accept(request)?;
+        let signal = watcher.signal();
+        let work = Work { inner: inner.clone(), loaded, index, args, wait_until, callers, signal };
+        Ok((watcher, work.run(ticket)))
+    }
+}
+
+/// One request that is to be executed.
+struct Work {
+    inner: Arc<Inner>,
+    loaded: Arc<Loaded>,
+    index: usize,
+    args: Vec<u8>,
+    wait_until: Option<Instant>,
+    callers: Arc<[Principal]>,
+    signal: CancelSignal,
+}
+
+/// Where the request is, for the hooks that the runtime calls on the guest's
+/// thread.
+enum Life {
+    Pending(Ticket),
+    Running(Running),
+    Over,
+}
+
+impl Work {
+    async fn run(self, ticket: Ticket) {
+        let Work { inner, loaded, index, args, wait_until, callers, signal } = self;
+        let method = match loaded.method(index) {
+            Ok(method) => method,
+            Err(fault) => return ticket.reject(fault),
+        };
+        let interrupt = Interrupt::new();
+        let serial = ticket.serial();
+        let user_data = ticket.user_data().cloned();
+        let life = Arc::new(Mutex::new(Life::Pending(ticket)));
+        let context = CallContext {
+            serial: Some(serial),
+            callers,
+            user_data,
+            wait_until,
+            interrupt: interrupt.clone(),
+            progress: Some(progress(&life)),
+            started: Some(started(&life)),
+        };
+        let began = Instant::now();
+        let call = loaded.plugin.call(method.id, args, context);
+        tokio::pin!(call);
+        let called = tokio::select! {
+            biased;
+            called = &mut call => called,
+            reason = signal.cancelled() => {
+                interrupt.raise(runtime_reason(reason));
+                call.await
+            }
+        };
+        let outcome = match called {
+            Ok(reply) => {
+                let answer = Answer { body: reply.bytes, generation: loaded.generation, elapsed: began.elapsed() };
+                if is_err(&method.ty, &answer.body) {
+                    let fault = guest_error(&method.ty, &answer.body, &loaded.limits);
+                    Outcome::Failed { fault, answer: Some(answer) }
+                } else {
+                    Outcome::Succeeded(answer)
+                }
+            }
+            Err(fault) => {
+                inner.note_end(&loaded, method, &fault);
+                ended(fault, signal.reason())
+            }
+        };
+        let life = std::mem::replace(&mut *life.lock(), Life::Over);
+        match (life, outcome) {
+            (Life::Running(running), outcome) => running.finish(outcome),
+            // Never started: whatever the outcome says, nothing was executed.
+            (Life::Pending(ticket), Outcome::Cancelled(fault) | Outcome::Rejected(fault)) => ticket.reject(fault),
+            (Life::Pending(ticket), Outcome::Failed { fault, .. }) => ticket.reject(fault),
+            (Life::Pending(ticket), Outcome::Succeeded(_)) => {
+                ticket.reject(Fault::new(Code::Internal, "a request ended that was never started"));
+            }
+            // It was withdrawn before it could start, and has had its end.
+            (Life::Over, _) => {}
+        }
+    }
+}
+
+/// Marks the request started when its call leaves the plugin's queue.
+fn started(life: &Arc<Mutex<Life>>) -> StartedHook {
+    let life = life.clone();
+    Arc::new(move || {
+        let mut life = life.lock();
+        match std::mem::replace(&mut *life, Life::Over) {
+            Life::Pending(ticket) => {
+                *life = Life::Running(ticket.start()?);
+                Ok(())
+            }
+            other => {
+                *life = other;
+                Ok(())
+            }
+        }
+    })
+}
+
+fn progress(life: &Arc<Mutex<Life>>) -> ProgressSink {
+    let life = Arc::downgrade(life);
+    Arc::new(move |progress| {
+        if let Some(life) = life.upgrade()
+            && let Life::Running(running) = &*life.lock()
+            && let Err(error) = running.progress(progress.completed, progress.total, &progress.details)
+        {
+            tracing::debug!(serial = %running.serial(), %error, "a progress report was dropped");
+        }
+    })
+}
+
+fn runtime_reason(reason: CancelReason) -> Reason {
+    match reason {
+        CancelReason::Caller | CancelReason::Operator => Reason::Cancelled,
+        CancelReason::Deadline => Reason::WaitEnded,
+        CancelReason::Replaced => Reason::Replaced,
+        CancelReason::Unloaded => Reason::Unloaded,
+        CancelReason::Shutdown => Reason::Shutdown,
+        CancelReason::Disconnected => Reason::CallerGone,
+    }
+}
+
+/// How a request ended whose call ended with this fault.
+fn ended(fault: Fault, cancelled: Option<CancelReason>) -> Outcome {
+    match (fault.kind(), cancelled) {
+        (Kind::Cancelled | Kind::Timeout | Kind::TargetGone, Some(reason)) => Outcome::Cancelled(reason.fault()),
+        (Kind::Cancelled | Kind::Timeout | Kind::TargetGone, None) => Outcome::Cancelled(fault),
+        (Kind::Overloaded | Kind::Unavailable, _) => Outcome::Rejected(fault),
+        _ => Outcome::failed(fault),
+    }
+}

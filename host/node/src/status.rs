@@ -1,0 +1,188 @@
+//! How the host is, in rows.
+//!
+//! Owns the copying of what is loaded and in flight into what operators read.
+//! Nothing here waits for a guest or for a lock that one holds, so that it
+//! works while every guest is stuck.
+
+use std::collections::BTreeMap;
+
+use odeon_protocol::{
+    DescribeReply, Fault, InFlightRow, MethodRow, PluginName, PluginRow, PluginState, RequestTotals,
+    StatusReport,
+};
+use odeon_runtime::InstanceModel;
+
+use crate::host::Host;
+use crate::registry::{Loaded, MethodEntry};
+
+impl Host {
+    /// What is loaded, by name.
+    pub fn list(&self) -> Vec<PluginRow> {
+        self.inner.registry.all().iter().map(|loaded| row(loaded)).collect()
+    }
+
+    /// Everything about one plugin.
+    ///
+    /// # Errors
+    ///
+    /// When no such plugin is loaded.
+    pub fn describe(&self, name: &PluginName) -> Result<DescribeReply, Fault> {
+        let loaded = self.inner.registry.get(name)?;
+        let spec = loaded.plugin.spec();
+        let description = loaded.plugin.description();
+        Ok(DescribeReply {
+            plugin: row(&loaded),
+            methods: loaded.methods().iter().map(method_row).collect(),
+            imports: description.imports.iter().map(|import| import.name.to_string()).collect(),
+            grants: spec.grants.lines(),
+            limits: limits(&spec.limits),
+            size_bytes: loaded.origin.size,
+            wit: description.wit.clone(),
+        })
+    }
+
+    /// The methods of one plugin.
+    ///
+    /// # Errors
+    ///
+    /// When no such plugin is loaded.
+    pub fn methods(&self, name: &PluginName) -> Result<Vec<MethodRow>, Fault> {
+        Ok(self.inner.registry.get(name)?.methods().iter().map(method_row).collect())
+    }
+
+    /// The requests in numbers.
+    pub fn totals(&self) -> RequestTotals {
+        self.inner.requests.totals()
+    }
+
+    /// How the host is.
+    pub fn status(&self) -> StatusReport {
+        let inner = &self.inner;
+        let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_ms: millis(inner.started.elapsed()),
+            socket: String::new(),
+            state_dir: inner.state_dir.as_ref().map(|path| path.display().to_string()),
+            plugins: self.list(),
+            requests: inner.requests.totals(),
+            in_flight: inner
+                .requests
+                .open()
+                .into_iter()
+                .map(|open| InFlightRow {
+                    serial: open.serial,
+                    method: open.target.to_string(),
+                    state: open.state.as_str().to_owned(),
+                    age_ms: millis(open.age),
+                    principal: open.principal.to_string(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Everything that helps to understand a host that is stuck, as JSON: the
+    /// status, what is being loaded, and the last requests that ended.
+    pub fn status_dump(&self) -> serde_json::Value {
+        let finished: Vec<serde_json::Value> = self
+            .inner
+            .requests
+            .finished()
+            .into_iter()
+            .map(|row| {
+                serde_json::json!({
+                    "serial": row.serial,
+                    "method": row.target,
+                    "principal": row.principal,
+                    "end": row.end.as_str(),
+                    "code": row.code,
+                    "took_ms": u64::try_from(row.took.as_millis()).unwrap_or(u64::MAX),
+                })
+            })
+            .collect();
+        let plugins: BTreeMap<String, serde_json::Value> = self
+            .inner
+            .registry
+            .all()
+            .iter()
+            .map(|loaded| {
+                let stats = loaded.plugin.stats();
+                let row = serde_json::json!({
+                    "generation": loaded.generation,
+                    "rule": loaded.origin.rule,
+                    "loaded_by": loaded.origin.principal,
+                    "file": loaded.origin.file,
+                    "calls": stats.calls,
+                    "faults": stats.faults,
+                    "denials": stats.denials,
+                    "lines_dropped": stats.lines_dropped,
+                    "instances": stats.instances,
+                    "in_flight": stats.in_flight,
+                    "waiting": stats.waiting,
+                    "idle_memory": stats.idle_memory,
+                });
+                (loaded.name.to_string(), row)
+            })
+            .collect();
+        serde_json::json!({
+            "time": format!("{:.6}", jiff::Timestamp::now()),
+            "status": self.status(),
+            "plugins": plugins,
+            "loading": self.inner.registry.loading(),
+            "finished": finished,
+        })
+    }
+
+    /// The row of one plugin.
+    pub(crate) fn row(&self, name: &PluginName) -> Result<PluginRow, Fault> {
+        Ok(row(&*self.inner.registry.get(name)?))
+    }
+}
+
+fn row(loaded: &Loaded) -> PluginRow {
+    let stats = loaded.plugin.stats();
+    let spec = loaded.plugin.spec();
+    PluginRow {
+        name: loaded.name.clone(),
+        generation: loaded.generation,
+        digest: loaded.origin.digest,
+        version: loaded.origin.version.as_ref().map(ToString::to_string),
+        signed_by: loaded.origin.signed_by.clone(),
+        instance: match spec.instances {
+            InstanceModel::Fresh => "fresh",
+            InstanceModel::Resident { .. } => "resident",
+        }
+        .to_owned(),
+        class: loaded.plugin.description().class.to_string(),
+        state: if loaded.is_draining() { PluginState::Draining } else { PluginState::Ready },
+        transient: loaded.origin.transient,
+        calls: stats.calls,
+        faults: stats.faults,
+        in_flight: stats.in_flight as u64,
+        instances: stats.instances as u64,
+        memory_bytes: stats.idle_memory,
+    }
+}
+
+pub(crate) fn method_row(method: &MethodEntry) -> MethodRow {
+    MethodRow {
+        interface: method.interface.as_deref().map(str::to_owned),
+        function: method.function.to_string(),
+        path: method.path.to_string(),
+        ty: (*method.ty).clone(),
+        fingerprint: method.fingerprint.to_string(),
+    }
+}
+
+/// The limits by the names of a descriptor.
+fn limits(limits: &odeon_authority::Limits) -> BTreeMap<String, String> {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(limits) else { return BTreeMap::new() };
+    fields
+        .into_iter()
+        .map(|(name, value)| match value {
+            serde_json::Value::String(text) => (name, text),
+            other => (name, other.to_string()),
+        })
+        .collect()
+}

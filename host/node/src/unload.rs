@@ -1,0 +1,115 @@
+//! The way out: a plugin leaves service, and every caller gets an end.
+//!
+//! Owns the order: no new calls, wait or interrupt, the plugin's own `unload`,
+//! the audit, and only then is the name free again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use odeon_authority::{Event, Principal};
+use odeon_protocol::{Code, Fault, Generation, PluginName};
+use odeon_runtime::Reason;
+
+use crate::host::Host;
+use crate::load::blocking;
+use crate::registry::{Loaded, Reservation};
+
+/// How long calls that were interrupted may take to let go.
+const LET_GO: Duration = Duration::from_secs(2);
+
+/// How a plugin leaves service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnloadMode {
+    /// Calls in flight may go on for this long; then they are interrupted.
+    Drain(Duration),
+    /// Calls in flight are interrupted at once.
+    Now,
+}
+
+/// What became of an unload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnloadReport {
+    /// The plugin that is gone.
+    pub name: PluginName,
+    /// Its last generation.
+    pub generation: Generation,
+    /// How many calls were interrupted.
+    pub interrupted: usize,
+    /// Why the plugin's own `unload` failed, if it did. It is gone all the same.
+    pub hook: Option<Fault>,
+}
+
+impl Host {
+    /// Takes a plugin out of service and forgets a remembered load of it. Goes
+    /// on to the end even if the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When no such plugin is loaded, or it is being unloaded already; or
+    /// `ODN-4012` when it is gone but that could not be written to the audit.
+    pub async fn unload(
+        &self,
+        name: &PluginName,
+        mode: UnloadMode,
+        principal: &Principal,
+    ) -> Result<UnloadReport, Fault> {
+        let (reservation, loaded) = self.inner.registry.claim(name)?;
+        let (host, principal) = (self.clone(), principal.clone());
+        let work = async move { host.take_out(reservation, loaded, mode, &principal, "asked for").await };
+        self.inner
+            .tasks
+            .spawn(work)
+            .await
+            .map_err(|_| Fault::new(Code::Internal, "the unload broke off in the host; see its log"))?
+    }
+
+    pub(crate) async fn take_out(
+        &self,
+        reservation: Reservation,
+        loaded: Arc<Loaded>,
+        mode: UnloadMode,
+        principal: &Principal,
+        reason: &str,
+    ) -> Result<UnloadReport, Fault> {
+        loaded.set_draining();
+        let plugin = &loaded.plugin;
+        let drain = match mode {
+            UnloadMode::Drain(time) => time,
+            UnloadMode::Now => Duration::ZERO,
+        };
+        let mut interrupted = 0;
+        if tokio::time::timeout(drain, plugin.drain()).await.is_err() {
+            interrupted = plugin.stats().in_flight;
+            plugin.interrupt(Reason::Unloaded);
+            if tokio::time::timeout(LET_GO, plugin.drain()).await.is_err() {
+                tracing::warn!(plugin = loaded.name.as_str(), "calls did not let go in time");
+            }
+        }
+        let hook = plugin.unload().await.err();
+        if let Some(fault) = &hook {
+            tracing::warn!(plugin = loaded.name.as_str(), %fault, "the plugin's unload failed");
+        }
+        let event = Event::Unload {
+            name: loaded.name.clone(),
+            generation: loaded.generation,
+            reason: reason.into(),
+            principal: principal.to_string().into(),
+        };
+        let host = self.clone();
+        let name = loaded.name.clone();
+        let written = blocking(move || {
+            let written = host.inner.recorder.append(event);
+            if let Some(remembered) = &host.inner.remembered
+                && let Err(fault) = remembered.remove(&name)
+            {
+                tracing::warn!(plugin = name.as_str(), %fault, "a remembered load could not be forgotten");
+            }
+            reservation.remove();
+            written
+        })
+        .await?;
+        tracing::info!(plugin = loaded.name.as_str(), generation = loaded.generation.0, reason, "unloaded");
+        written.map_err(|error| Fault::new(error.code(), format!("the plugin is unloaded, but {error}")))?;
+        Ok(UnloadReport { name: loaded.name.clone(), generation: loaded.generation, interrupted, hook })
+    }
+}

@@ -1,0 +1,53 @@
+//! What all plugins of a runtime share on their way to the network.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustls::{ClientConfig, RootCertStore};
+
+use super::{LookupError, Resolver};
+
+/// How long the host waits for the answer to a lookup.
+const LOOKUP: Duration = Duration::from_secs(10);
+
+/// The host's own side of the network.
+pub(crate) struct Network {
+    resolver: Arc<dyn Resolver>,
+    tls: OnceLock<Arc<ClientConfig>>,
+}
+
+impl Network {
+    pub(crate) fn new(resolver: Arc<dyn Resolver>) -> Arc<Self> {
+        Arc::new(Network { resolver, tls: OnceLock::new() })
+    }
+
+    pub(super) async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
+        match tokio::time::timeout(LOOKUP, self.resolver.lookup(name)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(LookupError::Unavailable),
+        }
+    }
+
+    /// How TLS is spoken: with the roots compiled into the host.
+    pub(crate) fn tls(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+        if let Some(config) = self.tls.get() {
+            return Ok(config.clone());
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(self.tls.get_or_init(|| Arc::new(config)).clone())
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").field("resolver", &self.resolver).finish_non_exhaustive()
+    }
+}

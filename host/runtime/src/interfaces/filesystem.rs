@@ -1,0 +1,151 @@
+//! `wasi:filesystem` 0.2: directories that were granted, within limits.
+//!
+//! Owns what the engine's file system leaves open: the limits of a call, the
+//! length of paths, which links a guest may make, and the audit. Containment
+//! itself (no path leads out of its directory, however it is spelled) is the
+//! work of wasmtime-wasi, to which every call is passed on.
+//!
+//! **Invariant:** nothing is created, written or grown except through
+//! [`Disk`], and no refusal that stems from a grant or a limit goes unaudited.
+
+mod disk;
+mod listing;
+mod load;
+mod path;
+mod preopens;
+mod stream;
+mod types;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wasmtime::component::{HasData, Resource};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
+use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
+use wasmtime_wasi::p2::{FsError, FsResult};
+
+pub(crate) use self::disk::Disk;
+pub(crate) use self::load::{usable, warn};
+use crate::state::HostState;
+use crate::unit::Unit;
+
+/// The longest guest path that is kept for the audit, in bytes.
+const SHOWN: usize = 512;
+
+/// The file system as one store sees it.
+pub(crate) struct Filesystem<'s> {
+    pub(super) wasi: WasiFilesystemCtxView<'s>,
+    pub(super) unit: &'s Arc<Unit>,
+    pub(super) disk: &'s Arc<Disk>,
+    pub(super) places: &'s mut Places,
+}
+
+/// Names the view to the linker.
+pub(crate) struct HasFilesystem;
+
+impl HasData for HasFilesystem {
+    type Data<'s> = Filesystem<'s>;
+}
+
+/// Where each open descriptor is, by its number in the store's table. As many
+/// as there are handles, which are limited.
+#[derive(Default)]
+pub(crate) struct Places(HashMap<u32, Place>);
+
+/// Where a descriptor is.
+#[derive(Clone)]
+struct Place {
+    /// Which of the granted directories it lies in.
+    root: u32,
+    /// Its path as the guest sees it, cut to a length.
+    path: Arc<str>,
+}
+
+impl HostState {
+    /// The file system for the linker.
+    pub(crate) fn granted_filesystem(&mut self) -> Filesystem<'_> {
+        let unit = &self.unit;
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit)));
+        wasi.filesystem(unit, &mut self.table)
+    }
+}
+
+/// Whether an operation changes something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Intent {
+    Look,
+    Change,
+}
+
+impl Filesystem<'_> {
+    fn place(&self, descriptor: u32) -> Option<&Place> {
+        self.places.0.get(&descriptor)
+    }
+
+    /// What a descriptor and a path below it are called in the audit.
+    fn target(&self, descriptor: u32, path: &str) -> String {
+        let start = self.place(descriptor).map_or("", |place| &*place.path);
+        path::join(start, path, SHOWN)
+    }
+
+    fn deny(&self, descriptor: u32, path: &str, reason: &str) {
+        self.unit.deny("fs", &self.target(descriptor, path), reason);
+    }
+
+    /// Refuses paths that are too long before anything else looks at them.
+    fn check_path(&self, descriptor: u32, path: &str) -> FsResult<()> {
+        path::check(path).map_err(|reason| {
+            self.deny(descriptor, path, reason);
+            ErrorCode::NameTooLong.into()
+        })
+    }
+
+    /// Writes a refusal by a limit down and makes it the guest's error.
+    fn over_limit(&self, descriptor: u32, path: &str, over: disk::OverLimit) -> FsError {
+        self.deny(descriptor, path, &over.to_string());
+        over.code().into()
+    }
+
+    fn read_only(&self, descriptor: u32) -> bool {
+        match self.wasi.table.get(&Resource::<Descriptor>::new_borrow(descriptor)) {
+            Ok(Descriptor::Dir(dir)) => dir.perms.write_not_permitted(),
+            Ok(Descriptor::File(file)) => file.perms.write_not_permitted(),
+            Err(_) => false,
+        }
+    }
+
+    /// Writes a refusal by the file system down; the result is passed on.
+    fn audited<T>(&self, descriptor: u32, path: &str, intent: Intent, result: FsResult<T>) -> FsResult<T> {
+        if let Err(error) = &result
+            && let Some(code) = error.downcast_ref()
+            && let Some(reason) = self.reason(descriptor, path, intent, *code)
+        {
+            self.deny(descriptor, path, reason);
+        }
+        result
+    }
+
+    fn reason(&self, descriptor: u32, path: &str, intent: Intent, code: ErrorCode) -> Option<&'static str> {
+        match code {
+            ErrorCode::NotPermitted | ErrorCode::ReadOnly if intent == Intent::Change && self.read_only(descriptor) => {
+                Some("the directory is granted for reading only; allow it with fs=HOSTDIR::GUESTDIR,rw")
+            }
+            ErrorCode::NotPermitted if path::is_absolute(path) => Some("an absolute path leads out of the directory"),
+            ErrorCode::NotPermitted if path::climbs(path) => Some("the path leads out of the directory"),
+            ErrorCode::NotPermitted => {
+                Some("a link leads out of the directory, or the host's file system does not permit it")
+            }
+            ErrorCode::Access => Some("the host's own permissions do not allow it"),
+            ErrorCode::ReadOnly => Some("the host's file system is read-only"),
+            _ => None,
+        }
+    }
+
+    /// The file behind a descriptor, if it is one that may be written to.
+    fn writable(&self, descriptor: u32) -> Option<Arc<std::fs::File>> {
+        match self.wasi.table.get(&Resource::<Descriptor>::new_borrow(descriptor)) {
+            Ok(Descriptor::File(file)) if !file.perms.write_not_permitted() => Some(file.file.clone()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Whether the granted directories can be given, looked at before a plugin
+//! serves its first call.
+//!
+//! Owns the warnings. A directory that is missing is no reason not to load: it
+//! may come later, and the guest sees that it is not there.
+
+use std::sync::Arc;
+
+use odeon_authority::FsGrant;
+
+use crate::unit::Unit;
+
+/// The granted directories that this component can be given. Writes through
+/// `wasi:filesystem` 0.3 would pass no limit; a component that uses it gets no
+/// directory at all, not even through 0.2, since its functions take the same
+/// descriptors.
+pub(crate) fn usable(unit: &Unit) -> &[FsGrant] {
+    if unit.filesystem_0_3 { &[] } else { &unit.spec.grants.fs }
+}
+
+/// Says, in the log and in the audit, which granted directories the plugin
+/// will not find.
+pub(crate) fn warn(unit: &Arc<Unit>) {
+    let name = &unit.spec.name;
+    for grant in &unit.spec.grants.fs {
+        let reason = match &grant.host {
+            None => continue,
+            Some(_) if unit.filesystem_0_3 => {
+                "directories are given to components that use wasi:filesystem 0.2, not to those that use 0.3".to_owned()
+            }
+            Some(host) => match std::fs::metadata(host) {
+                Ok(metadata) if metadata.is_dir() => continue,
+                Ok(_) => "what is granted is not a directory".to_owned(),
+                Err(error) => format!("the granted directory cannot be opened: {error}"),
+            },
+        };
+        tracing::warn!(plugin = %name, directory = %grant.guest, %reason, "a granted directory is not there");
+        unit.deny("fs", &grant.guest, &reason);
+    }
+}

@@ -1,0 +1,76 @@
+//! Writing a file through a stream, within the call's allowances.
+//!
+//! Owns the charge for every chunk, made before the chunk is passed on. An
+//! append is charged by the size the file has at that moment.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
+
+use super::disk::{Disk, Position};
+use crate::unit::Unit;
+
+/// A stream into a file.
+pub(super) struct Metered {
+    pub(super) inner: DynOutputStream,
+    pub(super) file: Arc<File>,
+    pub(super) position: Position,
+    pub(super) disk: Arc<Disk>,
+    pub(super) unit: Arc<Unit>,
+    /// The file as the guest sees it.
+    pub(super) path: Arc<str>,
+    /// A stream that failed once takes nothing more.
+    pub(super) failed: bool,
+}
+
+impl Metered {
+    fn charge(&mut self, length: usize) -> StreamResult<()> {
+        if self.failed {
+            return Err(StreamError::Closed);
+        }
+        let length = length as u64;
+        if let Err(over) = self.disk.write(&self.file, self.position, length) {
+            self.failed = true;
+            self.unit.deny("fs", &self.path, &over.to_string());
+            return Err(StreamError::LastOperationFailed(over.into()));
+        }
+        if let Position::At(offset) = &mut self.position {
+            *offset = offset.saturating_add(length);
+        }
+        Ok(())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Metered {
+    async fn ready(&mut self) {
+        self.inner.ready().await;
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl OutputStream for Metered {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.charge(bytes.len())?;
+        self.inner.write(bytes)
+    }
+
+    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.charge(bytes.len())?;
+        self.inner.blocking_write_and_flush(bytes).await
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        self.inner.flush()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        if self.failed { Err(StreamError::Closed) } else { self.inner.check_write() }
+    }
+
+    async fn cancel(&mut self) {
+        self.inner.cancel().await;
+    }
+}

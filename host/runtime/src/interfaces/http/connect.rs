@@ -1,0 +1,87 @@
+//! The connection of one request.
+//!
+//! **Invariant:** the address that was checked is the one connected to. The
+//! name is resolved once, here; nothing below resolves again.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use odeon_authority::Protocol;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use wasmtime_wasi_http::{Error, Result};
+
+use super::error::{connect_error, tls_error};
+use crate::interfaces::egress::{Egress, LookupError, Metered, NoAddress, Slot};
+
+/// Where a request goes.
+pub(super) struct Target {
+    /// A name, or an address; one of IPv6 is in brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) tls: bool,
+}
+
+/// A connection, with TLS or without.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Opens the connection of a request that was permitted.
+pub(super) async fn open(egress: &Arc<Egress>, target: &Target, slot: Slot) -> Result<Box<dyn Stream>> {
+    let addresses = match target.address() {
+        Some(address) => vec![address],
+        None => {
+            egress.lookup(Some(Protocol::Http), &target.host, target.port).await.map_err(no_address)?
+        }
+    };
+    let mut failed = Error::DestinationNotFound;
+    for address in addresses {
+        match TcpStream::connect(SocketAddr::new(address.to_canonical(), target.port)).await {
+            Ok(stream) => {
+                // Without it, a small request waits for nothing.
+                let _ = stream.set_nodelay(true);
+                return encrypt(Metered::new(stream, egress.clone(), slot), egress, target).await;
+            }
+            Err(error) => failed = connect_error(&error),
+        }
+    }
+    Err(failed)
+}
+
+async fn encrypt(
+    stream: Metered<TcpStream>,
+    egress: &Egress,
+    target: &Target,
+) -> Result<Box<dyn Stream>> {
+    if !target.tls {
+        return Ok(Box::new(stream));
+    }
+    let name = match target.address() {
+        Some(address) => ServerName::from(address),
+        None => ServerName::try_from(target.host.clone()).map_err(|_| Error::HttpRequestUriInvalid)?,
+    };
+    let config = egress.unit().network.tls().map_err(|_| Error::ConfigurationError)?;
+    let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|error| tls_error(&error))?;
+    Ok(Box::new(stream))
+}
+
+fn no_address(none: NoAddress) -> Error {
+    let dns = |what: &str| Error::DnsError { rcode: Some(what.to_owned()), info_code: None };
+    match none {
+        NoAddress::Denied => Error::DestinationIpProhibited,
+        NoAddress::TooMany => dns("REFUSED"),
+        NoAddress::NoSlot => Error::ConnectionLimitReached,
+        NoAddress::Failed(LookupError::NotFound) => dns("NXDOMAIN"),
+        NoAddress::Failed(LookupError::Unavailable) => Error::DnsTimeout,
+    }
+}
+
+impl Target {
+    fn address(&self) -> Option<IpAddr> {
+        let host = self.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&self.host);
+        host.parse().ok()
+    }
+}

@@ -1,0 +1,231 @@
+//! Sockets of WASI 0.3: the same questions and counts as for 0.2.
+
+mod counted;
+
+use std::net::SocketAddr;
+
+use odeon_authority::Protocol;
+use wasmtime::AsContextMut as _;
+use wasmtime::component::{Access, Accessor, FutureReader, Linker, Resource, StreamReader};
+use wasmtime_wasi::p3::bindings::sockets::types::{
+    self, Duration, ErrorCode, HostTcpSocket, HostTcpSocketWithStore, HostUdpSocket, HostUdpSocketWithStore,
+    IpAddress, IpAddressFamily, IpSocketAddress,
+};
+use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup;
+use wasmtime_wasi::p3::sockets::{SocketError, SocketResult};
+use wasmtime_wasi::sockets::{
+    SocketAddrUse, TcpSocket, UdpSocket, WasiSockets, WasiSocketsCtxView, WasiSocketsView,
+};
+
+use super::lookup::{Named, ask, named};
+use super::{HasSockets, Sockets, pass_on};
+use crate::interfaces::egress::{Denied, LookupError, NoAddress};
+use crate::state::HostState;
+
+/// Adds the interfaces of WASI 0.3.
+pub(crate) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    ip_name_lookup::add_to_linker::<_, HasSockets>(linker, HostState::guarded_sockets)?;
+    types::add_to_linker::<_, HasSockets>(linker, HostState::guarded_sockets)
+}
+
+fn wasi(state: &mut HostState) -> WasiSocketsCtxView<'_> {
+    WasiSocketsView::sockets(state)
+}
+
+impl From<Denied> for SocketError {
+    fn from(_: Denied) -> Self {
+        ErrorCode::AccessDenied.into()
+    }
+}
+
+/// WASI 0.3 has no code for a socket too many.
+fn too_many() -> SocketError {
+    ErrorCode::Other(Some("new-socket-limit".to_owned())).into()
+}
+
+impl types::Host for Sockets<'_> {
+    pass_on!(types::Host {
+        fn convert_error_code(error: SocketError) -> wasmtime::Result<ErrorCode>;
+    });
+}
+
+impl ip_name_lookup::Host for Sockets<'_> {}
+
+impl ip_name_lookup::HostWithStore<HostState> for HasSockets {
+    async fn resolve_addresses(
+        store: &Accessor<HostState, Self>,
+        name: String,
+    ) -> wasmtime::Result<Result<Vec<IpAddress>, ip_name_lookup::ErrorCode>> {
+        use ip_name_lookup::ErrorCode;
+        let name = match named(&name) {
+            None => return Ok(Err(ErrorCode::InvalidArgument)),
+            Some(Named::Address(address)) => return Ok(Ok(vec![address.into()])),
+            Some(Named::Name(name)) => name,
+        };
+        let egress = store.with(|mut store| store.get().egress);
+        Ok(match ask(egress, name).await {
+            Ok(addresses) => Ok(addresses.into_iter().map(Into::into).collect()),
+            Err(NoAddress::Denied) => Err(ErrorCode::AccessDenied),
+            Err(NoAddress::TooMany) => Err(ErrorCode::PermanentResolverFailure),
+            Err(NoAddress::NoSlot | NoAddress::Failed(LookupError::Unavailable)) => {
+                Err(ErrorCode::TemporaryResolverFailure)
+            }
+            Err(NoAddress::Failed(LookupError::NotFound)) => Err(ErrorCode::NameUnresolvable),
+        })
+    }
+}
+
+impl HostTcpSocketWithStore<HostState> for HasSockets {
+    async fn connect(
+        store: &Accessor<HostState, Self>,
+        socket: Resource<TcpSocket>,
+        remote: IpSocketAddress,
+    ) -> SocketResult<()> {
+        store.with(|mut store| store.get().permit(SocketAddr::from(remote), SocketAddrUse::TcpConnect))?;
+        let store = store.with_getter::<WasiSockets>(wasi);
+        <WasiSockets as HostTcpSocketWithStore<HostState>>::connect(&store, socket, remote).await
+    }
+
+    async fn listen(
+        mut store: Access<'_, HostState, Self>,
+        socket: Resource<TcpSocket>,
+    ) -> SocketResult<StreamReader<Resource<TcpSocket>>> {
+        let store = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
+        <WasiSockets as HostTcpSocketWithStore<HostState>>::listen(store, socket).await
+    }
+
+    fn send(
+        mut store: Access<'_, HostState, Self>,
+        socket: Resource<TcpSocket>,
+        data: StreamReader<u8>,
+    ) -> wasmtime::Result<FutureReader<Result<(), ErrorCode>>> {
+        let egress = store.get().egress;
+        let (data, exhausted) = counted::stream(&mut store, data, egress)?;
+        let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
+        let sent = <WasiSockets as HostTcpSocketWithStore<HostState>>::send(wasis, socket, data)?;
+        counted::outcome(&mut store, sent, exhausted)
+    }
+
+    fn receive(
+        mut store: Access<'_, HostState, Self>,
+        socket: Resource<TcpSocket>,
+    ) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Result<(), ErrorCode>>)> {
+        let store = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
+        <WasiSockets as HostTcpSocketWithStore<HostState>>::receive(store, socket)
+    }
+}
+
+impl HostTcpSocket for Sockets<'_> {
+    async fn bind(&mut self, socket: Resource<TcpSocket>, local: IpSocketAddress) -> SocketResult<()> {
+        self.permit_bind(SocketAddr::from(local), SocketAddrUse::TcpBind)?;
+        HostTcpSocket::bind(&mut self.wasi, socket, local).await
+    }
+
+    fn create(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
+        let slot = self.slot(Protocol::Tcp).ok_or_else(too_many)?;
+        let socket = HostTcpSocket::create(&mut self.wasi, family)?;
+        self.egress.slots.keep(socket.rep(), slot);
+        Ok(socket)
+    }
+
+    fn drop(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<()> {
+        let handle = socket.rep();
+        HostTcpSocket::drop(&mut self.wasi, socket)?;
+        self.egress.slots.release(handle);
+        Ok(())
+    }
+
+    pass_on!(HostTcpSocket {
+        fn get_local_address(socket: Resource<TcpSocket>) -> SocketResult<IpSocketAddress>;
+        fn get_remote_address(socket: Resource<TcpSocket>) -> SocketResult<IpSocketAddress>;
+        fn get_is_listening(socket: Resource<TcpSocket>) -> wasmtime::Result<bool>;
+        fn get_address_family(socket: Resource<TcpSocket>) -> wasmtime::Result<IpAddressFamily>;
+        fn set_listen_backlog_size(socket: Resource<TcpSocket>, value: u64) -> SocketResult<()>;
+        fn get_keep_alive_enabled(socket: Resource<TcpSocket>) -> SocketResult<bool>;
+        fn set_keep_alive_enabled(socket: Resource<TcpSocket>, value: bool) -> SocketResult<()>;
+        fn get_keep_alive_idle_time(socket: Resource<TcpSocket>) -> SocketResult<Duration>;
+        fn set_keep_alive_idle_time(socket: Resource<TcpSocket>, value: Duration) -> SocketResult<()>;
+        fn get_keep_alive_interval(socket: Resource<TcpSocket>) -> SocketResult<Duration>;
+        fn set_keep_alive_interval(socket: Resource<TcpSocket>, value: Duration) -> SocketResult<()>;
+        fn get_keep_alive_count(socket: Resource<TcpSocket>) -> SocketResult<u32>;
+        fn set_keep_alive_count(socket: Resource<TcpSocket>, value: u32) -> SocketResult<()>;
+        fn get_hop_limit(socket: Resource<TcpSocket>) -> SocketResult<u8>;
+        fn set_hop_limit(socket: Resource<TcpSocket>, value: u8) -> SocketResult<()>;
+        fn get_receive_buffer_size(socket: Resource<TcpSocket>) -> SocketResult<u64>;
+        fn set_receive_buffer_size(socket: Resource<TcpSocket>, value: u64) -> SocketResult<()>;
+        fn get_send_buffer_size(socket: Resource<TcpSocket>) -> SocketResult<u64>;
+        fn set_send_buffer_size(socket: Resource<TcpSocket>, value: u64) -> SocketResult<()>;
+    });
+}
+
+impl HostUdpSocketWithStore<HostState> for HasSockets {
+    async fn send(
+        store: &Accessor<HostState, Self>,
+        socket: Resource<UdpSocket>,
+        data: Vec<u8>,
+        remote: Option<IpSocketAddress>,
+    ) -> SocketResult<()> {
+        let length = data.len();
+        let egress = store.with(|mut store| -> Result<_, Denied> {
+            let sockets = store.get();
+            if let Some(remote) = remote {
+                sockets.permit(SocketAddr::from(remote), SocketAddrUse::UdpSend)?;
+            }
+            sockets.egress.charge(length, Protocol::Udp).map_err(|_| Denied)?;
+            Ok(sockets.egress)
+        })?;
+        let store = store.with_getter::<WasiSockets>(wasi);
+        let sent = <WasiSockets as HostUdpSocketWithStore<HostState>>::send(&store, socket, data, remote).await;
+        if sent.is_err() {
+            egress.refund(length);
+        }
+        sent
+    }
+
+    async fn receive(
+        store: &Accessor<HostState, Self>,
+        socket: Resource<UdpSocket>,
+    ) -> SocketResult<(Vec<u8>, IpSocketAddress)> {
+        let store = store.with_getter::<WasiSockets>(wasi);
+        <WasiSockets as HostUdpSocketWithStore<HostState>>::receive(&store, socket).await
+    }
+}
+
+impl HostUdpSocket for Sockets<'_> {
+    async fn bind(&mut self, socket: Resource<UdpSocket>, local: IpSocketAddress) -> SocketResult<()> {
+        self.permit_bind(SocketAddr::from(local), SocketAddrUse::UdpBind)?;
+        HostUdpSocket::bind(&mut self.wasi, socket, local).await
+    }
+
+    async fn connect(&mut self, socket: Resource<UdpSocket>, remote: IpSocketAddress) -> SocketResult<()> {
+        self.permit(SocketAddr::from(remote), SocketAddrUse::UdpSend)?;
+        HostUdpSocket::connect(&mut self.wasi, socket, remote).await
+    }
+
+    async fn create(&mut self, family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
+        let slot = self.slot(Protocol::Udp).ok_or_else(too_many)?;
+        let socket = HostUdpSocket::create(&mut self.wasi, family).await?;
+        self.egress.slots.keep(socket.rep(), slot);
+        Ok(socket)
+    }
+
+    fn drop(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<()> {
+        let handle = socket.rep();
+        HostUdpSocket::drop(&mut self.wasi, socket)?;
+        self.egress.slots.release(handle);
+        Ok(())
+    }
+
+    pass_on!(HostUdpSocket {
+        fn disconnect(socket: Resource<UdpSocket>) -> SocketResult<()>;
+        fn get_local_address(socket: Resource<UdpSocket>) -> SocketResult<IpSocketAddress>;
+        fn get_remote_address(socket: Resource<UdpSocket>) -> SocketResult<IpSocketAddress>;
+        fn get_address_family(socket: Resource<UdpSocket>) -> wasmtime::Result<IpAddressFamily>;
+        fn get_unicast_hop_limit(socket: Resource<UdpSocket>) -> SocketResult<u8>;
+        fn set_unicast_hop_limit(socket: Resource<UdpSocket>, value: u8) -> SocketResult<()>;
+        fn get_receive_buffer_size(socket: Resource<UdpSocket>) -> SocketResult<u64>;
+        fn set_receive_buffer_size(socket: Resource<UdpSocket>, value: u64) -> SocketResult<()>;
+        fn get_send_buffer_size(socket: Resource<UdpSocket>) -> SocketResult<u64>;
+        fn set_send_buffer_size(socket: Resource<UdpSocket>, value: u64) -> SocketResult<()>;
+    });
+}

@@ -1,0 +1,57 @@
+//! The host that is measured: everything on, as an embedding program has it.
+
+use std::path::PathBuf;
+
+use odeon::{CompileChild, Compiler, Host, LoadRequest, PoolSize};
+use odeon_authority::InstanceMode;
+use odeon_protocol::PluginName;
+
+use super::raw;
+use crate::guests;
+
+/// A host with its state directory and the threads it runs on.
+pub(super) struct Stage {
+    pub(super) host: Host,
+    pub(super) tokio: tokio::runtime::Runtime,
+    _state: tempfile::TempDir,
+}
+
+/// The program that compiles: this one, started again.
+pub(super) fn compiler() -> Compiler {
+    Compiler::ThisProgram(CompileChild::enter().expect("the path of this program"))
+}
+
+impl Stage {
+    /// A host of so many workers.
+    pub(super) fn new(workers: usize) -> Self {
+        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("tokio");
+        let state = tempfile::tempdir().expect("a state directory");
+        let builder = Host::builder(compiler())
+            .state_dir(state.path().join("state"))
+            .workers(workers)
+            .pool(PoolSize { instances: raw::INSTANCES, memory: raw::MEMORY });
+        let host = {
+            let _context = tokio.enter();
+            builder.start().expect("a host")
+        };
+        Stage { host, tokio, _state: state }
+    }
+
+    /// Loads `guest-echo` under this name.
+    pub(super) fn load_echo(&self, name: &str, mode: InstanceMode) {
+        let name: PluginName = name.parse().expect("a name");
+        let mut request = LoadRequest::component(echo()).named(name).allow_unsigned();
+        request.placing.instance = Some(mode);
+        self.tokio.block_on(self.host.load(request)).expect("guest-echo is loaded");
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.tokio.block_on(self.host.shutdown(std::time::Duration::ZERO));
+    }
+}
+
+fn echo() -> PathBuf {
+    guests::component("guest-echo")
+}

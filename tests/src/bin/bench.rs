@@ -1,0 +1,40 @@
+//! Measures, and prints one JSON object per line.
+//!
+//! `bench [--json] [--quick] [SECTION | ROW]…`. With `--quick` it only shows
+//! that every row can be measured; the numbers then mean nothing.
+#![allow(clippy::print_stdout, reason = "the rows are the product")]
+
+use anyhow::{Context as _, Result, bail};
+use odeon::CompileChild;
+use odeon_tests::bench::{self, Effort};
+
+fn main() -> Result<()> {
+    // The host that is measured compiles in this program, started again.
+    CompileChild::enter()?;
+    let mut effort = Effort::Full;
+    let mut wanted = Vec::new();
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--json" => {}
+            "--quick" => effort = Effort::Quick,
+            "--bytes-each" => {
+                let side = args.next().context("expected odeon or raw after --bytes-each")?;
+                println!("{}", bench::bytes_each(side.parse()?));
+                return Ok(());
+            }
+            flag if flag.starts_with('-') => bail!("expected --json, --quick or a name, found {flag}"),
+            name => wanted.push(name.to_owned()),
+        }
+    }
+    let mut failed = None;
+    let printed = bench::run(&wanted, effort, |row| match serde_json::to_string(row) {
+        Ok(line) => println!("{line}"),
+        Err(error) => failed = Some(error),
+    });
+    match failed {
+        Some(error) => Err(error.into()),
+        None if printed == 0 => bail!("there is no section or row called {}", wanted.join(" or ")),
+        None => Ok(()),
+    }
+}

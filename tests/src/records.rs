@@ -1,0 +1,115 @@
+//! Sinks that remember what they were given.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use odeon_protocol::{Generation, PluginName, Serial};
+use odeon_runtime::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream};
+use zeroize::Zeroizing;
+
+/// A line as a sink got it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The request, where one was named.
+    pub serial: Option<Serial>,
+    /// Where it was written to.
+    pub stream: Stream,
+    /// How important.
+    pub level: Level,
+    /// The guest's context.
+    pub context: String,
+    /// The text.
+    pub text: String,
+    /// Lines lost before it.
+    pub dropped: u64,
+}
+
+/// A denial as a sink got it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The kind of the missing grant.
+    pub kind: &'static str,
+    /// What was asked for.
+    pub target: String,
+}
+
+/// Takes everything a plugin says and does, and holds its secrets.
+#[derive(Default)]
+pub struct Records {
+    lines: Mutex<Vec<Line>>,
+    denials: Mutex<Vec<Denied>>,
+    revealed: Mutex<Vec<String>>,
+    secrets: Mutex<BTreeMap<String, Vec<u8>>>,
+    audit_broken: AtomicBool,
+}
+
+impl Records {
+    /// The lines so far.
+    pub fn lines(&self) -> Vec<Line> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// The denials so far.
+    pub fn denials(&self) -> Vec<Denied> {
+        self.denials.lock().unwrap().clone()
+    }
+
+    /// The names of secrets whose use was written down so far.
+    pub fn revealed(&self) -> Vec<String> {
+        self.revealed.lock().unwrap().clone()
+    }
+
+    /// Puts a secret into the store.
+    pub fn keep_secret(&self, name: &str, bytes: &[u8]) {
+        self.secrets.lock().unwrap().insert(name.into(), bytes.into());
+    }
+
+    /// From now on nothing can be written to the audit.
+    pub fn break_audit(&self) {
+        self.audit_broken.store(true, Ordering::SeqCst);
+    }
+}
+
+impl LogSink for Records {
+    fn line(&self, line: LogLine<'_>) {
+        self.lines.lock().unwrap().push(Line {
+            plugin: line.plugin.to_string(),
+            serial: line.serial,
+            stream: line.stream,
+            level: line.level,
+            context: line.context.into(),
+            text: line.text.into(),
+            dropped: line.dropped,
+        });
+    }
+}
+
+impl AuditSink for Records {
+    fn denied(&self, denial: Denial<'_>) {
+        self.denials.lock().unwrap().push(Denied {
+            plugin: denial.plugin.to_string(),
+            kind: denial.kind,
+            target: denial.target.into(),
+        });
+    }
+
+    fn revealed(&self, _: &PluginName, _: Generation, secret: &str) -> bool {
+        if self.audit_broken.load(Ordering::SeqCst) {
+            return false;
+        }
+        self.revealed.lock().unwrap().push(secret.into());
+        true
+    }
+}
+
+impl SecretSource for Records {
+    fn reveal(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+        let secrets = self.secrets.lock().unwrap();
+        secrets.get(name).map(|bytes| Zeroizing::new(bytes.clone())).ok_or(SecretError::NotFound)
+    }
+}

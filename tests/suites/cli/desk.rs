@@ -1,0 +1,148 @@
+//! Where a test's commands are run.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+use crate::components;
+
+/// The longest that any one command may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder of its own, with a home directory in it.
+pub(crate) struct Desk {
+    folder: TempDir,
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// `odeon serve`, accepting calls. Dropping it ends it.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) ready: String,
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        let desk = Desk { folder: tempfile::Builder::new().prefix("odeon-cli-").tempdir().unwrap() };
+        std::fs::create_dir(desk.path("home")).unwrap();
+        desk
+    }
+
+    /// A desk with the kit of functions on it, as `kit.wasm`.
+    pub(crate) fn with_kit() -> Self {
+        let desk = Desk::new();
+        desk.component("kit.wasm", components::KIT);
+        desk
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub(crate) fn component(&self, name: &str, text: &str) {
+        self.write(name, components::bytes(text));
+    }
+
+    /// Runs `odeon` with these arguments to its end.
+    pub(crate) fn odeon(&self, args: &[&str]) -> Ran {
+        let mut command = assert_cmd::Command::from_std(self.command(args));
+        let output = command.timeout(PATIENCE).output().unwrap();
+        Ran {
+            status: output.status.code().unwrap_or_else(|| panic!("odeon {args:?} was killed: {output:?}")),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// `odeon run kit.wasm INVOKE --allow-unsigned`
+    pub(crate) fn run_kit(&self, invoke: &str) -> Ran {
+        self.odeon(&["run", "kit.wasm", invoke, "--allow-unsigned"])
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.path("home"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts a host and waits until it accepts calls.
+    pub(crate) fn serve(&self, args: &[&str]) -> Server {
+        let mut command = self.command(&[&["serve"], args].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        if ready.is_empty() {
+            let mut log = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+            panic!("the host ended before it was ready ({:?}):\n{log}", child.wait());
+        }
+        // Nobody reads its log, and a full pipe would hold it.
+        let mut log = child.stderr.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Server { child, ready: ready.trim_end().to_owned() }
+    }
+}
+
+impl Ran {
+    /// Checks the status, and shows everything if it is another.
+    #[track_caller]
+    pub(crate) fn ended(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "{self:#?}");
+        self
+    }
+
+    /// The one JSON document on standard output.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Json {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+}
+
+impl Server {
+    /// Waits until the host has ended by itself; its exit status.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The binary beside the folder that this test was built into.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(Path::parent).unwrap();
+    let binary = folder.join("odeon");
+    assert!(binary.is_file(), "expected {} to be built; run `cargo build --release`", binary.display());
+    binary
+}
