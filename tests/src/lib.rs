@@ -14,5 +14,6 @@
 pub mod bench;
 pub mod clock;
 pub mod guests;
+pub mod oracle;
 pub mod records;
 pub mod runtime;

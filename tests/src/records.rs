@@ -43,6 +43,7 @@ pub struct Denied {
 pub struct Records {
     lines: Mutex<Vec<Line>>,
     denials: Mutex<Vec<Denied>>,
+    reasons: Mutex<Vec<String>>,
     revealed: Mutex<Vec<String>>,
     secrets: Mutex<BTreeMap<String, Vec<u8>>>,
     audit_broken: AtomicBool,
@@ -57,6 +58,11 @@ impl Records {
     /// The denials so far.
     pub fn denials(&self) -> Vec<Denied> {
         self.denials.lock().unwrap().clone()
+    }
+
+    /// Why the denials so far were made, in the same order.
+    pub fn reasons(&self) -> Vec<String> {
+        self.reasons.lock().unwrap().clone()
     }
 
     /// The names of secrets whose use was written down so far.
@@ -96,6 +102,7 @@ impl AuditSink for Records {
             kind: denial.kind,
             target: denial.target.into(),
         });
+        self.reasons.lock().unwrap().push(denial.reason.into());
     }
 
     fn revealed(&self, _: &PluginName, _: Generation, secret: &str) -> bool {

@@ -75,7 +75,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     let began = Instant::now();
     println!("== Build");
     guests::run(workspace)?;
-    process::run(workspace.cargo().args(["build", "--release", "-p", "odeon-cli"]))?;
+    process::run(workspace.cargo().args(["build", "--release"]))?;
     println!("   {:.1} s", began.elapsed().as_secs_f64());
 
     let mut stage = Stage::set(workspace)?;

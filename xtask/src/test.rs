@@ -64,7 +64,12 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<bool> {
         passed(guests::run(workspace))
     });
     report.step("clippy", left_out, || passed(clippy(workspace)));
-    let compiled = report.step("tests", needs(built, "guests"), || tests(workspace));
+    // The binary under test is the one that ships: built alone, without what
+    // the tests turn on in its dependencies.
+    let binary = report.step("binary", needs(built, "guests"), || {
+        passed(process::run(workspace.cargo().args(["build", "--release"])))
+    });
+    let compiled = report.step("tests", needs(binary, "binary"), || tests(workspace));
     let skip = left_out.or(needs(compiled, "tests"));
     report.step("doctests", skip, || doctests(workspace));
     report.step("rustdoc", skip, || passed(rustdoc(workspace)));
@@ -120,7 +125,10 @@ fn tests(workspace: &Workspace) -> Result<Outcome> {
 fn doctests(workspace: &Workspace) -> Result<Outcome> {
     let mut command = workspace.cargo();
     command.args(["test", "--release", "--doc", "--no-fail-fast"]);
-    packages(&mut command, libraries(workspace));
+    packages(
+        &mut command,
+        workspace.native().map(|package| package.name.as_str()),
+    );
     println!("    $ {}", process::line(&command));
     let output = command.output().context("cargo could not be started")?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -138,17 +146,15 @@ fn rustdoc(workspace: &Workspace) -> Result<()> {
     command
         .env("RUSTDOCFLAGS", "-D warnings")
         .args(["doc", "--release", "--no-deps", "--lib"]);
-    packages(&mut command, libraries(workspace));
+    packages(
+        &mut command,
+        workspace.native().map(|package| package.name.as_str()),
+    );
     process::run(&mut command)
 }
 
-fn libraries(workspace: &Workspace) -> impl Iterator<Item = &str> {
-    workspace
-        .native()
-        .filter(|package| package.has_library)
-        .map(|package| package.name.as_str())
-}
-
+/// Names the packages. Every step names the same ones: another selection would
+/// turn on other features of what they share, and compile the engine anew.
 fn packages<'a>(command: &mut std::process::Command, names: impl Iterator<Item = &'a str>) {
     for name in names {
         command.args(["-p", name]);

@@ -3,7 +3,9 @@
 //! Owns the two forms of a result: its WAVE alone, or the JSON document of a
 //! call. A method's own error becomes a failure that carries its WAVE.
 
-use odeon_protocol::{Code, Fault, FunctionType, Generation, MAX_BODY, Serial, ValueLimits, json, wave, wire};
+use odeon_protocol::{
+    Code, Fault, FunctionType, Generation, MAX_BODY, Serial, ValueLimits, json, wave, wire,
+};
 use serde::Serialize;
 
 use crate::{
@@ -42,13 +44,27 @@ impl Answer<'_> {
     /// Writes the result.
     pub(crate) fn write(&self, out: Output) -> Done {
         let value = self.value()?;
-        let wave = wave::print_result(self.ty, value.as_ref(), &LIMITS).map_err(|error| unreadable(&error))?;
+        let wave =
+            wave::print_result(self.ty, value.as_ref(), &LIMITS).map_err(|error| unreadable(&error))?;
         if !out.is_json() {
             return out.line(&wave);
         }
-        let result = json::encode_result(self.ty, value.as_ref(), &LIMITS).map_err(|error| unreadable(&error))?;
-        let Answer { serial, generation, elapsed_us, .. } = *self;
-        out.document(&Document { ok: true, result, wave, serial, generation, elapsed_us })
+        let result =
+            json::encode_result(self.ty, value.as_ref(), &LIMITS).map_err(|error| unreadable(&error))?;
+        let Answer {
+            serial,
+            generation,
+            elapsed_us,
+            ..
+        } = *self;
+        out.document(&Document {
+            ok: true,
+            result,
+            wave,
+            serial,
+            generation,
+            elapsed_us,
+        })
     }
 
     /// The failure for a result that is the method's own error.

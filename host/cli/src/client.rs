@@ -6,8 +6,8 @@
 use std::{io, path::Path, time::Duration};
 
 use odeon_protocol::{
-    AdminReply, AdminRequest, Code, Envelope, Fault, FrameDecoder, Generation, Hello, MAX_BODY, MessageKind, Serial,
-    encode_frame, max_frame,
+    AdminReply, AdminRequest, Code, Envelope, Fault, FrameDecoder, Generation, Hello, MAX_BODY, MessageKind,
+    Serial, encode_frame, max_frame,
 };
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -15,10 +15,7 @@ use tokio::{
     net::UnixStream,
 };
 
-use crate::{
-    failure::Failure,
-    output::Done,
-};
+use crate::{failure::Failure, output::Done};
 
 /// How long a host may take to greet back.
 const GREETING: Duration = Duration::from_secs(5);
@@ -57,9 +54,16 @@ pub(crate) struct Progress {
 impl Client {
     /// Connects to the host at this socket and greets it.
     pub(crate) async fn connect(socket: &Path) -> Done<Self> {
-        let stream = UnixStream::connect(socket).await.map_err(|error| no_host(socket, &error))?;
+        let stream = UnixStream::connect(socket)
+            .await
+            .map_err(|error| no_host(socket, &error))?;
         let decoder = FrameDecoder::new(max_frame(MAX_BODY));
-        let mut client = Client { stream, decoder, input: Vec::new(), taken: 0 };
+        let mut client = Client {
+            stream,
+            decoder,
+            input: Vec::new(),
+            taken: 0,
+        };
         match tokio::time::timeout(GREETING, client.greet()).await {
             Ok(greeted) => greeted?,
             Err(_) => {
@@ -76,7 +80,11 @@ impl Client {
 
     async fn greet(&mut self) -> Done {
         let body = Hello::new(concat!("odeon ", env!("CARGO_PKG_VERSION"))).encode()?;
-        self.send(&Envelope { body: &body, ..Envelope::new(MessageKind::Hello, Serial::new()) }).await?;
+        self.send(&Envelope {
+            body: &body,
+            ..Envelope::new(MessageKind::Hello, Serial::new())
+        })
+        .await?;
         let message = self.receive().await?;
         match (message.kind, message.fault) {
             (MessageKind::Hello, _) => {
@@ -109,10 +117,17 @@ impl Client {
             self.input.clear();
             self.taken = 0;
             self.input.reserve(READ);
-            let read = self.stream.read_buf(&mut self.input).await.map_err(|error| lost(&error))?;
+            let read = self
+                .stream
+                .read_buf(&mut self.input)
+                .await
+                .map_err(|error| lost(&error))?;
             if read == 0 {
                 self.decoder.finish()?;
-                return Err(Failure::new(Code::ConnectionLost, "the host closed the connection before it answered"));
+                return Err(Failure::new(
+                    Code::ConnectionLost,
+                    "the host closed the connection before it answered",
+                ));
             }
         }
     }
@@ -142,7 +157,11 @@ impl Client {
     pub(crate) async fn admin_begin(&mut self, request: &AdminRequest) -> Done<Serial> {
         let id = Serial::new();
         let body = request.to_json()?;
-        self.send(&Envelope { body: &body, ..Envelope::new(MessageKind::Admin, id) }).await?;
+        self.send(&Envelope {
+            body: &body,
+            ..Envelope::new(MessageKind::Admin, id)
+        })
+        .await?;
         Ok(id)
     }
 
@@ -150,11 +169,18 @@ impl Client {
     pub(crate) async fn admin_next<T: DeserializeOwned>(&mut self, id: Serial) -> Done<(T, bool)> {
         let message = self.receive_about(id).await?;
         match message {
-            Message { kind: MessageKind::AdminReply, body, more, .. } => {
+            Message {
+                kind: MessageKind::AdminReply,
+                body,
+                more,
+                ..
+            } => {
                 let answer = AdminReply::<T>::from_json(&body)?.into_result()?;
                 Ok((answer, more))
             }
-            Message { fault: Some(fault), .. } => Err(fault.into()),
+            Message {
+                fault: Some(fault), ..
+            } => Err(fault.into()),
             Message { kind, .. } => Err(unexpected(kind)),
         }
     }
@@ -192,11 +218,17 @@ impl Message {
 
 /// A message that has no place here.
 pub(crate) fn unexpected(kind: MessageKind) -> Box<Failure> {
-    Failure::new(Code::ProtocolViolation, format!("the host sent {kind:?} where an answer was expected"))
+    Failure::new(
+        Code::ProtocolViolation,
+        format!("the host sent {kind:?} where an answer was expected"),
+    )
 }
 
 fn lost(error: &io::Error) -> Box<Failure> {
-    Failure::new(Code::ConnectionLost, format!("the connection to the host was lost: {error}"))
+    Failure::new(
+        Code::ConnectionLost,
+        format!("the connection to the host was lost: {error}"),
+    )
 }
 
 fn no_host(socket: &Path, error: &io::Error) -> Box<Failure> {
@@ -204,11 +236,17 @@ fn no_host(socket: &Path, error: &io::Error) -> Box<Failure> {
         io::ErrorKind::NotFound => "there is no such socket".to_owned(),
         io::ErrorKind::ConnectionRefused => "its host is gone".to_owned(),
         io::ErrorKind::PermissionDenied => {
-            let message = format!("{}: this user may not connect to the host there", socket.display());
+            let message = format!(
+                "{}: this user may not connect to the host there",
+                socket.display()
+            );
             return Failure::new(Code::PrincipalDenied, message);
         }
         _ => error.to_string(),
     };
-    Failure::new(Code::NoHost, format!("no host answers at {}: {why}", socket.display()))
-        .helped("start one with `odeon serve`, or name its socket with --socket PATH or --state DIR")
+    Failure::new(
+        Code::NoHost,
+        format!("no host answers at {}: {why}", socket.display()),
+    )
+    .helped("start one with `odeon serve`, or name its socket with --socket PATH or --state DIR")
 }

@@ -47,7 +47,10 @@ pub(crate) struct Context {
 
 /// Does what the command line says, and says how to exit.
 pub(crate) fn run(cli: Cli, child: CompileChild) -> Done<Exit> {
-    let context = Context { out: Output::new(cli.json), whereabouts: cli.whereabouts };
+    let context = Context {
+        out: Output::new(cli.json),
+        whereabouts: cli.whereabouts,
+    };
     let done = match cli.command {
         Command::Check(args) => return check::run(&args, &context, child),
         Command::Run(args) => run::run(&args, &context, child),

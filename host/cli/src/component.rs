@@ -40,12 +40,21 @@ pub(crate) fn read(path: &Path) -> Done<Vec<u8>> {
     let wrong = |error: std::io::Error| Failure::unreadable(path, &error);
     let file = File::open(path).map_err(wrong)?;
     if file.metadata().map_err(wrong)?.is_dir() {
-        return Err(Failure::new(Code::FileUnreadable, format!("{}: expected a file, found a directory", path.display())));
+        return Err(Failure::new(
+            Code::FileUnreadable,
+            format!("{}: expected a file, found a directory", path.display()),
+        ));
     }
     let mut bytes = Vec::new();
-    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(wrong)?;
+    file.take(max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(wrong)?;
     if bytes.len() as u64 > max {
-        let message = format!("{}: expected a component of at most {} MiB, found more", path.display(), max >> 20);
+        let message = format!(
+            "{}: expected a component of at most {} MiB, found more",
+            path.display(),
+            max >> 20
+        );
         return Err(Failure::new(Code::ComponentTooLarge, message));
     }
     Ok(bytes)
@@ -54,14 +63,21 @@ pub(crate) fn read(path: &Path) -> Done<Vec<u8>> {
 /// Puts these bytes in the place of the file, whole or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Done {
     let wrong = |error: std::io::Error| Failure::unwritable(path, &error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mode = path.metadata().map_or(0o644, |metadata| metadata.permissions().mode() & 0o777);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mode = path
+        .metadata()
+        .map_or(0o644, |metadata| metadata.permissions().mode() & 0o777);
     let mut file = tempfile::Builder::new()
         .prefix(".odeon-")
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)
         .map_err(wrong)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(wrong)?;
+    file.write_all(bytes)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(wrong)?;
     file.persist(path).map_err(|error| wrong(error.error))?;
     Ok(())
 }
@@ -72,9 +88,18 @@ pub(crate) fn row(path: &Path, bytes: &[u8]) -> Done<Row> {
     let manifest = offer.manifest?;
     let signed = offer.signed?;
     let claim = signed.claim.map(|claim| (claim.name, claim.version.to_string()));
-    let (name, version) = manifest.map(|manifest| (manifest.name, manifest.version.to_string())).or(claim).unzip();
-    let signers =
-        signed.signers.iter().map(|key| Signer { key: key.to_string(), id: key.id().to_string() }).collect();
+    let (name, version) = manifest
+        .map(|manifest| (manifest.name, manifest.version.to_string()))
+        .or(claim)
+        .unzip();
+    let signers = signed
+        .signers
+        .iter()
+        .map(|key| Signer {
+            key: key.to_string(),
+            id: key.id().to_string(),
+        })
+        .collect();
     Ok(Row {
         path: path.to_owned(),
         digest: offer.digest.to_string(),

@@ -21,13 +21,19 @@ const SHOWN: usize = 400;
 
 /// The failure as text for standard error.
 pub(crate) fn render(failure: &Failure) -> String {
-    let theme = if is_lively() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let theme = if is_lively() {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
     draw(failure, theme)
 }
 
 fn draw(failure: &Failure, theme: GraphicalTheme) -> String {
     let report = Report::new(failure);
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_break_words(false);
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(WIDTH)
+        .with_break_words(false);
     let mut text = String::new();
     match handler.render_report(&mut text, &report) {
         Ok(()) => text.trim_end().to_owned(),
@@ -57,23 +63,48 @@ impl Report {
         }
         let place = failure.place.as_ref().map(|place| {
             let (text, start, end) = window(&place.text, place.span.start, place.span.end);
-            (text, LabeledSpan::new_with_span(Some(clean(&place.label)), start..end))
+            (
+                text,
+                LabeledSpan::new_with_span(Some(clean(&place.label)), start..end),
+            )
         });
         let (source, label) = place.unzip();
         let help = (!failure.help.is_empty()).then(|| clean(&failure.help.join("\n")));
-        Report { code: fault.code, message, source, label, help }
+        Report {
+            code: fault.code,
+            message,
+            source,
+            label,
+            help,
+        }
     }
 }
 
 /// The part of a long text around the wrong bytes, with what is left of them.
 fn window(text: &str, start: usize, end: usize) -> (String, usize, usize) {
     let from = text.floor_char_boundary(start.saturating_sub(SHOWN / 2));
-    let to = text.ceil_char_boundary(end.min(start.saturating_add(SHOWN)).saturating_add(SHOWN / 2).min(text.len()));
+    let to = text.ceil_char_boundary(
+        end.min(start.saturating_add(SHOWN))
+            .saturating_add(SHOWN / 2)
+            .min(text.len()),
+    );
     let part = text.get(from..to).unwrap_or_default();
     // A character that would move the cursor takes one cell, not none; its
     // place in bytes has to stay.
-    let shown: String = part.chars().map(|c| if c.is_control() && c.len_utf8() == 1 && c != '\n' { ' ' } else { c }).collect();
-    let (start, end) = (start.saturating_sub(from).min(shown.len()), end.saturating_sub(from).min(shown.len()));
+    let shown: String = part
+        .chars()
+        .map(|c| {
+            if c.is_control() && c.len_utf8() == 1 && c != '\n' {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect();
+    let (start, end) = (
+        start.saturating_sub(from).min(shown.len()),
+        end.saturating_sub(from).min(shown.len()),
+    );
     (shown, start, end.max(start))
 }
 
@@ -91,7 +122,9 @@ impl Diagnostic for Report {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display + 'a>)
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display + 'a>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -99,7 +132,9 @@ impl Diagnostic for Report {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        self.label.clone().map(|label| Box::new(std::iter::once(label)) as Box<dyn Iterator<Item = LabeledSpan>>)
+        self.label
+            .clone()
+            .map(|label| Box::new(std::iter::once(label)) as Box<dyn Iterator<Item = LabeledSpan>>)
     }
 }
 
@@ -115,20 +150,41 @@ mod tests {
     #[test]
     fn the_wrong_part_of_a_call_is_underlined() {
         let mut failure = Failure::usage("argument 2 (`b`): expected u32, found `\"two\"`");
-        failure.place = Some(Place { text: "add(1, \"two\")".into(), span: 7..12, label: "expected u32".into() });
+        failure.place = Some(Place {
+            text: "add(1, \"two\")".into(),
+            span: 7..12,
+            label: "expected u32".into(),
+        });
         let text = drawn(&failure.helped("add: func(a: u32, b: u32) -> u32"));
-        for part in ["ODN-1004", "argument 2 (`b`)", "add(1, \"two\")", "╰── expected u32", "add: func("] {
+        for part in [
+            "ODN-1004",
+            "argument 2 (`b`)",
+            "add(1, \"two\")",
+            "╰── expected u32",
+            "add: func(",
+        ] {
             assert!(text.contains(part), "no {part:?} in\n{text}");
         }
     }
 
     #[test]
     fn a_place_at_the_end_of_the_text_and_one_in_a_long_text_are_drawn() {
-        for (text, span) in [("add(1", 5..5), (&*"x".repeat(100_000), 70_000..70_001), ("ä\u{1b}ö", 3..5)] {
+        for (text, span) in [
+            ("add(1", 5..5),
+            (&*"x".repeat(100_000), 70_000..70_001),
+            ("ä\u{1b}ö", 3..5),
+        ] {
             let mut failure = Failure::usage("expected more");
-            failure.place = Some(Place { text: text.into(), span, label: "here".into() });
+            failure.place = Some(Place {
+                text: text.into(),
+                span,
+                label: "here".into(),
+            });
             let text = drawn(&failure);
-            assert!(text.contains("here") && text.len() < 4000 && !text.contains('\u{1b}'), "{text}");
+            assert!(
+                text.contains("here") && text.len() < 4000 && !text.contains('\u{1b}'),
+                "{text}"
+            );
         }
     }
 }

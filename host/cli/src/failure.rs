@@ -60,7 +60,10 @@ impl Failure {
 
     /// The file at `path` cannot be written.
     pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Box<Self> {
-        Self::new(Code::StateUnwritable, format!("{} cannot be written: {error}", path.display()))
+        Self::new(
+            Code::StateUnwritable,
+            format!("{} cannot be written: {error}", path.display()),
+        )
     }
 
     /// Something of the operating system's failed.
@@ -101,7 +104,14 @@ impl Failure {
 
 impl From<Fault> for Box<Failure> {
     fn from(fault: Fault) -> Self {
-        Box::new(Failure { fault, place: None, help: Vec::new(), serial: None, wave: None, unheard: false })
+        Box::new(Failure {
+            fault,
+            place: None,
+            help: Vec::new(),
+            serial: None,
+            wave: None,
+            unheard: false,
+        })
     }
 }
 

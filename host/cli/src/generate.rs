@@ -38,14 +38,19 @@ pub(crate) fn man(args: &Man, out: Output) -> Done {
     std::fs::create_dir_all(&args.dir).map_err(wrong)?;
     clap_mangen::generate_to(Cli::command(), &args.dir).map_err(wrong)?;
     let pages = || -> io::Result<Vec<PathBuf>> {
-        let mut pages: Vec<PathBuf> =
-            std::fs::read_dir(&args.dir)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        let mut pages: Vec<PathBuf> = std::fs::read_dir(&args.dir)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
         pages.retain(|path| path.extension().is_some_and(|extension| extension == "1"));
         pages.sort();
         Ok(pages)
     };
     let pages = pages().map_err(wrong)?;
     out.either(&serde_json::json!({ "pages": pages }), || {
-        pages.iter().map(|page| page.display().to_string()).collect::<Vec<_>>().join("\n")
+        pages
+            .iter()
+            .map(|page| page.display().to_string())
+            .collect::<Vec<_>>()
+            .join("\n")
     })
 }

@@ -38,7 +38,13 @@ mod tests {
 
     #[test]
     fn sizes_take_the_largest_unit_that_fits() {
-        let rows = [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (64 << 20, "64.0 MiB"), (3 << 40, "3.0 TiB")];
+        let rows = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (64 << 20, "64.0 MiB"),
+            (3 << 40, "3.0 TiB"),
+        ];
         for (bytes, text) in rows {
             assert_eq!(size(bytes), text);
         }
@@ -47,8 +53,13 @@ mod tests {
 
     #[test]
     fn spans_take_the_two_largest_units() {
-        let rows =
-            [(7, "7 ms"), (1250, "1.2 s"), (184_000, "3 min 4 s"), (7_260_000, "2 h 1 min"), (176_400_000, "2 d 1 h")];
+        let rows = [
+            (7, "7 ms"),
+            (1250, "1.2 s"),
+            (184_000, "3 min 4 s"),
+            (7_260_000, "2 h 1 min"),
+            (176_400_000, "2 d 1 h"),
+        ];
         for (milliseconds, text) in rows {
             assert_eq!(span(milliseconds), text);
         }

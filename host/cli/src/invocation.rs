@@ -5,8 +5,8 @@
 //! own text, with the method's signature beside it.
 
 use odeon_protocol::{
-    FunctionType, MemberPath, MethodRow, ResolveError, ValueLimits, json, resolve_member, shortest_member, signature,
-    wave, wire,
+    FunctionType, MemberPath, MethodRow, ResolveError, ValueLimits, json, resolve_member, shortest_member,
+    signature, wave, wire,
 };
 
 use crate::{failure::Failure, output::Done};
@@ -24,12 +24,20 @@ pub(crate) enum Given<'a> {
 
 /// The row of the method that this path stands for.
 pub(crate) fn choose<'a>(methods: &'a [MethodRow], path: &MemberPath) -> Done<&'a MethodRow> {
-    let exports: Vec<_> = methods.iter().map(|row| (row.interface.as_deref(), row.function.as_str())).collect();
+    let exports: Vec<_> = methods
+        .iter()
+        .map(|row| (row.interface.as_deref(), row.function.as_str()))
+        .collect();
     let found = match resolve_member(&exports, path) {
         Ok(index) => methods.get(index),
         Err(error) => return Err(unresolved(error, methods)),
     };
-    found.ok_or_else(|| Failure::new(odeon_protocol::Code::MethodNotFound, format!("no function {path}")))
+    found.ok_or_else(|| {
+        Failure::new(
+            odeon_protocol::Code::MethodNotFound,
+            format!("no function {path}"),
+        )
+    })
 }
 
 fn unresolved(error: ResolveError, methods: &[MethodRow]) -> Box<Failure> {
@@ -48,9 +56,19 @@ fn unresolved(error: ResolveError, methods: &[MethodRow]) -> Box<Failure> {
     if rows.is_empty() {
         return failure.helped("the component exports no functions");
     }
-    let more = if near.is_empty() { methods.len().saturating_sub(rows.len()) } else { 0 };
-    let failure = rows.iter().fold(failure, |failure, row| failure.helped(line(row, methods)));
-    if more > 0 { failure.helped(format!("and {more} more")) } else { failure }
+    let more = if near.is_empty() {
+        methods.len().saturating_sub(rows.len())
+    } else {
+        0
+    };
+    let failure = rows
+        .iter()
+        .fold(failure, |failure, row| failure.helped(line(row, methods)));
+    if more > 0 {
+        failure.helped(format!("and {more} more"))
+    } else {
+        failure
+    }
 }
 
 /// The interface and function as exported.
@@ -63,9 +81,14 @@ fn full(row: &MethodRow) -> String {
 
 /// The shortest form of a method among these, without its plugin.
 pub(crate) fn short(row: &MethodRow, methods: &[MethodRow]) -> String {
-    let exports: Vec<_> = methods.iter().map(|row| (row.interface.as_deref(), row.function.as_str())).collect();
+    let exports: Vec<_> = methods
+        .iter()
+        .map(|row| (row.interface.as_deref(), row.function.as_str()))
+        .collect();
     let index = methods.iter().position(|other| std::ptr::eq(other, row));
-    index.and_then(|index| shortest_member(&exports, index)).unwrap_or_else(|| full(row))
+    index
+        .and_then(|index| shortest_member(&exports, index))
+        .unwrap_or_else(|| full(row))
 }
 
 /// A method with its signature, as a list shows it.
@@ -85,7 +108,9 @@ fn read(ty: &FunctionType, given: Given<'_>, limits: &ValueLimits) -> Done<Vec<o
     match given {
         Given::Call(text) => {
             let invocation = wave::parse_invocation(text).map_err(|error| Failure::wave(&error, text))?;
-            invocation.parse_args(ty, limits).map_err(|error| Failure::wave(&error, text))
+            invocation
+                .parse_args(ty, limits)
+                .map_err(|error| Failure::wave(&error, text))
         }
         Given::Words(words) => wave::parse_each(ty, words, limits).map_err(|error| of_words(&error, words)),
         Given::Json(text) => {
@@ -107,9 +132,17 @@ fn of_words(error: &wave::WaveError, words: &[String]) -> Box<Failure> {
 
 fn not_json(error: &serde_json::Error, text: &str) -> Box<Failure> {
     let mut failure = Failure::usage(format!("--data: expected the arguments as JSON: {error}"));
-    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let before: usize = text
+        .split_inclusive('\n')
+        .take(error.line().saturating_sub(1))
+        .map(str::len)
+        .sum();
     let at = text.floor_char_boundary((before + error.column().saturating_sub(1)).min(text.len()));
-    failure.place = Some(crate::failure::Place { text: text.to_owned(), span: at..at, label: "here".into() });
+    failure.place = Some(crate::failure::Place {
+        text: text.to_owned(),
+        span: at..at,
+        label: "here".into(),
+    });
     failure
 }
 
@@ -120,8 +153,18 @@ mod tests {
     use super::*;
 
     fn method(interface: Option<&str>, function: &str, params: &[(&str, Type)]) -> MethodRow {
-        let params = params.iter().map(|(name, ty)| Field { name: (*name).into(), ty: ty.clone() }).collect();
-        let ty = FunctionType { params, result: Some(Type::U32), is_async: false };
+        let params = params
+            .iter()
+            .map(|(name, ty)| Field {
+                name: (*name).into(),
+                ty: ty.clone(),
+            })
+            .collect();
+        let ty = FunctionType {
+            params,
+            result: Some(Type::U32),
+            is_async: false,
+        };
         MethodRow {
             interface: interface.map(str::to_owned),
             function: function.into(),
@@ -144,7 +187,11 @@ mod tests {
             Given::Json("{\"b\": 2, \"a\": 1}"),
         ];
         for given in ways {
-            assert_eq!(encode(&add(), given).unwrap(), [1, 0, 0, 0, 2, 0, 0, 0], "{given:?}");
+            assert_eq!(
+                encode(&add(), given).unwrap(),
+                [1, 0, 0, 0, 2, 0, 0, 0],
+                "{given:?}"
+            );
         }
     }
 
@@ -176,6 +223,9 @@ mod tests {
         let failure = choose(&methods, &"ad".parse().unwrap()).unwrap_err();
         assert_eq!(failure.fault.code, Code::MethodNotFound);
         assert_eq!(failure.help, ["add: func(a: u32, b: u32) -> u32"]);
-        assert_eq!(choose(&methods, &"math.sub".parse().unwrap()).unwrap().function, "sub");
+        assert_eq!(
+            choose(&methods, &"math.sub".parse().unwrap()).unwrap().function,
+            "sub"
+        );
     }
 }

@@ -16,6 +16,7 @@ mod generate;
 mod guest_lines;
 mod human;
 mod invocation;
+mod journal;
 mod output;
 mod progress;
 mod report;
@@ -36,7 +37,10 @@ fn main() -> ExitCode {
     let output = output::Output::new(cli.json);
     let ended = match compiler {
         Ok(child) => command::run(cli, child),
-        Err(error) => Err(failure::Failure::system("this program's own path cannot be found", &error)),
+        Err(error) => Err(failure::Failure::system(
+            "this program's own path cannot be found",
+            &error,
+        )),
     };
     match ended {
         Ok(exit) => exit.into(),

@@ -32,20 +32,30 @@ impl Output {
 
     /// Writes one JSON document as one line.
     pub(crate) fn document(self, document: &impl Serialize) -> Done {
-        let text = serde_json::to_string(document)
-            .map_err(|error| Failure::new(odeon_protocol::Code::Internal, format!("the answer is no JSON: {error}")))?;
+        let text = serde_json::to_string(document).map_err(|error| {
+            Failure::new(
+                odeon_protocol::Code::Internal,
+                format!("the answer is no JSON: {error}"),
+            )
+        })?;
         self.line(&text)
     }
 
     /// Writes one line as it is.
     pub(crate) fn line(self, text: &str) -> Done {
         let mut out = io::stdout().lock();
-        writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
+        writeln!(out, "{text}")
+            .and_then(|()| out.flush())
+            .map_err(|error| Failure::output(&error))
     }
 
     /// Writes the document for programs, or what `text` makes of it for people.
     pub(crate) fn either(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Done {
-        if self.json { self.document(document) } else { self.line(&text()) }
+        if self.json {
+            self.document(document)
+        } else {
+            self.line(&text())
+        }
     }
 
     /// Says something to a person; nothing to a program.
@@ -67,7 +77,10 @@ pub(crate) fn is_lively() -> bool {
 }
 
 /// Whether the user asked for no colours (<https://no-color.org>).
-#[allow(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the command line is where the environment is read"
+)]
 pub(crate) fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|value| value == "dumb")
@@ -76,7 +89,9 @@ pub(crate) fn no_color() -> bool {
 /// A table with these headings, as wide as the terminal.
 pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(headings.iter().map(|heading| heading.to_uppercase()));
+    table
+        .load_style(presets::NOTHING)
+        .set_header(headings.iter().map(|heading| heading.to_uppercase()));
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
@@ -85,7 +100,11 @@ pub(crate) fn table(headings: &[&str]) -> Table {
 
 /// The text of a table, without spaces at the ends of its lines.
 pub(crate) fn lines(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Somebody else's text without what would move a terminal's cursor.

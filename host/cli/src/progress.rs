@@ -67,7 +67,9 @@ impl Watch {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::no_length();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} [{bar:30}] {human_pos}/{human_len} {elapsed} {wide_msg}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{spinner} [{bar:30}] {human_pos}/{human_len} {elapsed} {wide_msg}")
+    {
         bar.set_style(style.progress_chars("━╸─"));
     }
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
@@ -75,9 +77,15 @@ fn bar() -> ProgressBar {
 }
 
 fn line(progress: &Progress) -> String {
-    let total = progress.total.map(|total| format!("/{total}")).unwrap_or_default();
+    let total = progress
+        .total
+        .map(|total| format!("/{total}"))
+        .unwrap_or_default();
     let space = if progress.details.is_empty() { "" } else { " " };
-    format!("progress {}{total}{space}{}", progress.completed, progress.details)
+    format!(
+        "progress {}{total}{space}{}",
+        progress.completed, progress.details
+    )
 }
 
 #[cfg(test)]
@@ -86,9 +94,17 @@ mod tests {
 
     #[test]
     fn a_line_says_as_much_as_is_known() {
-        let mut progress = Progress { completed: 3, total: Some(10), details: "a.txt".into() };
+        let mut progress = Progress {
+            completed: 3,
+            total: Some(10),
+            details: "a.txt".into(),
+        };
         assert_eq!(line(&progress), "progress 3/10 a.txt");
-        progress = Progress { completed: 3, total: None, details: String::new() };
+        progress = Progress {
+            completed: 3,
+            total: None,
+            details: String::new(),
+        };
         assert_eq!(line(&progress), "progress 3");
     }
 }

@@ -33,9 +33,16 @@ pub(crate) fn failed(failure: &Failure, out: Output) -> Exit {
     }
     let exit = Exit::of(failure.fault.code);
     if out.is_json() {
-        let Failure { fault, wave, serial, .. } = failure;
+        let Failure {
+            fault, wave, serial, ..
+        } = failure;
         // There is nothing left to do when even this cannot be written.
-        drop(out.document(&Failed { ok: false, wave: wave.as_deref(), serial: *serial, fault }));
+        drop(out.document(&Failed {
+            ok: false,
+            wave: wave.as_deref(),
+            serial: *serial,
+            fault,
+        }));
         return exit;
     }
     match &failure.wave {
@@ -49,7 +56,10 @@ pub(crate) fn failed(failure: &Failure, out: Output) -> Exit {
 /// Answers a command line that cannot be parsed, or one that asks for help.
 pub(crate) fn refused(error: &clap::Error) -> Exit {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let wants_json = std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == "--json");
+    let wants_json = std::env::args_os()
+        .skip(1)
+        .take_while(|arg| arg != "--")
+        .any(|arg| arg == "--json");
     if !asked && wants_json {
         let text = error.to_string();
         let message = text.trim().trim_start_matches("error: ");

@@ -14,7 +14,10 @@ impl Interrupts {
     /// From now on the signals do not end the program by themselves.
     pub(crate) fn listen() -> Done<Self> {
         let listen = |kind| signal(kind).map_err(|error| Failure::system("signals cannot be heard", &error));
-        Ok(Interrupts { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Interrupts {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
     }
 
     /// The next one. Cancellation safe.

@@ -21,7 +21,10 @@ impl std::str::FromStr for Pair {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() => Ok(Pair { name: name.into(), value: value.into() }),
+            Some((name, value)) if !name.is_empty() => Ok(Pair {
+                name: name.into(),
+                value: value.into(),
+            }),
             _ => Err("expected name=value".into()),
         }
     }
@@ -65,7 +68,9 @@ pub(crate) fn grant_set(texts: &[String]) -> Done<Option<GrantSet>> {
 /// The limits that these pairs set, in the form of a descriptor's `[limits]`.
 pub(crate) fn limits(pairs: &[Pair]) -> Done<LimitsPatch> {
     let fields = by_name(pairs, "--limit")?.into_iter().map(|(name, value)| {
-        let value = value.parse::<u64>().map_or(serde_json::Value::String(value), serde_json::Value::from);
+        let value = value
+            .parse::<u64>()
+            .map_or(serde_json::Value::String(value), serde_json::Value::from);
         (name, value)
     });
     serde_json::from_value(serde_json::Value::Object(fields.collect()))
@@ -75,10 +80,22 @@ pub(crate) fn limits(pairs: &[Pair]) -> Done<LimitsPatch> {
 /// The beginning of a name for a plugin that a file's name gives.
 pub(crate) fn name_from_file(path: &Path) -> Option<odeon_protocol::PluginName> {
     let stem = path.file_stem()?.to_str()?.to_ascii_lowercase();
-    let name: String =
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
-    let name = name.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches(['-', '.']);
-    name.get(..name.len().min(odeon_protocol::PluginName::MAX))?.parse().ok()
+    let name: String = stem
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let name = name
+        .trim_start_matches(|c: char| !c.is_ascii_lowercase())
+        .trim_end_matches(['-', '.']);
+    name.get(..name.len().min(odeon_protocol::PluginName::MAX))?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -89,24 +106,44 @@ mod tests {
     fn a_directory_that_is_granted_is_where_the_user_is() {
         let here = std::env::current_dir().unwrap();
         let lines = grant_lines(&["fs=data::/data,rw".into(), "env=HOME".into()]).unwrap();
-        assert_eq!(lines, [format!("fs={}::/data,rw", here.join("data").display()), "env=HOME".into()]);
+        assert_eq!(
+            lines,
+            [
+                format!("fs={}::/data,rw", here.join("data").display()),
+                "env=HOME".into()
+            ]
+        );
     }
 
     #[test]
     fn a_file_gives_a_name() {
         let name = |path: &str| name_from_file(Path::new(path)).map(|name| name.to_string());
-        assert_eq!(name("/x/Sample_Calculator.wasm").as_deref(), Some("sample-calculator"));
+        assert_eq!(
+            name("/x/Sample_Calculator.wasm").as_deref(),
+            Some("sample-calculator")
+        );
         assert_eq!(name("2nd_try-.wasm").as_deref(), Some("nd-try"));
         assert_eq!(name("42.wasm"), None);
     }
 
     #[test]
     fn limits_are_read_as_in_a_descriptor() {
-        let pairs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Pair>>();
+        let pairs = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect::<Vec<Pair>>()
+        };
         let patch = limits(&pairs(&["memory=16MiB", "handles=7", "cpu=2s", "message=1024"])).unwrap();
         assert_eq!(patch.memory.unwrap().to_string(), "16MiB");
         assert_eq!((patch.handles, patch.message.unwrap().bytes()), (Some(7), 1024));
-        assert!(limits(&pairs(&["memry=1"])).unwrap_err().fault.message.contains("memory"));
+        assert!(
+            limits(&pairs(&["memry=1"]))
+                .unwrap_err()
+                .fault
+                .message
+                .contains("memory")
+        );
         assert!(limits(&pairs(&["cpu=2"])).is_err());
     }
 

@@ -23,10 +23,22 @@ pub(crate) const TRUST: &str = "trust.toml";
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Whereabouts {
     /// The host's state directory [default: odeon in XDG_STATE_HOME or ~/.local/state]
-    #[arg(long, global = true, value_name = "DIR", env = "ODEON_STATE", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "ODEON_STATE",
+        hide_env_values = true
+    )]
     pub(crate) state: Option<PathBuf>,
     /// The host's control socket [default: odeon.sock in the state directory]
-    #[arg(long, global = true, value_name = "PATH", env = "ODEON_SOCKET", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "ODEON_SOCKET",
+        hide_env_values = true
+    )]
     pub(crate) socket: Option<PathBuf>,
 }
 
@@ -57,13 +69,23 @@ impl Whereabouts {
 }
 
 fn homeless() -> Box<Failure> {
-    Failure::new(Code::StateUnwritable, "there is no HOME and no XDG_STATE_HOME to keep the host's state in")
-        .helped("say where with --state DIR or ODEON_STATE")
+    Failure::new(
+        Code::StateUnwritable,
+        "there is no HOME and no XDG_STATE_HOME to keep the host's state in",
+    )
+    .helped("say where with --state DIR or ODEON_STATE")
 }
 
-#[allow(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the command line is where the environment is read"
+)]
 fn default_state() -> Option<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")))?;
     Some(state.join("odeon"))
 }
@@ -77,9 +99,14 @@ pub(crate) fn absolute(path: &Path) -> Done<PathBuf> {
 /// there and empty is closed to others; one with files in it is left alone,
 /// and refused if others can look into it.
 pub(crate) fn make_private(path: &Path) -> Done {
-    let wrong = |error: io::Error| Failure::unwritable(path, &error).helped("choose another with --state DIR");
+    let wrong =
+        |error: io::Error| Failure::unwritable(path, &error).helped("choose another with --state DIR");
     if !path.is_dir() {
-        return DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong);
+        return DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(wrong);
     }
     let mode = path.metadata().map_err(wrong)?.permissions().mode() & 0o777;
     if mode & 0o077 == 0 {
@@ -101,9 +128,15 @@ mod tests {
 
     #[test]
     fn a_socket_that_is_named_wins_over_the_state_directory() {
-        let whereabouts = Whereabouts { state: Some("/state".into()), socket: Some("/run/host.sock".into()) };
+        let whereabouts = Whereabouts {
+            state: Some("/state".into()),
+            socket: Some("/run/host.sock".into()),
+        };
         assert_eq!(whereabouts.socket().unwrap(), Path::new("/run/host.sock"));
-        let whereabouts = Whereabouts { socket: None, ..whereabouts };
+        let whereabouts = Whereabouts {
+            socket: None,
+            ..whereabouts
+        };
         assert_eq!(whereabouts.socket().unwrap(), Path::new("/state/odeon.sock"));
     }
 
@@ -121,7 +154,10 @@ mod tests {
         let open = || std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         open();
         make_private(folder.path()).unwrap();
-        assert_eq!(folder.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            folder.path().metadata().unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         std::fs::write(folder.path().join("file"), "").unwrap();
         open();
         let failure = make_private(folder.path()).unwrap_err();

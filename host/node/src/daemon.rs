@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Connection;
+pub use self::connection::MAX_IN_FLIGHT;
 use self::lock::StateLock;
 use crate::host::Host;
 use crate::load::blocking;
@@ -163,6 +164,10 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
         signals::listen(&shared, folder)?;
     }
     let handle = shared.host.inner.tasks.handle.clone();
+    let (host, until) = (shared.host.clone(), shared.stop.clone());
+    shared.host.inner.tasks.spawn(async move {
+        until.run_until_cancelled(host.review_changes()).await;
+    });
     let tracker = TaskTracker::new();
     let ended = tracker.spawn_on(run(shared.clone(), listener, lock, tracker.clone()), &handle);
     Ok(Daemon { shared, ended })

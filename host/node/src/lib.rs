@@ -3,11 +3,43 @@
 //!
 //! [`Host`] is what a program holds. The daemon behind the `odeon` command is
 //! the same host with a control socket in front of it.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use odeon::{Args, CallOptions, CompileChild, Compiler, Fault, Host, LoadRequest};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // First thing in `main`: components are compiled by this program, started again.
+//!     let child = CompileChild::enter()?;
+//!     let runtime = tokio::runtime::Runtime::new()?;
+//!     Ok(runtime.block_on(run(child))?)
+//! }
+//!
+//! async fn run(child: CompileChild) -> Result<(), Fault> {
+//!     let host = Host::builder(Compiler::ThisProgram(child)).state_dir("/var/lib/example").start()?;
+//!     host.load(LoadRequest::component("calculator.wasm").named("calc".parse().expect("a name"))).await?;
+//!
+//!     // By name, with arguments as people write them.
+//!     let reply = host.call("calc/add", Args::Wave("1, 2"), CallOptions::default()).await?;
+//!     assert_eq!(reply.wave()?, "3");
+//!
+//!     // By a handle, with Rust types, on this thread.
+//!     let add = host.typed::<(u32, u32), (u32,)>("calc/add")?;
+//!     assert_eq!(add.call((1, 2))?, (3,));
+//!
+//!     host.shutdown(Duration::from_secs(5)).await;
+//!     Ok(())
+//! }
+//! ```
 
 mod audit;
 mod call;
+mod config;
+pub mod daemon;
 mod check;
-mod check;
+mod config;
+pub mod daemon;
 mod error;
 mod host;
 mod load;
@@ -15,13 +47,14 @@ mod logs;
 mod registry;
 mod remember;
 mod request;
+mod review;
 mod secrets;
 mod status;
 mod unload;
 
 pub use call::{Args, CallOptions, CallReply, MethodHandle, TypedHandle};
 pub use check::CheckReport;
-pub use check::CheckReport;
+pub use config::HostConfig;
 pub use error::StartHostError;
 pub use host::{Host, HostBuilder};
 pub use load::{LoadReport, LoadRequest, Source};

@@ -74,14 +74,14 @@ impl Host {
         inner.gatekeeper.count_load(started)?;
         let host = self.clone();
         let admitted = blocking(move || host.admit(request)).await??;
-        let offer::Admitted { bytes, admission, manifest, reservation, request, mut warnings } = admitted;
+        let offer::Admitted { bytes, admission, manifest, offered, reservation, request, mut warnings } = admitted;
         let spec = self.settle(&reservation, &admission, manifest.as_ref(), &request, &mut warnings)?;
         let plugin = inner.runtime.prepare(&bytes, spec).await?;
         let size = bytes.len();
         drop(bytes);
         plugin.load().await.map_err(hook_failed)?;
         let principal = request.principal.clone().unwrap_or_else(|| inner.principal.clone());
-        let origin = Origin::new(&admission, principal, request.file().cloned(), size);
+        let origin = Origin::new(&admission, offered, principal, request.file().cloned(), size);
         let loaded = Arc::new(Loaded::new(plugin, origin));
         let host = self.clone();
         let report = LoadReport {

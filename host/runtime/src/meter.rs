@@ -120,27 +120,18 @@ impl Allowance {
             None => false,
         }
     }
-
-    /// What is left.
-    pub(crate) fn left(&self) -> u64 {
-        self.left
-    }
 }
 
 /// What the running call may still use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowances {
     pub(crate) progress_reports: Allowance,
-    pub(crate) egress_bytes: Allowance,
-    pub(crate) dns_queries: Allowance,
 }
 
 impl Allowances {
     pub(crate) fn new(limits: &Limits) -> Self {
         Allowances {
             progress_reports: Allowance::new(limits.progress_reports),
-            egress_bytes: Allowance::new(limits.egress_bytes.bytes()),
-            dns_queries: Allowance::new(limits.dns_queries),
         }
     }
 }

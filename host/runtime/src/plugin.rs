@@ -148,6 +148,7 @@ impl Plugin {
             interrupt: Interrupt::new(),
             counters: Counters::default(),
             log_gate,
+            network: inner.network.clone(),
             filesystem_0_3: uses_filesystem_0_3(&source.description),
         });
         filesystem::warn(&unit);

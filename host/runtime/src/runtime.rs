@@ -4,7 +4,6 @@
 //! threads to which calls that overrun their turn are moved.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use odeon_protocol::{Code, Fault};
 use tokio::sync::Semaphore;
@@ -15,6 +14,7 @@ use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, compile};
 use crate::describe::Description;
 use crate::engine::{PoolSize, STACK};
 use crate::instance::Template;
+use crate::interfaces::egress::{Network, Resolver, SystemResolver};
 use crate::link::{self, LinkReport, flavour};
 use crate::plugin::{Plugin, Source};
 use crate::shard::Shard;
@@ -36,6 +36,8 @@ pub struct RuntimeConfig {
     pub compile_jobs: usize,
     /// Where native code is kept; nowhere if absent.
     pub cache: Option<CacheConfig>,
+    /// How names that guests use are resolved.
+    pub resolver: Arc<dyn Resolver>,
 }
 
 impl RuntimeConfig {
@@ -49,6 +51,7 @@ impl RuntimeConfig {
             compile: CompileLimits::default(),
             compile_jobs: workers.div_ceil(2),
             cache: None,
+            resolver: Arc::new(SystemResolver),
         }
     }
 }
@@ -126,6 +129,7 @@ pub struct Runtime {
 pub(crate) struct Inner {
     pub(crate) shards: Vec<Shard>,
     pub(crate) ticker: Ticker,
+    pub(crate) network: Arc<Network>,
     config: RuntimeConfig,
     cache: Option<Cache>,
     compile_permits: Semaphore,
@@ -143,10 +147,11 @@ impl Runtime {
         let workers = config.workers.max(1);
         let ticker = Ticker::start(workers)?;
         let cache = config.cache.as_ref().map(Cache::open).transpose()?;
-        let shards = (0..workers).map(|index| Shard::new(index, config.pool, ticker.clone())).collect();
+        let shards = (0..workers).map(|_| Shard::new(config.pool, ticker.clone())).collect();
         let compile_permits = Semaphore::new(config.compile_jobs.max(1));
         let background = OnceLock::new();
-        Ok(Runtime { inner: Arc::new(Inner { shards, ticker, config, cache, compile_permits, background }) })
+        let network = Network::new(config.resolver.clone());
+        Ok(Runtime { inner: Arc::new(Inner { shards, ticker, network, config, cache, compile_permits, background }) })
     }
 
     /// Compiles a component, or takes it from the cache, without making it a
@@ -319,6 +324,3 @@ fn deserialize(engine: &wasmtime::Engine, native: &[u8]) -> wasmtime::Result<Com
     // very memory that is passed here.
     unsafe { Component::deserialize(engine, native) }
 }
-
-/// How long a plugin that is unloaded hard may take to let go of its calls.
-pub(crate) const HARD_STOP: Duration = Duration::from_secs(2);

@@ -19,7 +19,6 @@ use crate::ticker::Ticker;
 
 /// The engines of one worker.
 pub(crate) struct Shard {
-    index: usize,
     pool: PoolSize,
     ticker: Ticker,
     engines: [OnceLock<Engine>; 3],
@@ -27,12 +26,8 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(index: usize, pool: PoolSize, ticker: Ticker) -> Self {
-        Shard { index, pool, ticker, engines: Default::default(), linkers: Default::default() }
-    }
-
-    pub(crate) fn index(&self) -> usize {
-        self.index
+    pub(crate) fn new(pool: PoolSize, ticker: Ticker) -> Self {
+        Shard { pool, ticker, engines: Default::default(), linkers: Default::default() }
     }
 
     /// The engine of this class, made when it is first asked for.

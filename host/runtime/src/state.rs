@@ -12,6 +12,8 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{StoreContextMut, UpdateDeadline};
 
 use crate::control::{CANCEL_GRACE, CallContext, Reason};
+use crate::interfaces::egress::Egress;
+use crate::interfaces::http::Http;
 use crate::interfaces::wasi::Wasi;
 use crate::meter::{Allowances, Meter};
 use crate::stop::Stop;
@@ -25,6 +27,8 @@ pub(crate) struct HostState {
     pub(crate) call: Call,
     pub(crate) table: ResourceTable,
     pub(crate) wasi: Option<Box<Wasi>>,
+    pub(crate) http: Option<Box<Http>>,
+    egress: Option<Arc<Egress>>,
 }
 
 /// The call that runs now.
@@ -37,6 +41,7 @@ pub(crate) struct Call {
     cpu_ticks_left: u64,
     cancel_seen_ms: Option<u64>,
     on_fiber: bool,
+    after_service: bool,
 }
 
 impl HostState {
@@ -54,9 +59,12 @@ impl HostState {
                 cpu_ticks_left: 0,
                 cancel_seen_ms: None,
                 on_fiber: false,
+                after_service: false,
             },
             table,
             wasi: None,
+            http: None,
+            egress: None,
             unit,
         }
     }
@@ -68,11 +76,15 @@ impl HostState {
         let now = self.unit.ticker.now_ms();
         self.meter.start();
         self.call.allowances = Allowances::new(limits);
+        if let Some(egress) = &self.egress {
+            egress.begin();
+        }
         self.call.cpu_ticks_left = budget.cpu_ticks;
         self.call.deadline_ms = now.saturating_add(budget.wall_ms);
         self.call.deadline = Stop::Deadline;
         self.call.cancel_seen_ms = None;
         self.call.on_fiber = on_fiber;
+        self.call.after_service = budget.after_service;
         if let Some(wait_until) = context.as_ref().and_then(|context| context.wait_until) {
             let left = wait_until.saturating_duration_since(Instant::now());
             let until = now.saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
@@ -96,6 +108,11 @@ impl HostState {
         self.call.context = None;
     }
 
+    /// What the guest may send to the network, made on first use.
+    pub(crate) fn egress(&mut self) -> &Arc<Egress> {
+        self.egress.get_or_insert_with(|| Egress::new(self.unit.clone()))
+    }
+
     /// Whether the call must stop now. Looked at once per tick.
     fn must_stop(&mut self) -> Option<Stop> {
         let call = &mut self.call;
@@ -103,7 +120,7 @@ impl HostState {
             context.interrupt.count_tick();
         }
         let now = self.unit.ticker.now_ms();
-        if let Some(reason) = self.unit.interrupt.reason() {
+        if let Some(reason) = self.unit.interrupt.reason().filter(|_| !call.after_service) {
             return Some(Stop::Interrupted(reason));
         }
         if let Some(reason) = call.context.as_ref().and_then(|context| context.interrupt.reason()) {
@@ -164,6 +181,8 @@ impl Call {
 pub(crate) struct Budget {
     pub(crate) wall_ms: u64,
     pub(crate) cpu_ticks: u64,
+    /// Runs after the calls of the plugin were ended, and is not ended by that.
+    pub(crate) after_service: bool,
 }
 
 impl Budget {
@@ -172,15 +191,20 @@ impl Budget {
         Budget::within(limits.deadline.duration(), limits.cpu.duration())
     }
 
-    /// What `load` and `unload` may take.
+    /// What `load` may take.
     pub(crate) fn lifecycle(limits: &odeon_authority::Limits) -> Self {
         let deadline = limits.load_deadline.duration();
         Budget::within(deadline, deadline.min(limits.cpu.duration()))
     }
 
+    /// What `unload` may take, which runs when everything else was ended.
+    pub(crate) fn after_service(limits: &odeon_authority::Limits) -> Self {
+        Budget { after_service: true, ..Budget::lifecycle(limits) }
+    }
+
     fn within(wall: std::time::Duration, cpu: std::time::Duration) -> Self {
         let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
         let cpu_ticks = u64::try_from(cpu.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX);
-        Budget { wall_ms, cpu_ticks }
+        Budget { wall_ms, cpu_ticks, after_service: false }
     }
 }

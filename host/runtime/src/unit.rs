@@ -11,6 +11,7 @@ use odeon_authority::{GrantSet, Limits};
 use odeon_protocol::{Generation, PluginName};
 
 use crate::control::Interrupt;
+use crate::interfaces::egress::Network;
 use crate::sinks::{AuditSink, LogSink, SecretSource};
 use crate::ticker::Ticker;
 
@@ -62,6 +63,7 @@ pub(crate) struct Unit {
     pub(crate) interrupt: Interrupt,
     pub(crate) counters: Counters,
     pub(crate) log_gate: crate::logs::LogGate,
+    pub(crate) network: Arc<Network>,
     /// Whether it reaches files through `wasi:filesystem` 0.3.
     pub(crate) filesystem_0_3: bool,
 }
@@ -73,6 +75,8 @@ pub(crate) struct Counters {
     pub(crate) faults: AtomicU64,
     pub(crate) denials: AtomicU64,
     pub(crate) instances: AtomicUsize,
+    /// Connections that are open or being opened.
+    pub(crate) connections: AtomicUsize,
 }
 
 impl Unit {

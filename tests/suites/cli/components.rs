@@ -66,7 +66,8 @@ pub(crate) const IMPORTS_UNKNOWN: &str = r#"
 "#;
 
 /// Not a component at all.
-pub(crate) const CORE_MODULE: &str = r#"(module (func (export "add") (param i32 i32) (result i32) (i32.const 0)))"#;
+pub(crate) const CORE_MODULE: &str =
+    r#"(module (func (export "add") (param i32 i32) (result i32) (i32.const 0)))"#;
 
 /// The bytes of a text above.
 pub(crate) fn bytes(text: &str) -> Vec<u8> {

@@ -36,7 +36,9 @@ pub(crate) struct Server {
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        let desk = Desk { folder: tempfile::Builder::new().prefix("odeon-cli-").tempdir().unwrap() };
+        let desk = Desk {
+            folder: tempfile::Builder::new().prefix("odeon-cli-").tempdir().unwrap(),
+        };
         std::fs::create_dir(desk.path("home")).unwrap();
         desk
     }
@@ -65,7 +67,10 @@ impl Desk {
         let mut command = assert_cmd::Command::from_std(self.command(args));
         let output = command.timeout(PATIENCE).output().unwrap();
         Ran {
-            status: output.status.code().unwrap_or_else(|| panic!("odeon {args:?} was killed: {output:?}")),
+            status: output
+                .status
+                .code()
+                .unwrap_or_else(|| panic!("odeon {args:?} was killed: {output:?}")),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
@@ -90,9 +95,15 @@ impl Desk {
     /// Starts a host and waits until it accepts calls.
     pub(crate) fn serve(&self, args: &[&str]) -> Server {
         let mut command = self.command(&[&["serve"], args].concat());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
         if ready.is_empty() {
             let mut log = String::new();
             child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
@@ -101,7 +112,10 @@ impl Desk {
         // Nobody reads its log, and a full pipe would hold it.
         let mut log = child.stderr.take().unwrap();
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Server { child, ready: ready.trim_end().to_owned() }
+        Server {
+            child,
+            ready: ready.trim_end().to_owned(),
+        }
     }
 }
 
@@ -143,6 +157,10 @@ fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).unwrap();
     let binary = folder.join("odeon");
-    assert!(binary.is_file(), "expected {} to be built; run `cargo build --release`", binary.display());
+    assert!(
+        binary.is_file(),
+        "expected {} to be built; run `cargo build --release`",
+        binary.display()
+    );
     binary
 }

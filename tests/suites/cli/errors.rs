@@ -28,7 +28,10 @@ fn too_few_arguments() {
 
 #[test]
 fn too_many_arguments() {
-    approved!("too-many-arguments", Desk::with_kit().run_kit("add(1, 2, 3)").ended(2));
+    approved!(
+        "too-many-arguments",
+        Desk::with_kit().run_kit("add(1, 2, 3)").ended(2)
+    );
 }
 
 #[test]
@@ -50,7 +53,11 @@ fn a_function_that_is_not_there() {
 fn a_function_that_two_interfaces_have() {
     let desk = Desk::new();
     desk.component("twice.wasm", TWICE);
-    approved!("ambiguous", desk.odeon(&["run", "twice.wasm", "get()", "--allow-unsigned"]).ended(2));
+    approved!(
+        "ambiguous",
+        desk.odeon(&["run", "twice.wasm", "get()", "--allow-unsigned"])
+            .ended(2)
+    );
 }
 
 #[test]
@@ -63,14 +70,20 @@ fn a_file_that_is_not_there() {
 fn a_file_of_something_else() {
     let desk = Desk::new();
     desk.write("text.wasm", "not WebAssembly\n");
-    approved!("not-wasm", desk.odeon(&["run", "text.wasm", "--allow-unsigned"]).ended(7));
+    approved!(
+        "not-wasm",
+        desk.odeon(&["run", "text.wasm", "--allow-unsigned"]).ended(7)
+    );
 }
 
 #[test]
 fn a_core_module() {
     let desk = Desk::new();
     desk.component("module.wasm", CORE_MODULE);
-    approved!("core-module", desk.odeon(&["run", "module.wasm", "--allow-unsigned"]).ended(7));
+    approved!(
+        "core-module",
+        desk.odeon(&["run", "module.wasm", "--allow-unsigned"]).ended(7)
+    );
 }
 
 #[test]
@@ -78,19 +91,29 @@ fn a_file_that_was_cut_off() {
     let desk = Desk::new();
     let whole = bytes(KIT);
     desk.write("cut.wasm", &whole[..whole.len() - 40]);
-    approved!("truncated", desk.odeon(&["run", "cut.wasm", "--allow-unsigned"]).ended(7));
+    approved!(
+        "truncated",
+        desk.odeon(&["run", "cut.wasm", "--allow-unsigned"]).ended(7)
+    );
 }
 
 #[test]
 fn an_import_that_nobody_has() {
     let desk = Desk::new();
     desk.component("unlinked.wasm", IMPORTS_UNKNOWN);
-    approved!("missing-import", desk.odeon(&["run", "unlinked.wasm", "go()", "--allow-unsigned"]).ended(7));
+    approved!(
+        "missing-import",
+        desk.odeon(&["run", "unlinked.wasm", "go()", "--allow-unsigned"])
+            .ended(7)
+    );
 }
 
 #[test]
 fn a_component_that_nobody_vouches_for() {
-    approved!("unsigned", Desk::with_kit().odeon(&["run", "kit.wasm", "add(1, 2)"]).ended(3));
+    approved!(
+        "unsigned",
+        Desk::with_kit().odeon(&["run", "kit.wasm", "add(1, 2)"]).ended(3)
+    );
 }
 
 #[test]
@@ -105,7 +128,10 @@ fn a_guest_that_traps() {
 
 #[test]
 fn a_path_that_names_no_plugin() {
-    approved!("no-plugin", Desk::new().odeon(&["call", "add", "1", "2"]).ended(2));
+    approved!(
+        "no-plugin",
+        Desk::new().odeon(&["call", "add", "1", "2"]).ended(2)
+    );
 }
 
 #[test]

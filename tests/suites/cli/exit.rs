@@ -24,11 +24,19 @@ fn usage_is_2() {
     for invoke in ["add(1)", "add(1, 2, 3)", "add(1, \"two\")", "add(1", "", "(1)"] {
         assert_eq!(desk.run_kit(invoke).ended(2).stdout, "", "{invoke}");
     }
-    for args in [&["run"][..], &["run", "kit.wasm", "--no-such-flag"], &["no-such-verb"], &["call"], &[]] {
+    for args in [
+        &["run"][..],
+        &["run", "kit.wasm", "--no-such-flag"],
+        &["no-such-verb"],
+        &["call"],
+        &[],
+    ] {
         assert_eq!(desk.odeon(args).ended(2).stdout, "", "{args:?}");
     }
-    desk.odeon(&["run", "kit.wasm", "--grant", "telepathy=on", "--allow-unsigned"]).ended(2);
-    desk.odeon(&["run", "kit.wasm", "--limit", "memry=1MiB", "--allow-unsigned"]).ended(2);
+    desk.odeon(&["run", "kit.wasm", "--grant", "telepathy=on", "--allow-unsigned"])
+        .ended(2);
+    desk.odeon(&["run", "kit.wasm", "--limit", "memry=1MiB", "--allow-unsigned"])
+        .ended(2);
 }
 
 #[test]
@@ -40,9 +48,15 @@ fn denied_is_3() {
 #[test]
 fn what_is_not_there_is_4() {
     let desk = Desk::with_kit();
-    desk.odeon(&["run", "missing.wasm", "add(1, 2)", "--allow-unsigned"]).ended(4);
+    desk.odeon(&["run", "missing.wasm", "add(1, 2)", "--allow-unsigned"])
+        .ended(4);
     desk.run_kit("ad(1, 2)").ended(4);
-    for args in [&["list"][..], &["status"], &["call", "kit/add", "1", "2"], &["stop"]] {
+    for args in [
+        &["list"][..],
+        &["status"],
+        &["call", "kit/add", "1", "2"],
+        &["stop"],
+    ] {
         desk.odeon(args).ended(4);
     }
     desk.odeon(&["sign", "kit.wasm", "--key", "missing.key"]).ended(4);
@@ -59,16 +73,29 @@ fn a_host_that_is_gone_is_4() {
 fn the_end_of_waiting_is_5() {
     let desk = Desk::with_kit();
     let started = std::time::Instant::now();
-    let ran = desk.odeon(&["run", "kit.wasm", "spin()", "--allow-unsigned", "--wait", "1s"]).ended(5);
+    let ran = desk
+        .odeon(&["run", "kit.wasm", "spin()", "--allow-unsigned", "--wait", "1s"])
+        .ended(5);
     assert_eq!(ran.stdout, "");
-    assert!(started.elapsed().as_secs_f32() < 5.0, "the call was not ended in time");
+    assert!(
+        started.elapsed().as_secs_f32() < 5.0,
+        "the call was not ended in time"
+    );
 }
 
 #[test]
 fn a_guest_that_was_stopped_is_6() {
     let desk = Desk::with_kit();
     desk.run_kit("trap()").ended(6);
-    desk.odeon(&["run", "kit.wasm", "spin()", "--allow-unsigned", "--limit", "deadline=300ms"]).ended(6);
+    desk.odeon(&[
+        "run",
+        "kit.wasm",
+        "spin()",
+        "--allow-unsigned",
+        "--limit",
+        "deadline=300ms",
+    ])
+    .ended(6);
 }
 
 #[test]
@@ -80,7 +107,8 @@ fn what_is_no_component_or_does_not_link_is_7() {
     desk.write("cut.wasm", &whole[..whole.len() / 2]);
     desk.write("unlinked.wasm", bytes(IMPORTS_UNKNOWN));
     for file in ["text.wasm", "module.wasm", "cut.wasm", "unlinked.wasm"] {
-        desk.odeon(&["run", file, "add(1, 2)", "--allow-unsigned"]).ended(7);
+        desk.odeon(&["run", file, "add(1, 2)", "--allow-unsigned"])
+            .ended(7);
         desk.odeon(&["check", file]).ended(7);
     }
 }

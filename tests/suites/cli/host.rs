@@ -24,8 +24,14 @@ fn serve_says_where_it_is_ready_and_ends_when_it_is_told() {
     let ready: Json = serde_json::from_str(&server.ready).unwrap();
     assert_eq!(ready["ready"], true);
     let socket = ready["socket"].as_str().unwrap();
-    let status = desk.odeon(&["status", "--socket", socket, "--json"]).ended(0).json();
-    assert_eq!((&status["pid"], &status["socket"]), (&server.pid().into(), &socket.into()));
+    let status = desk
+        .odeon(&["status", "--socket", socket, "--json"])
+        .ended(0)
+        .json();
+    assert_eq!(
+        (&status["pid"], &status["socket"]),
+        (&server.pid().into(), &socket.into())
+    );
     assert_eq!(desk.odeon(&["stop", "--json"]).ended(0).json()["stopped"], true);
     assert_eq!(server.ended(), Some(0));
     desk.odeon(&["status"]).ended(4);
@@ -38,20 +44,40 @@ fn a_second_host_on_one_state_directory_is_refused() {
     assert!(server.ready.starts_with("ready /"), "{}", server.ready);
     let ran = desk.odeon(&["serve", "--json"]).ended(8);
     let fault = ran.stdout.lines().last().unwrap();
-    assert!(fault.contains("ODN-5005") && fault.contains(&server.pid().to_string()), "{ran:#?}");
+    assert!(
+        fault.contains("ODN-5005") && fault.contains(&server.pid().to_string()),
+        "{ran:#?}"
+    );
 }
 
 #[test]
 fn a_plugin_lives_from_load_to_unload() {
     let (desk, _server) = with_kit();
     let plugins = desk.odeon(&["list", "--json"]).ended(0).json();
-    assert_eq!((&plugins["plugins"][0]["name"], &plugins["plugins"][0]["generation"]), (&"kit".into(), &1.into()));
+    assert_eq!(
+        (
+            &plugins["plugins"][0]["name"],
+            &plugins["plugins"][0]["generation"]
+        ),
+        (&"kit".into(), &1.into())
+    );
     assert!(desk.odeon(&["list"]).ended(0).stdout.contains("kit"));
-    assert!(desk.odeon(&["describe", "kit"]).ended(0).stdout.contains("add: func(a: u32, b: u32) -> u32"));
-    let wit = desk.odeon(&["describe", "kit", "--wit", "--json"]).ended(0).json();
+    assert!(
+        desk.odeon(&["describe", "kit"])
+            .ended(0)
+            .stdout
+            .contains("add: func(a: u32, b: u32) -> u32")
+    );
+    let wit = desk
+        .odeon(&["describe", "kit", "--wit", "--json"])
+        .ended(0)
+        .json();
     assert!(wit["methods"].as_array().unwrap().len() == 6 && !wit["grants"].is_null());
     desk.odeon(&["load", "kit.wasm", "--allow-unsigned"]).ended(8);
-    assert_eq!(desk.odeon(&["unload", "kit", "--json"]).ended(0).json()["plugin"]["name"], "kit");
+    assert_eq!(
+        desk.odeon(&["unload", "kit", "--json"]).ended(0).json()["plugin"]["name"],
+        "kit"
+    );
     desk.odeon(&["call", "kit/add", "1", "2"]).ended(4);
     desk.odeon(&["unload", "kit"]).ended(4);
 }
@@ -59,11 +85,25 @@ fn a_plugin_lives_from_load_to_unload() {
 #[test]
 fn a_call_takes_words_an_invocation_or_json() {
     let (desk, _server) = with_kit();
-    for args in [&["kit/add", "40", "2"][..], &["kit/add(40, 2)"], &["kit/add", "--data", "{\"a\": 40, \"b\": 2}"]] {
-        assert_eq!(desk.odeon(&[&["call"], args].concat()).ended(0).stdout, "42\n", "{args:?}");
+    for args in [
+        &["kit/add", "40", "2"][..],
+        &["kit/add(40, 2)"],
+        &["kit/add", "--data", "{\"a\": 40, \"b\": 2}"],
+    ] {
+        assert_eq!(
+            desk.odeon(&[&["call"], args].concat()).ended(0).stdout,
+            "42\n",
+            "{args:?}"
+        );
     }
-    let document = desk.odeon(&["call", "kit/same", "\"hi\"", "--json"]).ended(0).json();
-    assert_eq!((&document["ok"], &document["result"], &document["wave"]), (&true.into(), &"hi".into(), &"\"hi\"".into()));
+    let document = desk
+        .odeon(&["call", "kit/same", "\"hi\"", "--json"])
+        .ended(0)
+        .json();
+    assert_eq!(
+        (&document["ok"], &document["result"], &document["wave"]),
+        (&true.into(), &"hi".into(), &"\"hi\"".into())
+    );
     assert!(document["serial"].is_string() && document["elapsed_us"].is_u64());
     assert_eq!(document["generation"], 1);
 }
@@ -71,9 +111,17 @@ fn a_call_takes_words_an_invocation_or_json() {
 #[test]
 fn arguments_are_checked_before_anything_is_sent() {
     let (desk, _server) = with_kit();
-    for args in [&["kit/add", "1"][..], &["kit/add", "1", "\"two\""], &["kit/add(1, -2)"], &["kit/add", "--data", "[1"]] {
+    for args in [
+        &["kit/add", "1"][..],
+        &["kit/add", "1", "\"two\""],
+        &["kit/add(1, -2)"],
+        &["kit/add", "--data", "[1"],
+    ] {
         let ran = desk.odeon(&[&["call"], args].concat()).ended(2);
-        assert!(ran.stderr.contains("add: func(a: u32, b: u32) -> u32"), "{ran:#?}");
+        assert!(
+            ran.stderr.contains("add: func(a: u32, b: u32) -> u32"),
+            "{ran:#?}"
+        );
     }
     desk.odeon(&["call", "kit/add(1, 2)", "3"]).ended(2);
     desk.odeon(&["call", "kit/ad", "1", "2"]).ended(4);
@@ -86,7 +134,10 @@ fn calls_end_with_the_status_that_belongs_to_them() {
     let (desk, _server) = with_kit();
     assert_eq!(desk.odeon(&["call", "kit/fail"]).ended(1).stdout, "err\n");
     desk.odeon(&["call", "kit/trap"]).ended(6);
-    let waited = desk.odeon(&["call", "kit/spin", "--wait", "300ms", "--json"]).ended(5).json();
+    let waited = desk
+        .odeon(&["call", "kit/spin", "--wait", "300ms", "--json"])
+        .ended(5)
+        .json();
     assert_eq!(waited["fault"]["code"], "ODN-1007");
     assert!(waited["serial"].is_string());
 }
@@ -94,7 +145,10 @@ fn calls_end_with_the_status_that_belongs_to_them() {
 #[test]
 fn a_request_that_is_left_running_can_be_cancelled() {
     let (desk, _server) = with_kit();
-    let started = desk.odeon(&["call", "kit/spin", "--async", "--json"]).ended(0).json();
+    let started = desk
+        .odeon(&["call", "kit/spin", "--async", "--json"])
+        .ended(0)
+        .json();
     let serial = started["serial"].as_str().unwrap();
     let status = desk.odeon(&["status", "--json"]).ended(0).json();
     assert_eq!(status["in_flight"][0]["serial"], serial);
@@ -104,7 +158,8 @@ fn a_request_that_is_left_running_can_be_cancelled() {
     while desk.odeon(&["status", "--json"]).ended(0).json()["requests"]["cancelled"] != 1 {
         assert!(Instant::now() < until, "the request never ended");
     }
-    desk.odeon(&["cancel", "0192d8f0-0000-7000-8000-000000000000"]).ended(4);
+    desk.odeon(&["cancel", "0192d8f0-0000-7000-8000-000000000000"])
+        .ended(4);
     desk.odeon(&["cancel", "no-serial"]).ended(2);
 }
 
@@ -114,11 +169,21 @@ fn ctrl_c_cancels_the_request_and_still_gets_its_final_status() {
     let mut command = desk.command(&["call", "kit/spin", "--json"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let until = Instant::now() + Duration::from_secs(20);
-    while desk.odeon(&["status", "--json"]).ended(0).json()["in_flight"].as_array().unwrap().is_empty() {
+    while desk.odeon(&["status", "--json"]).ended(0).json()["in_flight"]
+        .as_array()
+        .unwrap()
+        .is_empty()
+    {
         assert!(Instant::now() < until, "the call never began");
     }
     let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     let mut text = String::new();
     child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(5));
@@ -142,12 +207,22 @@ fn logs_are_lines_and_the_level_can_be_changed() {
 fn top_gives_programs_one_status_a_second() {
     let (desk, _server) = with_kit();
     desk.odeon(&["top"]).ended(2);
-    let mut child = desk.command(&["top", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
-    let lines: Vec<String> =
-        BufReader::new(child.stdout.take().unwrap()).lines().take(2).map(Result::unwrap).collect();
+    let mut child = desk
+        .command(&["top", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines: Vec<String> = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .take(2)
+        .map(Result::unwrap)
+        .collect();
     child.kill().unwrap();
     child.wait().unwrap();
     for line in lines {
-        assert_eq!(serde_json::from_str::<Json>(&line).unwrap()["plugins"][0]["name"], "kit");
+        assert_eq!(
+            serde_json::from_str::<Json>(&line).unwrap()["plugins"][0]["name"],
+            "kit"
+        );
     }
 }

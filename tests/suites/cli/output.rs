@@ -7,7 +7,13 @@ use crate::desk::Desk;
 #[test]
 fn help_and_version_are_answers() {
     let desk = Desk::new();
-    for args in [&["--help"][..], &["run", "--help"], &["trust", "add", "--help"], &["--version"], &["help", "call"]] {
+    for args in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["trust", "add", "--help"],
+        &["--version"],
+        &["help", "call"],
+    ] {
         let ran = desk.odeon(args).ended(0);
         assert!(!ran.stdout.is_empty() && ran.stderr.is_empty(), "{args:?}");
     }
@@ -27,10 +33,16 @@ fn every_shell_has_completions() {
 #[test]
 fn every_verb_has_a_page_in_the_manual() {
     let desk = Desk::new();
-    let pages = desk.odeon(&["man", "--dir", "man/man1", "--json"]).ended(0).json();
+    let pages = desk
+        .odeon(&["man", "--dir", "man/man1", "--json"])
+        .ended(0)
+        .json();
     let pages = pages["pages"].as_array().unwrap();
     for verb in ["odeon.1", "odeon-run.1", "odeon-call.1", "odeon-trust-add.1"] {
-        assert!(pages.iter().any(|page| page.as_str().unwrap().ends_with(verb)), "{verb}");
+        assert!(
+            pages.iter().any(|page| page.as_str().unwrap().ends_with(verb)),
+            "{verb}"
+        );
         assert!(desk.path("man/man1").join(verb).is_file(), "{verb}");
     }
 }
@@ -44,7 +56,12 @@ fn there_are_no_colours_where_there_is_no_terminal() {
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let desk = Desk::new();
-    let mut child = desk.command(&["completions", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = desk
+        .command(&["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     let mut words = String::new();
     child.stderr.take().unwrap().read_to_string(&mut words).unwrap();

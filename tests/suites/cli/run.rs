@@ -20,7 +20,11 @@ fn the_result_is_all_that_is_written() {
         ("nothing", "()\n"),
     ] {
         let ran = desk.run_kit(invoke).ended(0);
-        assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), (result, ""), "{invoke}");
+        assert_eq!(
+            (ran.stdout.as_str(), ran.stderr.as_str()),
+            (result, ""),
+            "{invoke}"
+        );
     }
 }
 
@@ -28,8 +32,13 @@ fn the_result_is_all_that_is_written() {
 fn without_a_call_the_methods_are_listed() {
     let desk = Desk::with_kit();
     let ran = desk.odeon(&["run", "kit.wasm", "--allow-unsigned"]).ended(0);
-    assert!(ran.stdout.contains("add: func(a: u32, b: u32) -> u32\n"), "{ran:#?}");
-    let ran = desk.odeon(&["run", "kit.wasm", "--allow-unsigned", "--json"]).ended(0);
+    assert!(
+        ran.stdout.contains("add: func(a: u32, b: u32) -> u32\n"),
+        "{ran:#?}"
+    );
+    let ran = desk
+        .odeon(&["run", "kit.wasm", "--allow-unsigned", "--json"])
+        .ended(0);
     assert_eq!(ran.json()["methods"].as_array().unwrap().len(), 6);
 }
 
@@ -38,7 +47,9 @@ fn a_name_that_is_unique_needs_no_interface_and_a_short_interface_is_enough() {
     let desk = Desk::new();
     desk.component("twice.wasm", TWICE);
     for (invoke, result) in [("first.get()", "1\n"), ("test:twice/second@1.0.0.get()", "2\n")] {
-        let ran = desk.odeon(&["run", "twice.wasm", invoke, "--allow-unsigned"]).ended(0);
+        let ran = desk
+            .odeon(&["run", "twice.wasm", invoke, "--allow-unsigned"])
+            .ended(0);
         assert_eq!(ran.stdout, result, "{invoke}");
     }
 }
@@ -46,19 +57,42 @@ fn a_name_that_is_unique_needs_no_interface_and_a_short_interface_is_enough() {
 #[test]
 fn json_has_the_result_twice_and_what_it_cost() {
     let desk = Desk::with_kit();
-    let document = desk.odeon(&["run", "kit.wasm", "add(40, 2)", "--allow-unsigned", "--json"]).ended(0).json();
-    assert_eq!((&document["ok"], &document["result"], &document["wave"]), (&true.into(), &42.into(), &"42".into()));
-    assert!(document["serial"].is_string() && document["elapsed_us"].is_u64() && document["generation"].is_u64());
+    let document = desk
+        .odeon(&["run", "kit.wasm", "add(40, 2)", "--allow-unsigned", "--json"])
+        .ended(0)
+        .json();
+    assert_eq!(
+        (&document["ok"], &document["result"], &document["wave"]),
+        (&true.into(), &42.into(), &"42".into())
+    );
+    assert!(
+        document["serial"].is_string() && document["elapsed_us"].is_u64() && document["generation"].is_u64()
+    );
 }
 
 #[test]
 fn json_of_a_failure_has_the_fault_and_an_own_error_its_value_too() {
     let desk = Desk::with_kit();
-    let own = desk.odeon(&["run", "kit.wasm", "fail()", "--allow-unsigned", "--json"]).ended(1).json();
-    assert_eq!((&own["ok"], &own["wave"], &own["fault"]["kind"]), (&false.into(), &"err".into(), &"guest-error".into()));
-    let trap = desk.odeon(&["run", "kit.wasm", "trap()", "--allow-unsigned", "--json"]).ended(6).json();
-    assert_eq!((&trap["fault"]["code"], &trap["fault"]["blame"]), (&"ODN-2001".into(), &"guest".into()));
-    let usage = desk.odeon(&["run", "kit.wasm", "--no-such-flag", "--json"]).ended(2).json();
+    let own = desk
+        .odeon(&["run", "kit.wasm", "fail()", "--allow-unsigned", "--json"])
+        .ended(1)
+        .json();
+    assert_eq!(
+        (&own["ok"], &own["wave"], &own["fault"]["kind"]),
+        (&false.into(), &"err".into(), &"guest-error".into())
+    );
+    let trap = desk
+        .odeon(&["run", "kit.wasm", "trap()", "--allow-unsigned", "--json"])
+        .ended(6)
+        .json();
+    assert_eq!(
+        (&trap["fault"]["code"], &trap["fault"]["blame"]),
+        (&"ODN-2001".into(), &"guest".into())
+    );
+    let usage = desk
+        .odeon(&["run", "kit.wasm", "--no-such-flag", "--json"])
+        .ended(2)
+        .json();
     assert_eq!(usage["fault"]["code"], "ODN-1004");
 }
 
@@ -73,7 +107,11 @@ fn a_home_that_is_missing_or_read_only_does_not_matter() {
             command.env("HOME", home);
         }
         let output = command.output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "3\n", "{home:?}: {output:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "3\n",
+            "{home:?}: {output:?}"
+        );
     }
 }
 
@@ -84,14 +122,22 @@ fn what_is_decided_is_appended_to_the_audit_beside_a_host() {
     desk.run_kit("add(1, 2)").ended(0);
     desk.odeon(&["run", "kit.wasm", "add(1, 2)"]).ended(3);
     let audit = std::fs::read_to_string(desk.path("home/.local/state/odeon/audit.jsonl")).unwrap();
-    assert!(audit.contains("--allow-unsigned") && audit.contains("ODN-4001"), "{audit}");
+    assert!(
+        audit.contains("--allow-unsigned") && audit.contains("ODN-4001"),
+        "{audit}"
+    );
 }
 
 #[test]
 fn the_state_directory_is_its_owners_alone() {
     let desk = Desk::with_kit();
     desk.run_kit("add(1, 2)").ended(0);
-    let mode = desk.path("home/.local/state/odeon").metadata().unwrap().permissions().mode();
+    let mode = desk
+        .path("home/.local/state/odeon")
+        .metadata()
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o700);
 }
 
@@ -108,7 +154,13 @@ fn ctrl_c_cancels_the_call() {
         std::thread::yield_now();
     }
     let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     let mut text = String::new();
     child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(5), "{text}");
@@ -117,6 +169,10 @@ fn ctrl_c_cancels_the_call() {
 
 /// Whether a process catches SIGINT, by what the system says about it.
 fn caught_interrupt(status: &str) -> bool {
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim();
+    let caught = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .unwrap_or("0")
+        .trim();
     u64::from_str_radix(caught, 16).unwrap() & 0b10 != 0
 }

@@ -15,17 +15,32 @@ fn signed() -> Desk {
     let desk = Desk::with_kit();
     desk.write("odeon.toml", MANIFEST);
     desk.odeon(&["keygen", "-o", "author.key"]).ended(0);
-    desk.odeon(&["pack", "kit.wasm", "--manifest", "odeon.toml", "-o", "packed.wasm"]).ended(0);
-    desk.odeon(&["sign", "packed.wasm", "--key", "author.key", "-o", "signed.wasm"]).ended(0);
+    desk.odeon(&[
+        "pack",
+        "kit.wasm",
+        "--manifest",
+        "odeon.toml",
+        "-o",
+        "packed.wasm",
+    ])
+    .ended(0);
+    desk.odeon(&["sign", "packed.wasm", "--key", "author.key", "-o", "signed.wasm"])
+        .ended(0);
     desk
 }
 
 #[test]
 fn a_private_key_is_its_owners_alone_and_is_never_replaced() {
     let desk = Desk::new();
-    let key = desk.odeon(&["keygen", "-o", "author.key", "--json"]).ended(0).json();
+    let key = desk
+        .odeon(&["keygen", "-o", "author.key", "--json"])
+        .ended(0)
+        .json();
     assert!(key["key"]["public"].as_str().unwrap().starts_with("ed25519:"));
-    assert_eq!(desk.path("author.key").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        desk.path("author.key").metadata().unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let before = std::fs::read(desk.path("author.key")).unwrap();
     desk.odeon(&["keygen", "-o", "author.key"]).ended(8);
     assert_eq!(std::fs::read(desk.path("author.key")).unwrap(), before);
@@ -34,10 +49,24 @@ fn a_private_key_is_its_owners_alone_and_is_never_replaced() {
 #[test]
 fn signing_keeps_the_digest_and_verifying_shows_the_signer() {
     let desk = signed();
-    let packed = desk.odeon(&["pack", "kit.wasm", "--manifest", "odeon.toml", "-o", "packed.wasm", "--json"]);
+    let packed = desk.odeon(&[
+        "pack",
+        "kit.wasm",
+        "--manifest",
+        "odeon.toml",
+        "-o",
+        "packed.wasm",
+        "--json",
+    ]);
     let verified = desk.odeon(&["verify", "signed.wasm", "--json"]).ended(0).json();
-    assert_eq!(verified["component"]["digest"], packed.json()["component"]["digest"]);
-    assert_eq!((&verified["component"]["name"], &verified["component"]["version"]), (&"kit".into(), &"1.2.3".into()));
+    assert_eq!(
+        verified["component"]["digest"],
+        packed.json()["component"]["digest"]
+    );
+    assert_eq!(
+        (&verified["component"]["name"], &verified["component"]["version"]),
+        (&"kit".into(), &"1.2.3".into())
+    );
     assert_eq!(verified["component"]["signers"].as_array().unwrap().len(), 1);
     assert_eq!(verified["trusted"], false);
 }
@@ -59,13 +88,20 @@ fn a_trusted_key_lets_in_what_it_signed_until_it_is_revoked() {
     let desk = signed();
     let run = ["run", "signed.wasm", "add(1, 2)"];
     desk.odeon(&run).ended(3);
-    desk.odeon(&["trust", "add", "--key", "author.key.pub", "--name", "kit"]).ended(0);
+    desk.odeon(&["trust", "add", "--key", "author.key.pub", "--name", "kit"])
+        .ended(0);
     assert_eq!(desk.odeon(&run).ended(0).stdout, "3\n");
     desk.odeon(&["verify", "signed.wasm", "--trusted"]).ended(0);
     let rows = desk.odeon(&["trust", "list", "--json"]).ended(0).json();
-    assert_eq!((&rows["trust"][0]["kind"], &rows["trust"][0]["decision"]), (&"key".into(), &"allow".into()));
-    desk.odeon(&["trust", "revoke", "--key", "author.key.pub"]).ended(0);
-    let refused = desk.odeon(&["run", "signed.wasm", "add(1, 2)", "--json"]).ended(3);
+    assert_eq!(
+        (&rows["trust"][0]["kind"], &rows["trust"][0]["decision"]),
+        (&"key".into(), &"allow".into())
+    );
+    desk.odeon(&["trust", "revoke", "--key", "author.key.pub"])
+        .ended(0);
+    let refused = desk
+        .odeon(&["run", "signed.wasm", "add(1, 2)", "--json"])
+        .ended(3);
     assert_eq!(refused.json()["fault"]["code"], "ODN-4004");
 }
 
@@ -77,7 +113,10 @@ fn a_trusted_digest_lets_these_bytes_in_and_no_others() {
     for file in ["kit.wasm", "other.wasm"] {
         desk.odeon(&["pack", file, "--manifest", "odeon.toml"]).ended(0);
     }
-    let packed = desk.odeon(&["pack", "kit.wasm", "--manifest", "odeon.toml", "--json"]).ended(0).json();
+    let packed = desk
+        .odeon(&["pack", "kit.wasm", "--manifest", "odeon.toml", "--json"])
+        .ended(0)
+        .json();
     let digest = packed["component"]["digest"].as_str().unwrap();
     desk.odeon(&["trust", "add", "--digest", digest]).ended(0);
     desk.odeon(&["run", "kit.wasm", "add(1, 2)"]).ended(0);
@@ -88,33 +127,69 @@ fn a_trusted_digest_lets_these_bytes_in_and_no_others() {
 fn a_name_that_is_pinned_needs_its_key() {
     let desk = signed();
     desk.odeon(&["keygen", "-o", "other.key"]).ended(0);
-    desk.odeon(&["sign", "packed.wasm", "--key", "other.key", "-o", "by-other.wasm"]).ended(0);
+    desk.odeon(&["sign", "packed.wasm", "--key", "other.key", "-o", "by-other.wasm"])
+        .ended(0);
     for key in ["author.key.pub", "other.key.pub"] {
         desk.odeon(&["trust", "add", "--key", key]).ended(0);
     }
     desk.odeon(&["run", "by-other.wasm", "add(1, 2)"]).ended(0);
-    desk.odeon(&["trust", "add", "--key", "author.key.pub", "--name", "kit", "--pin"]).ended(0);
-    let refused = desk.odeon(&["run", "by-other.wasm", "add(1, 2)", "--json"]).ended(3);
+    desk.odeon(&[
+        "trust",
+        "add",
+        "--key",
+        "author.key.pub",
+        "--name",
+        "kit",
+        "--pin",
+    ])
+    .ended(0);
+    let refused = desk
+        .odeon(&["run", "by-other.wasm", "add(1, 2)", "--json"])
+        .ended(3);
     assert_eq!(refused.json()["fault"]["code"], "ODN-4007");
-    desk.odeon(&["trust", "add", "--key", "author.key.pub", "--name", "k*", "--pin"]).ended(2);
+    desk.odeon(&["trust", "add", "--key", "author.key.pub", "--name", "k*", "--pin"])
+        .ended(2);
 }
 
 #[test]
 fn a_component_without_a_manifest_is_signed_by_its_files_name_and_says_so() {
     let desk = Desk::with_kit();
     desk.odeon(&["keygen", "-o", "author.key"]).ended(0);
-    let ran = desk.odeon(&["sign", "kit.wasm", "--key", "author.key", "-o", "signed.wasm"]).ended(0);
+    let ran = desk
+        .odeon(&["sign", "kit.wasm", "--key", "author.key", "-o", "signed.wasm"])
+        .ended(0);
     assert!(ran.stderr.contains("signed as kit 0.0.0"), "{ran:#?}");
     let ran = desk.odeon(&[
-        "sign", "kit.wasm", "--key", "author.key", "-o", "named.wasm", "--name", "tools", "--version", "2.0.0", "--json",
+        "sign",
+        "kit.wasm",
+        "--key",
+        "author.key",
+        "-o",
+        "named.wasm",
+        "--name",
+        "tools",
+        "--version",
+        "2.0.0",
+        "--json",
     ]);
-    assert_eq!((&ran.json()["component"]["name"], ran.stderr.as_str()), (&"tools".into(), ""));
+    assert_eq!(
+        (&ran.json()["component"]["name"], ran.stderr.as_str()),
+        (&"tools".into(), "")
+    );
 }
 
 #[test]
 fn a_signed_file_cannot_be_signed_as_something_else() {
     let desk = signed();
-    let args = ["sign", "signed.wasm", "--key", "author.key", "--name", "other", "--json"];
+    let args = [
+        "sign",
+        "signed.wasm",
+        "--key",
+        "author.key",
+        "--name",
+        "other",
+        "--json",
+    ];
     assert_eq!(desk.odeon(&args).ended(3).json()["fault"]["code"], "ODN-4013");
 }
 
@@ -123,7 +198,9 @@ fn a_manifest_that_cannot_be_read_is_not_packed() {
     let desk = Desk::with_kit();
     desk.write("odeon.toml", "[plugin]\nname = \"kit\"\n");
     let before = std::fs::read(desk.path("kit.wasm")).unwrap();
-    let ran = desk.odeon(&["pack", "kit.wasm", "--manifest", "odeon.toml"]).ended(7);
+    let ran = desk
+        .odeon(&["pack", "kit.wasm", "--manifest", "odeon.toml"])
+        .ended(7);
     assert!(ran.stderr.contains("version"), "{ran:#?}");
     assert_eq!(std::fs::read(desk.path("kit.wasm")).unwrap(), before);
     desk.odeon(&["pack", "kit.wasm"]).ended(2);
@@ -134,13 +211,28 @@ fn check_tells_what_callers_would_lose() {
     let desk = Desk::with_kit();
     desk.component("changed.wasm", KIT_CHANGED);
     desk.odeon(&["check", "kit.wasm"]).ended(0);
-    desk.odeon(&["check", "kit.wasm", "--against", "kit.wasm"]).ended(0);
-    let ran = desk.odeon(&["check", "changed.wasm", "--against", "kit.wasm", "--json"]).ended(7).json();
+    desk.odeon(&["check", "kit.wasm", "--against", "kit.wasm"])
+        .ended(0);
+    let ran = desk
+        .odeon(&["check", "changed.wasm", "--against", "kit.wasm", "--json"])
+        .ended(7)
+        .json();
     let breaking = ran["breaking"].as_array().unwrap();
-    assert_eq!((breaking.len(), &ran["compatible"]), (6, &false.into()), "{breaking:?}");
+    assert_eq!(
+        (breaking.len(), &ran["compatible"]),
+        (6, &false.into()),
+        "{breaking:?}"
+    );
     let add = breaking.iter().find(|row| row["method"] == "add").unwrap();
     assert!(add["change"].as_str().unwrap().contains("u64"), "{add}");
     // What is only added breaks nobody.
-    desk.component("less.wasm", &KIT.replace("(func (export \"trap\") (canon lift (core func $i \"trap\")))", ""));
-    desk.odeon(&["check", "kit.wasm", "--against", "less.wasm"]).ended(0);
+    desk.component(
+        "less.wasm",
+        &KIT.replace(
+            "(func (export \"trap\") (canon lift (core func $i \"trap\")))",
+            "",
+        ),
+    );
+    desk.odeon(&["check", "kit.wasm", "--against", "less.wasm"])
+        .ended(0);
 }

@@ -161,6 +161,33 @@ impl EgressPolicy {
         })
     }
 
+    /// Whether a guest that looked this name up may be told this address of
+    /// it: only one that some TCP or UDP rule opens at some port.
+    pub fn check_answer(&self, address: IpAddr, name: &str) -> Result<(), EgressDenied> {
+        let name = normal_name(name);
+        let mut nearest = None;
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            for rule in self.rules(protocol) {
+                if !rule.concerns_host(address, Some(&name)) {
+                    continue;
+                }
+                if rule.opens(address) {
+                    return Ok(());
+                }
+                nearest.get_or_insert((protocol, rule));
+            }
+        }
+        Err(EgressDenied {
+            protocol: nearest.map_or(Protocol::Tcp, |(protocol, _)| protocol),
+            target: format!("{} ({address})", shown(&name)),
+            reason: match nearest {
+                Some(_) => EgressReason::Class(AddressClass::of(address)),
+                None => EgressReason::NotNamed,
+            },
+            rule: nearest.map(|(protocol, rule)| format!("{protocol}={rule}")),
+        })
+    }
+
     /// Whether any rule of this protocol exists: without one, not even a
     /// socket need be made.
     pub fn any(&self, protocol: Protocol) -> bool {

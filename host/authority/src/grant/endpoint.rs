@@ -48,14 +48,18 @@ impl Endpoint {
     /// Whether the rule is about this address, which was resolved from the
     /// name (in lower case, without a final dot) if there is one.
     pub(super) fn concerns(&self, address: IpAddr, port: u16, name: Option<&str>) -> bool {
-        self.port.matches(port)
-            && match &self.host {
-                HostPattern::Any => true,
-                HostPattern::Address(one) => *one == address.to_canonical(),
-                HostPattern::Name(_) | HostPattern::Below(_) => {
-                    name.is_some_and(|name| self.host.matches_name(name))
-                }
+        self.port.matches(port) && self.concerns_host(address, name)
+    }
+
+    /// The same for any port.
+    pub(super) fn concerns_host(&self, address: IpAddr, name: Option<&str>) -> bool {
+        match &self.host {
+            HostPattern::Any => true,
+            HostPattern::Address(one) => *one == address.to_canonical(),
+            HostPattern::Name(_) | HostPattern::Below(_) => {
+                name.is_some_and(|name| self.host.matches_name(name))
             }
+        }
     }
 
     /// Whether the rule, given that it concerns the address, opens it.

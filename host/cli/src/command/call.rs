@@ -88,7 +88,16 @@ async fn call(args: &Args, asked: &Asked<'_>, context: &Context) -> Done {
         envelope.body = &body;
         client.send(&envelope).await?;
         let patience = args.wait.map(|wait| wait.duration().saturating_add(GRACE));
-        let ended = finish(&mut client, serial, args.detached, patience, &mut interrupts, &watch, context).await;
+        let ended = finish(
+            &mut client,
+            serial,
+            args.detached,
+            patience,
+            &mut interrupts,
+            &watch,
+            context,
+        )
+        .await;
         watch.end();
         let message = match ended? {
             Some(message) => message,
@@ -153,12 +162,28 @@ async fn finish(
 }
 
 fn accepted(serial: Serial, context: &Context) -> Done {
-    context.out.either(&serde_json::json!({ "ok": true, "serial": serial }), || serial.to_string())
+    context
+        .out
+        .either(&serde_json::json!({ "ok": true, "serial": serial }), || {
+            serial.to_string()
+        })
 }
 
 fn settle(message: Message, serial: Serial, row: &MethodRow, context: &Context) -> Done {
-    let Message { body, fault, generation, elapsed_us, .. } = message;
-    let answer = Answer { ty: &row.ty, body: &body, serial: Some(serial), generation, elapsed_us };
+    let Message {
+        body,
+        fault,
+        generation,
+        elapsed_us,
+        ..
+    } = message;
+    let answer = Answer {
+        ty: &row.ty,
+        body: &body,
+        serial: Some(serial),
+        generation,
+        elapsed_us,
+    };
     match fault {
         None => answer.write(context.out),
         Some(fault) if fault.kind() == Kind::GuestError && !body.is_empty() => Err(answer.own_error(fault)),
@@ -171,7 +196,11 @@ fn explained(fault: Fault, row: &MethodRow) -> Box<Failure> {
     let signature = odeon_protocol::signature(&row.function, &row.ty);
     let is_about_arguments = fault.kind() == Kind::InvalidArgument;
     let failure: Box<Failure> = fault.into();
-    if is_about_arguments { failure.helped(signature) } else { failure }
+    if is_about_arguments {
+        failure.helped(signature)
+    } else {
+        failure
+    }
 }
 
 impl<'a> Asked<'a> {
@@ -179,15 +208,22 @@ impl<'a> Asked<'a> {
         let text = args.method.as_str();
         if !text.contains('(') {
             let given = data.map_or(Given::Words(&args.arguments), Given::Json);
-            return Ok(Asked { path: path(text, 0..text.len(), text)?, given });
+            return Ok(Asked {
+                path: path(text, 0..text.len(), text)?,
+                given,
+            });
         }
         if data.is_some() || !args.arguments.is_empty() {
             let message = format!("{text} has its arguments already; expected no others behind it");
-            return Err(Failure::usage(message).helped("write odeon call 'plugin/function(1, 2)', or odeon call plugin/function 1 2"));
+            return Err(Failure::usage(message)
+                .helped("write odeon call 'plugin/function(1, 2)', or odeon call plugin/function 1 2"));
         }
         let invocation = wave::parse_invocation(text).map_err(|error| Failure::wave(&error, text))?;
         let end = text.find('(').unwrap_or(text.len());
-        Ok(Asked { path: path(invocation.name, 0..end, text)?, given: Given::Call(text) })
+        Ok(Asked {
+            path: path(invocation.name, 0..end, text)?,
+            given: Given::Call(text),
+        })
     }
 }
 
@@ -195,7 +231,11 @@ fn path(name: &str, span: std::ops::Range<usize>, text: &str) -> Done<MethodPath
     name.parse().map_err(|error: odeon_protocol::MethodPathError| {
         let mut failure = Failure::usage(error.to_string());
         let label = "expected PLUGIN/FUNCTION".to_owned();
-        failure.place = Some(crate::failure::Place { text: text.to_owned(), span, label });
+        failure.place = Some(crate::failure::Place {
+            text: text.to_owned(),
+            span,
+            label,
+        });
         failure.helped("`odeon list` shows the plugins, `odeon describe PLUGIN` their methods")
     })
 }
@@ -214,7 +254,10 @@ fn target(plugin: &PluginName, row: &MethodRow) -> String {
 
 fn deadline(wait: TimeSpan) -> Done<u64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| {
-        Failure::new(Code::Internal, format!("the system's clock stands before 1970: {error}"))
+        Failure::new(
+            Code::Internal,
+            format!("the system's clock stands before 1970: {error}"),
+        )
     })?;
     Ok(milliseconds(now.saturating_add(wait.duration())))
 }
@@ -229,10 +272,17 @@ fn read_data(data: &str) -> Done<String> {
         return Ok(data.to_owned());
     }
     let mut text = String::new();
-    let wrong = |error: std::io::Error| Failure::usage(format!("--data -: standard input cannot be read: {error}"));
-    std::io::stdin().take(MAX_BODY as u64 + 1).read_to_string(&mut text).map_err(wrong)?;
+    let wrong =
+        |error: std::io::Error| Failure::usage(format!("--data -: standard input cannot be read: {error}"));
+    std::io::stdin()
+        .take(MAX_BODY as u64 + 1)
+        .read_to_string(&mut text)
+        .map_err(wrong)?;
     if text.len() > MAX_BODY {
-        let message = format!("--data -: expected at most {} MiB of JSON, found more", MAX_BODY >> 20);
+        let message = format!(
+            "--data -: expected at most {} MiB of JSON, found more",
+            MAX_BODY >> 20
+        );
         return Err(Failure::new(Code::MessageTooLarge, message));
     }
     Ok(text)

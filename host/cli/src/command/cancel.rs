@@ -15,12 +15,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let serial = args.serial;
     let reply: CancelReply = context.ask(&AdminRequest::Cancel { serial })?;
-    context.out.either(&serde_json::json!({ "request": { "serial": serial, "outcome": reply } }), || {
-        let outcome = match reply {
-            CancelReply::Withdrawn => "withdrawn: it will not be started",
-            CancelReply::Signalled => "cancelled: its caller gets its final status",
-            CancelReply::AlreadySignalled => "cancelled before",
-        };
-        format!("{serial} {outcome}")
-    })
+    context.out.either(
+        &serde_json::json!({ "request": { "serial": serial, "outcome": reply } }),
+        || {
+            let outcome = match reply {
+                CancelReply::Withdrawn => "withdrawn: it will not be started",
+                CancelReply::Signalled => "cancelled: its caller gets its final status",
+                CancelReply::AlreadySignalled => "cancelled before",
+            };
+            format!("{serial} {outcome}")
+        },
+    )
 }

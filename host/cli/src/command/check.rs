@@ -16,7 +16,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     human,
-    invocation::line,
+    invocation::{line, short},
     output::{Done, clean},
 };
 
@@ -70,8 +70,14 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done<E
     let other = args.against.as_deref().map(component::read).transpose()?;
     let (report, against) = wait(async {
         // Without a state directory: nothing is cached, and nothing written down.
-        let host = Host::builder(Compiler::ThisProgram(child)).workers(1).start().map_err(Fault::from)?;
-        let report = host.check(&bytes).await.map_err(|fault| named(fault, &args.file))?;
+        let host = Host::builder(Compiler::ThisProgram(child))
+            .workers(1)
+            .start()
+            .map_err(Fault::from)?;
+        let report = host
+            .check(&bytes)
+            .await
+            .map_err(|fault| named(fault, &args.file))?;
         let against = match (&other, &args.against) {
             (Some(bytes), Some(path)) => Some(host.check(bytes).await.map_err(|fault| named(fault, path))?),
             _ => None,
@@ -82,12 +88,17 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done<E
     let breaking = against.map(|against| breaking(&against.methods, &report.methods));
     if args.wit && !context.out.is_json() {
         let wit = report.wit.as_deref().ok_or_else(|| {
-            Failure::new(odeon_protocol::Code::NotCarriable, "the component cannot be written as WIT")
+            Failure::new(
+                odeon_protocol::Code::NotCarriable,
+                "the component cannot be written as WIT",
+            )
         })?;
         context.out.line(clean(wit).trim_end())?;
     } else {
         let document = document(args, &report, bytes.len(), breaking.as_deref());
-        context.out.either(&document, || text(args, &report, bytes.len(), breaking.as_deref()))?;
+        context.out.either(&document, || {
+            text(args, &report, bytes.len(), breaking.as_deref())
+        })?;
     }
     let is_compatible = breaking.is_none_or(|breaking| breaking.is_empty());
     Ok(if is_compatible { Exit::Done } else { Exit::Unusable })
@@ -125,13 +136,24 @@ fn document<'a>(
 }
 
 fn text(args: &Args, report: &CheckReport, size: usize, breaking: Option<&[Breaking]>) -> String {
-    let mut text = format!("{}: can be loaded\ndigest   {}", args.file.display(), report.digest);
+    let mut text = format!(
+        "{}: can be loaded\ndigest   {}",
+        args.file.display(),
+        report.digest
+    );
     let mut put = |name: &str, value: String| text.push_str(&format!("\n{name:<9}{value}"));
     if let (Some(name), Some(version)) = (&report.name, &report.version) {
         put("name", format!("{name} {version}"));
     }
     put("size", human::size(size as u64));
-    put("memory", format!("{} at the start, engine class {}", human::size(report.memory_bytes), report.class));
+    put(
+        "memory",
+        format!(
+            "{} at the start, engine class {}",
+            human::size(report.memory_bytes),
+            report.class
+        ),
+    );
     for import in &report.imports {
         put("imports", clean(import));
     }
@@ -162,7 +184,10 @@ fn breaking(old: &[MethodRow], new: &[MethodRow]) -> Vec<Breaking> {
                 None => "is gone".to_owned(),
                 Some(other) => type_diff(&row.ty, &other.ty)?,
             };
-            Some(Breaking { method: row.path.clone(), change })
+            Some(Breaking {
+                method: short(row, old),
+                change,
+            })
         })
         .collect()
 }
@@ -170,7 +195,11 @@ fn breaking(old: &[MethodRow], new: &[MethodRow]) -> Vec<Breaking> {
 /// The new method that a caller of the old one would reach: of the same
 /// interface, else of the same in another version.
 fn counterpart<'a>(row: &MethodRow, new: &'a [MethodRow]) -> Option<&'a MethodRow> {
-    let unversioned = |row: &MethodRow| row.interface.as_deref().and_then(|name| name.split('@').next().map(str::to_owned));
+    let unversioned = |row: &MethodRow| {
+        row.interface
+            .as_deref()
+            .and_then(|name| name.split('@').next().map(str::to_owned))
+    };
     let same = |other: &&MethodRow| other.function == row.function && other.interface == row.interface;
     let near = |other: &&MethodRow| other.function == row.function && unversioned(other) == unversioned(row);
     new.iter().find(same).or_else(|| new.iter().find(near))
@@ -184,7 +213,11 @@ mod tests {
 
     fn method(interface: &str, function: &str, ty: Type) -> MethodRow {
         let params = vec![Field { name: "a".into(), ty }].into();
-        let ty = FunctionType { params, result: None, is_async: false };
+        let ty = FunctionType {
+            params,
+            result: None,
+            is_async: false,
+        };
         MethodRow {
             interface: Some(interface.into()),
             function: function.into(),
@@ -207,6 +240,9 @@ mod tests {
             method("a:b/c@1.1.0", "added", Type::U64),
         ];
         let found = breaking(&old, &new);
-        assert_eq!(found.iter().map(|row| row.method.as_str()).collect::<Vec<_>>(), ["other", "gone"]);
+        assert_eq!(
+            found.iter().map(|row| row.method.as_str()).collect::<Vec<_>>(),
+            ["other", "gone"]
+        );
     }
 }

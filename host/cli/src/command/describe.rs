@@ -34,18 +34,43 @@ pub(crate) fn run(args: Args, context: &Context) -> Done {
 }
 
 fn text(reply: &DescribeReply) -> String {
-    let DescribeReply { plugin, methods, imports, grants, limits, size_bytes, .. } = reply;
+    let DescribeReply {
+        plugin,
+        methods,
+        imports,
+        grants,
+        limits,
+        size_bytes,
+        ..
+    } = reply;
     let mut text = String::new();
     let mut put = |name: &str, value: &str| text.push_str(&format!("{name:<11}{value}\n"));
     put("name", plugin.name.as_str());
     put("generation", &plugin.generation.to_string());
     put("version", &clean(plugin.version.as_deref().unwrap_or("-")));
     put("digest", &plugin.digest.to_string());
-    put("signed by", if plugin.signed_by.is_empty() { "-".into() } else { plugin.signed_by.join(", ") }.as_str());
+    put(
+        "signed by",
+        if plugin.signed_by.is_empty() {
+            "-".into()
+        } else {
+            plugin.signed_by.join(", ")
+        }
+        .as_str(),
+    );
     put("size", &human::size(*size_bytes));
-    put("instances", &format!("{}, engine class {}", plugin.instance, plugin.class));
+    put(
+        "instances",
+        &format!("{}, engine class {}", plugin.instance, plugin.class),
+    );
     put("state", list::state(plugin.state));
-    put("calls", &format!("{}, {} faults, {} running", plugin.calls, plugin.faults, plugin.in_flight));
+    put(
+        "calls",
+        &format!(
+            "{}, {} faults, {} running",
+            plugin.calls, plugin.faults, plugin.in_flight
+        ),
+    );
     let mut section = |title: &str, lines: Vec<String>| {
         text.push_str(&format!("\n{title}\n"));
         if lines.is_empty() {
@@ -58,6 +83,12 @@ fn text(reply: &DescribeReply) -> String {
     section("methods", methods.iter().map(|row| line(row, methods)).collect());
     section("imports", imports.iter().map(|import| clean(import)).collect());
     section("grants", grants.clone());
-    section("limits", limits.iter().map(|(name, value)| format!("{name} = {value}")).collect());
+    section(
+        "limits",
+        limits
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}"))
+            .collect(),
+    );
     text.trim_end().to_owned()
 }

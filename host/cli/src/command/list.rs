@@ -11,17 +11,32 @@ use crate::{
 pub(crate) fn run(context: &Context) -> Done {
     let plugins: Vec<PluginRow> = context.ask(&AdminRequest::List {})?;
     if plugins.is_empty() {
-        context.out.say("nothing is loaded; `odeon load FILE` loads a component");
+        context
+            .out
+            .say("nothing is loaded; `odeon load FILE` loads a component");
         if !context.out.is_json() {
             return Ok(());
         }
     }
-    context.out.either(&serde_json::json!({ "plugins": plugins }), || text(&plugins))
+    context
+        .out
+        .either(&serde_json::json!({ "plugins": plugins }), || text(&plugins))
 }
 
 /// The plugins as a table.
 pub(crate) fn text(plugins: &[PluginRow]) -> String {
-    let mut table = table(&["name", "gen", "version", "state", "instance", "calls", "faults", "running", "memory", "signed by"]);
+    let mut table = table(&[
+        "name",
+        "gen",
+        "version",
+        "state",
+        "instance",
+        "calls",
+        "faults",
+        "running",
+        "memory",
+        "signed by",
+    ]);
     for plugin in plugins {
         table.add_row([
             plugin.name.to_string(),

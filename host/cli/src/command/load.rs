@@ -38,7 +38,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let path = absolute(&args.file)?;
     let path = path.to_str().ok_or_else(|| {
-        Failure::new(Code::FileUnreadable, format!("{}: expected a path in UTF-8", path.display()))
+        Failure::new(
+            Code::FileUnreadable,
+            format!("{}: expected a path in UTF-8", path.display()),
+        )
     })?;
     let request = AdminRequest::Load(Load {
         path: path.to_owned(),
@@ -53,9 +56,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         context.out.say(&format!("note: {warning}"));
     }
     context.out.either(&reply, || {
-        let LoadReply { plugin, from_cache, elapsed_us, .. } = &reply;
+        let LoadReply {
+            plugin,
+            from_cache,
+            elapsed_us,
+            ..
+        } = &reply;
         let cache = if *from_cache { "from the cache" } else { "compiled" };
         let took = human::span(elapsed_us / 1000);
-        format!("loaded {} generation {} ({}, {cache} in {took})", plugin.name, plugin.generation, plugin.digest)
+        format!(
+            "loaded {} generation {} ({}, {cache} in {took})",
+            plugin.name, plugin.generation, plugin.digest
+        )
     })
 }

@@ -13,6 +13,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Done {
-    let reply: LogLevelReply = context.ask(&AdminRequest::LogLevel { directive: args.directive })?;
+    let reply: LogLevelReply = context.ask(&AdminRequest::LogLevel {
+        directive: args.directive,
+    })?;
     context.out.either(&reply, || reply.directive.clone())
 }

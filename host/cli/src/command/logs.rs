@@ -29,7 +29,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Done {
     wait(async {
         let mut client = context.connect().await?;
         let mut interrupts = Interrupts::listen()?;
-        let id = client.admin_begin(&AdminRequest::Logs { name, follow, tail }).await?;
+        let id = client
+            .admin_begin(&AdminRequest::Logs { name, follow, tail })
+            .await?;
         loop {
             let (line, more): (Option<LogLine>, bool) = tokio::select! {
                 biased;
@@ -50,15 +52,30 @@ pub(crate) fn run(args: Args, context: &Context) -> Done {
 }
 
 fn text(line: &LogLine) -> String {
-    let LogLine { time, plugin, level, stream, text, dropped, .. } = line;
+    let LogLine {
+        time,
+        plugin,
+        level,
+        stream,
+        text,
+        dropped,
+        ..
+    } = line;
     let name = plugin.as_ref().map_or("host", |name| name.as_str());
     let source = match stream {
         LogSource::Host | LogSource::Log => level.as_str(),
         LogSource::Stdout => "out",
         LogSource::Stderr => "err",
     };
-    let lost = if *dropped > 0 { format!(" ({dropped} lines before this one were dropped)") } else { String::new() };
-    format!("{time} {name} {source:<5} {}{lost}", clean(text).replace('\n', " "))
+    let lost = if *dropped > 0 {
+        format!(" ({dropped} lines before this one were dropped)")
+    } else {
+        String::new()
+    };
+    format!(
+        "{time} {name} {source:<5} {}{lost}",
+        clean(text).replace('\n', " ")
+    )
 }
 
 #[cfg(test)]
@@ -76,7 +93,8 @@ mod tests {
             text: "one\ntwo\u{1b}[2J".into(),
             dropped: 2,
         };
-        let expected = "2026-01-01T00:00:00Z calc out   one two\u{fffd}[2J (2 lines before this one were dropped)";
+        let expected =
+            "2026-01-01T00:00:00Z calc out   one two\u{fffd}[2J (2 lines before this one were dropped)";
         assert_eq!(text(&line), expected);
     }
 }

@@ -43,14 +43,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     match &manifest {
         Some(manifest) => packed = embed_manifest(&packed, manifest)?,
         None if !was_module => {
-            return Err(Failure::usage("the file is a component already; expected --manifest odeon.toml to put into it"));
+            return Err(Failure::usage(
+                "the file is a component already; expected --manifest odeon.toml to put into it",
+            ));
         }
         None => {}
     }
     let target = args.output.as_ref().unwrap_or(&args.file);
     component::write(target, &packed)?;
     let row = component::row(target, &packed)?;
-    context.out.either(&serde_json::json!({ "component": row, "componentized": was_module }), || component::text(&row))
+    context.out.either(
+        &serde_json::json!({ "component": row, "componentized": was_module }),
+        || component::text(&row),
+    )
 }
 
 fn read_manifest(path: &Path) -> Done<Vec<u8>> {
@@ -62,8 +67,10 @@ fn read_manifest(path: &Path) -> Done<Vec<u8>> {
 /// A component of a core module that says in a custom section what its
 /// functions mean.
 fn componentize(path: &Path, module: &[u8]) -> Done<Vec<u8>> {
-    let encoded =
-        wit_component::ComponentEncoder::default().validate(true).module(module).and_then(|mut encoder| encoder.encode());
+    let encoded = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|mut encoder| encoder.encode());
     encoded.map_err(|error| {
         let message = format!(
             "{} is a core module that cannot be made a component: {}",

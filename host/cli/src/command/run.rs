@@ -11,7 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use odeon::{Args as CallArgs, CallOptions, CompileChild, Compiler, Host, Interrupt, LoadRequest, PoolSize, Reason};
+use odeon::{
+    Args as CallArgs, CallOptions, CompileChild, Compiler, Host, Interrupt, LoadRequest, PoolSize, Reason,
+};
 use odeon_authority::{Principal, TimeSpan};
 use odeon_protocol::{Code, Fault, Kind, MethodRow, PluginName, wave};
 
@@ -111,7 +113,9 @@ async fn work(
         }
     };
     let methods = host.methods(&loaded.name)?;
-    let Some(text) = &args.invoke else { return list(&methods, context) };
+    let Some(text) = &args.invoke else {
+        return list(&methods, context);
+    };
     let invocation = wave::parse_invocation(text).map_err(|error| Failure::wave(&error, text))?;
     let row = choose(&methods, &invocation.name.parse()?)?;
     let body = encode(row, Given::Call(text))?;
@@ -120,7 +124,9 @@ async fn work(
         interrupt: interrupt.clone(),
         ..CallOptions::default()
     };
-    let called = host.call(&target(&loaded.name, row), CallArgs::Encoded(body), options).await;
+    let called = host
+        .call(&target(&loaded.name, row), CallArgs::Encoded(body), options)
+        .await;
     match called {
         Ok(reply) => {
             let is_err = reply.is_err();
@@ -132,7 +138,9 @@ async fn work(
                 elapsed_us: u64::try_from(reply.elapsed.as_micros()).ok(),
             };
             if is_err {
-                return Err(answer.own_error(Fault::new(Code::GuestError, "the method returned its own error")));
+                return Err(
+                    answer.own_error(Fault::new(Code::GuestError, "the method returned its own error"))
+                );
             }
             answer.write(context.out)
         }
@@ -148,7 +156,11 @@ fn request(args: &Args) -> Done<LoadRequest> {
     request.grants = grant_set(&args.grants)?;
     request.limits = limits(&args.limits)?;
     request.config = by_name(&args.config, "--config")?;
-    let stem = args.file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let stem = args
+        .file
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default();
     if args.allow_unsigned && stem.parse::<PluginName>().is_err() {
         request.name = name_from_file(&args.file).or_else(|| "component".parse().ok());
     }
@@ -156,17 +168,25 @@ fn request(args: &Args) -> Done<LoadRequest> {
 }
 
 fn start(whereabouts: &Whereabouts, child: CompileChild, context: &Context) -> Done<Host> {
-    let me = Principal::LocalUser { uid: rustix::process::getuid().as_raw() };
+    let me = Principal::LocalUser {
+        uid: rustix::process::getuid().as_raw(),
+    };
     let builder = Host::builder(Compiler::ThisProgram(child))
         .workers(1)
-        .pool(PoolSize { instances: INSTANCES, ..PoolSize::default() })
+        .pool(PoolSize {
+            instances: INSTANCES,
+            ..PoolSize::default()
+        })
         .principal(me)
         .environment(environment())
         .log_sink(Arc::new(GuestLines));
     let builder = match usable_state(whereabouts)? {
         State::Usable(folder) => builder.state_dir(folder),
         State::ReadOnly(folder) => {
-            let text = format!("note: {} cannot be written, so nothing is cached or audited there", folder.display());
+            let text = format!(
+                "note: {} cannot be written, so nothing is cached or audited there",
+                folder.display()
+            );
             context.out.say(&text);
             builder.trust_policy(folder.join(TRUST))
         }
@@ -187,9 +207,15 @@ fn usable_state(whereabouts: &Whereabouts) -> Done<State> {
     if whereabouts.state.is_some() {
         return Ok(State::Usable(whereabouts.made_state_dir()?));
     }
-    let Some(folder) = whereabouts.state_dir() else { return Ok(State::None) };
+    let Some(folder) = whereabouts.state_dir() else {
+        return Ok(State::None);
+    };
     if !folder.is_dir() {
-        return Ok(if make_private(&folder).is_ok() { State::Usable(folder) } else { State::None });
+        return Ok(if make_private(&folder).is_ok() {
+            State::Usable(folder)
+        } else {
+            State::None
+        });
     }
     if is_writable(&folder) {
         make_private(&folder)?;
@@ -205,13 +231,21 @@ fn is_writable(folder: &Path) -> bool {
 
 /// The variables of this program, for grants that name one without a value.
 pub(crate) fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 fn list(methods: &[MethodRow], context: &Context) -> Done {
-    context.out.either(&serde_json::json!({ "methods": methods }), || {
-        methods.iter().map(|row| line(row, methods)).collect::<Vec<_>>().join("\n")
-    })
+    context
+        .out
+        .either(&serde_json::json!({ "methods": methods }), || {
+            methods
+                .iter()
+                .map(|row| line(row, methods))
+                .collect::<Vec<_>>()
+                .join("\n")
+        })
 }
 
 /// The one path that is never ambiguous.
@@ -225,7 +259,9 @@ fn target(name: &PluginName, row: &MethodRow) -> String {
 /// A refusal, with the commands that would let the component in.
 fn explained(fault: Fault, args: &Args) -> Box<Failure> {
     let file = args.file.display();
-    let digest = std::fs::read(&args.file).ok().and_then(|bytes| odeon_authority::digest_of(&bytes).ok());
+    let digest = std::fs::read(&args.file)
+        .ok()
+        .and_then(|bytes| odeon_authority::digest_of(&bytes).ok());
     let (kind, code) = (fault.kind(), fault.code);
     let failure: Box<Failure> = fault.into();
     match (kind, code) {
@@ -236,9 +272,9 @@ fn explained(fault: Fault, args: &Args) -> Box<Failure> {
                 None => failure,
             }
         }
-        (_, Code::CoreModule) => {
-            failure.helped(format!("if it was built with its WIT inside: odeon pack {file} -o component.wasm"))
-        }
+        (_, Code::CoreModule) => failure.helped(format!(
+            "if it was built with its WIT inside: odeon pack {file} -o component.wasm"
+        )),
         _ => failure,
     }
 }

@@ -37,14 +37,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let target = args.output.as_ref().unwrap_or(&args.file);
     component::write(target, &signed)?;
     let row = component::row(target, &signed)?;
-    context.out.either(&serde_json::json!({ "component": row }), || component::text(&row))
+    context
+        .out
+        .either(&serde_json::json!({ "component": row }), || component::text(&row))
 }
 
 /// What is vouched for besides the bytes.
 fn claim(args: &Args, bytes: &[u8], context: &Context) -> Done<Claim> {
     let offer = Offer::read(bytes, None)?;
     let known = match offer.manifest? {
-        Some(manifest) => Some(Claim { name: manifest.name, version: manifest.version }),
+        Some(manifest) => Some(Claim {
+            name: manifest.name,
+            version: manifest.version,
+        }),
         None => offer.signed?.claim,
     };
     if let Some(known) = known {
@@ -54,16 +59,28 @@ fn claim(args: &Args, bytes: &[u8], context: &Context) -> Done<Claim> {
             version: args.version.clone().unwrap_or(known.version),
         });
     }
-    let name = args.name.clone().or_else(|| name_from_file(&args.file)).ok_or_else(|| nameless(&args.file))?;
-    let version = args.version.clone().unwrap_or_else(|| semver::Version::new(0, 0, 0));
+    let name = args
+        .name
+        .clone()
+        .or_else(|| name_from_file(&args.file))
+        .ok_or_else(|| nameless(&args.file))?;
+    let version = args
+        .version
+        .clone()
+        .unwrap_or_else(|| semver::Version::new(0, 0, 0));
     if args.name.is_none() || args.version.is_none() {
-        let text = format!("note: the component has no manifest, so it is signed as {name} {version}; see `odeon pack`");
+        let text = format!(
+            "note: the component has no manifest, so it is signed as {name} {version}; see `odeon pack`"
+        );
         context.out.say(&text);
     }
     Ok(Claim { name, version })
 }
 
 fn nameless(path: &Path) -> Box<Failure> {
-    let message = format!("{}: expected a name to sign for; neither a manifest nor the file's name gives one", path.display());
+    let message = format!(
+        "{}: expected a name to sign for; neither a manifest nor the file's name gives one",
+        path.display()
+    );
     Failure::usage(message).helped("say it with --name, or put a manifest in with `odeon pack`")
 }

@@ -16,12 +16,16 @@ pub(crate) struct Args {
 
 /// Returns when the host has closed the connection, which it does last.
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
-    let drain_ms = args.drain.map(|drain| u64::try_from(drain.duration().as_millis()).unwrap_or(u64::MAX));
+    let drain_ms = args
+        .drain
+        .map(|drain| u64::try_from(drain.duration().as_millis()).unwrap_or(u64::MAX));
     wait(async {
         let mut client = context.connect().await?;
         let () = client.admin(&AdminRequest::Stop { drain_ms }).await?;
         client.closed().await;
         Ok(())
     })?;
-    context.out.either(&serde_json::json!({ "stopped": true }), || "stopped".to_owned())
+    context
+        .out
+        .either(&serde_json::json!({ "stopped": true }), || "stopped".to_owned())
 }

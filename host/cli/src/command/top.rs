@@ -38,14 +38,16 @@ pub(crate) fn run(context: &Context) -> Done {
         return wait(stream(context));
     }
     if !io::stdout().is_terminal() {
-        return Err(Failure::usage("top draws on a terminal, and standard output is none")
-            .helped("use `odeon top --json` for one status a second, or `odeon status`"));
+        return Err(
+            Failure::usage("top draws on a terminal, and standard output is none")
+                .helped("use `odeon top --json` for one status a second, or `odeon status`"),
+        );
     }
     wait(async {
         let mut client = context.connect().await?;
         let first = ask(&mut client).await?;
-        let mut terminal =
-            ratatui::try_init().map_err(|error| Failure::system("the terminal cannot be drawn on", &error))?;
+        let mut terminal = ratatui::try_init()
+            .map_err(|error| Failure::system("the terminal cannot be drawn on", &error))?;
         let ended = watch(&mut terminal, &mut client, first).await;
         ratatui::restore();
         ended
@@ -104,17 +106,43 @@ fn is_end(event: &Event) -> bool {
 }
 
 fn draw(frame: &mut Frame<'_>, before: &StatusReport, now: &StatusReport) {
-    let requests = u16::try_from(now.in_flight.len()).unwrap_or(u16::MAX).clamp(1, 10).saturating_add(3);
-    let areas = Layout::vertical([Constraint::Length(3), Constraint::Min(4), Constraint::Length(requests)]);
+    let requests = u16::try_from(now.in_flight.len())
+        .unwrap_or(u16::MAX)
+        .clamp(1, 10)
+        .saturating_add(3);
+    let areas = Layout::vertical([
+        Constraint::Length(3),
+        Constraint::Min(4),
+        Constraint::Length(requests),
+    ]);
     let [head, plugins, running] = areas.areas(frame.area());
-    let title = format!("odeon {}  process {}  up {}", now.version, now.pid, human::span(now.uptime_ms));
-    let lines = vec![Line::from(title), Line::from(status::totals(now)), Line::from("q leaves").style(faint())];
+    let title = format!(
+        "odeon {}  process {}  up {}",
+        now.version,
+        now.pid,
+        human::span(now.uptime_ms)
+    );
+    let lines = vec![
+        Line::from(title),
+        Line::from(status::totals(now)),
+        Line::from("q leaves").style(faint()),
+    ];
     frame.render_widget(Paragraph::new(lines), head);
     frame.render_widget(plugin_table(before, now), plugins);
     let rows = now.in_flight.iter().map(|row| {
-        Row::new([row.serial.to_string(), clean(&row.method), row.state.clone(), human::span(row.age_ms)])
+        Row::new([
+            row.serial.to_string(),
+            clean(&row.method),
+            row.state.clone(),
+            human::span(row.age_ms),
+        ])
     });
-    let widths = [Constraint::Length(36), Constraint::Fill(1), Constraint::Length(10), Constraint::Length(12)];
+    let widths = [
+        Constraint::Length(36),
+        Constraint::Fill(1),
+        Constraint::Length(10),
+        Constraint::Length(12),
+    ];
     let table = Table::new(rows, widths)
         .header(Row::new(["REQUEST", "METHOD", "STATE", "AGE"]).style(faint()))
         .block(Block::bordered().title("running"));
@@ -124,7 +152,8 @@ fn draw(frame: &mut Frame<'_>, before: &StatusReport, now: &StatusReport) {
 fn plugin_table<'a>(before: &StatusReport, now: &StatusReport) -> Table<'a> {
     let elapsed = now.uptime_ms.saturating_sub(before.uptime_ms).max(1);
     let rows = now.plugins.iter().map(|plugin| {
-        let rate = calls_before(before, plugin).map(|calls| plugin.calls.saturating_sub(calls).saturating_mul(1000) / elapsed);
+        let rate = calls_before(before, plugin)
+            .map(|calls| plugin.calls.saturating_sub(calls).saturating_mul(1000) / elapsed);
         Row::new([
             plugin.name.to_string(),
             plugin.generation.to_string(),
@@ -148,8 +177,20 @@ fn plugin_table<'a>(before: &StatusReport, now: &StatusReport) -> Table<'a> {
         Constraint::Length(10),
         Constraint::Length(11),
     ];
-    let head = ["PLUGIN", "GEN", "STATE", "CALLS/S", "CALLS", "FAULTS", "RUNNING", "INSTANCES", "MEMORY"];
-    Table::new(rows, widths).header(Row::new(head).style(faint())).block(Block::bordered().title("plugins"))
+    let head = [
+        "PLUGIN",
+        "GEN",
+        "STATE",
+        "CALLS/S",
+        "CALLS",
+        "FAULTS",
+        "RUNNING",
+        "INSTANCES",
+        "MEMORY",
+    ];
+    Table::new(rows, widths)
+        .header(Row::new(head).style(faint()))
+        .block(Block::bordered().title("plugins"))
 }
 
 /// How many calls the same generation had; none if it is new.
@@ -201,7 +242,9 @@ mod tests {
     #[test]
     fn the_screen_shows_each_plugin_with_its_calls_per_second() {
         let mut terminal = Terminal::new(TestBackend::new(110, 20)).unwrap();
-        terminal.draw(|frame| draw(frame, &report(1000, 500), &report(3000, 2500))).unwrap();
+        terminal
+            .draw(|frame| draw(frame, &report(1000, 500), &report(3000, 2500)))
+            .unwrap();
         let text = terminal.backend().to_string();
         assert!(text.contains("calculator") && text.contains("1000"), "{text}");
     }
@@ -209,6 +252,8 @@ mod tests {
     #[test]
     fn the_smallest_terminal_does_no_harm() {
         let mut terminal = Terminal::new(TestBackend::new(1, 1)).unwrap();
-        terminal.draw(|frame| draw(frame, &report(0, 0), &report(0, 0))).unwrap();
+        terminal
+            .draw(|frame| draw(frame, &report(0, 0), &report(0, 0)))
+            .unwrap();
     }
 }

@@ -82,7 +82,11 @@ fn add(args: &Add, context: &Context) -> Done {
     let grants = grant_set(&args.grants)?;
     let comment = args.comment.as_deref();
     let key = args.key.as_deref().map(read_key).transpose()?;
-    let pins = if args.pin { args.names.iter().map(whole_name).collect::<Done<Vec<_>>>()? } else { Vec::new() };
+    let pins = if args.pin {
+        args.names.iter().map(whole_name).collect::<Done<Vec<_>>>()?
+    } else {
+        Vec::new()
+    };
     let mut edit = PolicyEdit::open(&context.whereabouts.made_state_dir()?.join(TRUST))?;
     let subject = match (&key, &args.digest) {
         (Some(key), _) => {
@@ -99,8 +103,14 @@ fn add(args: &Add, context: &Context) -> Done {
         (None, None) => return Err(Failure::usage("expected --key or --digest")),
     };
     let policy = edit.save()?;
-    let rows: Vec<TrustRow> = policy.rows().into_iter().filter(|row| row.subject == subject).collect();
-    context.out.either(&serde_json::json!({ "trust": rows }), || text(&rows))
+    let rows: Vec<TrustRow> = policy
+        .rows()
+        .into_iter()
+        .filter(|row| row.subject == subject)
+        .collect();
+    context
+        .out
+        .either(&serde_json::json!({ "trust": rows }), || text(&rows))
 }
 
 fn list(context: &Context) -> Done {
@@ -109,15 +119,21 @@ fn list(context: &Context) -> Done {
         None => Vec::new(),
     };
     if rows.is_empty() && !context.out.is_json() {
-        context.out.say("nothing is trusted, so nothing may be loaded; see `odeon trust add --help`");
+        context
+            .out
+            .say("nothing is trusted, so nothing may be loaded; see `odeon trust add --help`");
         return Ok(());
     }
-    context.out.either(&serde_json::json!({ "trust": rows }), || text(&rows))
+    context
+        .out
+        .either(&serde_json::json!({ "trust": rows }), || text(&rows))
 }
 
 fn revoke(args: &Revoke, context: &Context) -> Done {
     let selector = match args {
-        Revoke { digest: Some(digest), .. } => Selector::Digest(*digest),
+        Revoke {
+            digest: Some(digest), ..
+        } => Selector::Digest(*digest),
         Revoke { name: Some(name), .. } => Selector::Name(name.clone()),
         Revoke { key: Some(key), .. } => match key.parse() {
             Ok(id) => Selector::KeyId(id),
@@ -129,7 +145,11 @@ fn revoke(args: &Revoke, context: &Context) -> Done {
     let mut edit = PolicyEdit::open(&context.whereabouts.made_state_dir()?.join(TRUST))?;
     let subject = edit.revoke(&selector)?;
     edit.save()?;
-    context.out.either(&serde_json::json!({ "revoked": subject }), || format!("revoked {subject}"))
+    context
+        .out
+        .either(&serde_json::json!({ "revoked": subject }), || {
+            format!("revoked {subject}")
+        })
 }
 
 fn selector(text: &str) -> Done<Selector> {
@@ -137,7 +157,10 @@ fn selector(text: &str) -> Done<Selector> {
         return Ok(Selector::Key(PublicKey::load(Path::new(text))?));
     }
     text.parse().map_err(|_| {
-        let message = format!("expected a key, a digest or a name pattern, found {:?}", clean(text));
+        let message = format!(
+            "expected a key, a digest or a name pattern, found {:?}",
+            clean(text)
+        );
         Failure::usage(message).helped("a key is a .pub file, ed25519:… or the 16 digits of its id")
     })
 }
@@ -150,7 +173,10 @@ fn read_key(text: &str) -> Done<PublicKey> {
 }
 
 fn whole_name(pattern: &NamePattern) -> Done<PluginName> {
-    pattern.to_string().parse().map_err(|_| Failure::usage(format!("--pin: expected a whole name, found {pattern}")))
+    pattern
+        .to_string()
+        .parse()
+        .map_err(|_| Failure::usage(format!("--pin: expected a whole name, found {pattern}")))
 }
 
 fn text(rows: &[TrustRow]) -> String {
@@ -170,7 +196,11 @@ fn text(rows: &[TrustRow]) -> String {
             row.kind.to_owned(),
             row.subject.clone(),
             row.key_id.map_or("-".to_owned(), |id| id.to_string()),
-            if row.names.is_empty() { "any".to_owned() } else { row.names.join(" ") },
+            if row.names.is_empty() {
+                "any".to_owned()
+            } else {
+                row.names.join(" ")
+            },
             grants,
             clean(row.comment.as_deref().unwrap_or("-")),
         ]);

@@ -16,7 +16,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Done {
-    let reply: UnloadReply = context.ask(&AdminRequest::Unload { name: args.name, now: args.now })?;
+    let reply: UnloadReply = context.ask(&AdminRequest::Unload {
+        name: args.name,
+        now: args.now,
+    })?;
     context.out.either(&serde_json::json!({ "plugin": reply }), || {
         let stopped = match reply.interrupted {
             0 => String::new(),

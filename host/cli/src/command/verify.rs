@@ -41,7 +41,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let offer = Offer::read(&bytes, None)?;
     let component = component::row(&args.file, &bytes)?;
     if component.signers.is_empty() {
-        let message = format!("{} is not signed; expected at least one signature", args.file.display());
+        let message = format!(
+            "{} is not signed; expected at least one signature",
+            args.file.display()
+        );
         let sign = format!("sign it with `odeon sign {} --key KEY`", args.file.display());
         return Err(Failure::new(Code::Unsigned, message).helped(sign));
     }
@@ -50,16 +53,30 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         None => Policy::default(),
     };
     // Asked about, not done: nothing is recorded, and nothing takes effect.
-    let terms = Terms::new(Principal::LocalUser { uid: rustix::process::getuid().as_raw() });
+    let terms = Terms::new(Principal::LocalUser {
+        uid: rustix::process::getuid().as_raw(),
+    });
     let decision = decide(Ok(&policy), &offer, &terms);
     let (trusted, reason) = match decision.verdict {
         Verdict::Allow { rule, .. } => (true, rule),
         Verdict::Deny { code, message } if args.trusted => return Err(Failure::new(code, message)),
         Verdict::Deny { message, .. } => (false, message),
     };
-    let document = Document { component, trusted, reason };
+    let document = Document {
+        component,
+        trusted,
+        reason,
+    };
     context.out.either(&document, || {
-        let trust = if document.trusted { "trusted" } else { "not trusted here" };
-        format!("{}\nverified; {trust}: {}", component::text(&document.component), document.reason)
+        let trust = if document.trusted {
+            "trusted"
+        } else {
+            "not trusted here"
+        };
+        format!(
+            "{}\nverified; {trust}: {}",
+            component::text(&document.component),
+            document.reason
+        )
     })
 }

@@ -19,6 +19,8 @@ pub(super) struct Admitted {
     pub(super) bytes: Vec<u8>,
     pub(super) admission: Admission,
     pub(super) manifest: Option<Manifest>,
+    /// What was decided upon and on which terms.
+    pub(super) offered: (Offer, Terms),
     pub(super) reservation: Reservation,
     /// The request, with what a descriptor said filled in.
     pub(super) request: LoadRequest,
@@ -97,7 +99,10 @@ impl Host {
         if admission.rule().is_empty() {
             return Err(Fault::new(Code::Internal, "a component was let in by no rule"));
         }
-        Ok(Admitted { bytes, admission, manifest, reservation, request, warnings })
+        // Its own version is what it was accepted with, from now on.
+        terms.previous_version = None;
+        let offered = (offer, terms);
+        Ok(Admitted { bytes, admission, manifest, offered, reservation, request, warnings })
     }
 }
 

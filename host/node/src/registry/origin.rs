@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use odeon_authority::{Admission, Principal};
+use odeon_authority::{Admission, Offer, Principal, Terms};
 use odeon_protocol::Digest;
 
 /// What is known about a loaded component besides its code.
@@ -16,11 +16,14 @@ pub(crate) struct Origin {
     /// The file it was read from, if it was one.
     pub(crate) file: Option<PathBuf>,
     pub(crate) size: u64,
+    /// What was decided upon, to decide again when the trust policy changes.
+    pub(crate) offered: Option<Box<(Offer, Terms)>>,
 }
 
 impl Origin {
     pub(crate) fn new(
         admission: &Admission,
+        offered: (Offer, Terms),
         principal: Principal,
         file: Option<PathBuf>,
         size: usize,
@@ -47,6 +50,7 @@ impl Origin {
             principal: Principal::Anonymous,
             file: None,
             size: size as u64,
+            offered: None,
         }
     }
 }

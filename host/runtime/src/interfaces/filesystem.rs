@@ -64,8 +64,9 @@ struct Place {
 impl HostState {
     /// The file system for the linker.
     pub(crate) fn granted_filesystem(&mut self) -> Filesystem<'_> {
+        let egress = self.egress().clone();
         let unit = &self.unit;
-        let wasi = self.wasi.get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit)));
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit, &egress)));
         wasi.filesystem(unit, &mut self.table)
     }
 }
@@ -80,6 +81,11 @@ enum Intent {
 impl Filesystem<'_> {
     fn place(&self, descriptor: u32) -> Option<&Place> {
         self.places.0.get(&descriptor)
+    }
+
+    /// Which of the granted directories a descriptor lies in.
+    fn root(&self, descriptor: u32) -> Option<u32> {
+        self.place(descriptor).map(|place| place.root)
     }
 
     /// What a descriptor and a path below it are called in the audit.

@@ -13,6 +13,7 @@ use crate::state::HostState;
 const NAME: usize = 256;
 
 /// What a handle stands for: a name, not yet a secret.
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct Secret {
     name: String,
 }

@@ -17,9 +17,9 @@ use odeon_authority::Protocol;
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::bindings::sockets;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, Network};
-use wasmtime_wasi::p2::{SocketError, SocketResult};
+use wasmtime_wasi::p2::SocketError;
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView, WasiSocketsView as _};
-use wasmtime_wasi::{WasiCtxBuilder, WasiView as _};
+use wasmtime_wasi::WasiCtxBuilder;
 
 use crate::interfaces::egress::{Denied, Egress, Slot, is_any};
 use crate::state::HostState;

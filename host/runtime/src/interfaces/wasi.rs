@@ -13,7 +13,9 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
+use crate::interfaces::egress::Egress;
 use crate::interfaces::filesystem::{Disk, Filesystem, Places, usable};
+use crate::interfaces::sockets;
 use crate::logs::LineSplitter;
 use crate::sinks::Stream;
 use crate::state::HostState;
@@ -35,7 +37,7 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    pub(super) fn new(unit: &Arc<Unit>) -> Self {
+    pub(super) fn new(unit: &Arc<Unit>, egress: &Arc<Egress>) -> Self {
         let spec = &unit.spec;
         let line = usize::try_from(spec.limits.log_line.bytes()).unwrap_or(usize::MAX);
         let output = |stream| Arc::new(Mutex::new(LineSplitter::new(stream, line)));
@@ -44,10 +46,8 @@ impl Wasi {
         builder
             .stdout(GuestOutput { unit: unit.clone(), lines: stdout.clone() })
             .stderr(GuestOutput { unit: unit.clone(), lines: stderr.clone() })
-            .max_random_size(RANDOM_BYTES)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false);
+            .max_random_size(RANDOM_BYTES);
+        sockets::guard(&mut builder, egress);
         for (name, value) in &spec.env {
             builder.env(name, value);
         }
@@ -87,8 +87,9 @@ impl Wasi {
 
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        let egress = self.egress().clone();
         let unit = &self.unit;
-        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(unit)));
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(unit, &egress)));
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut self.table }
     }
 }

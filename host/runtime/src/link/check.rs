@@ -202,13 +202,13 @@ fn world_function(host: &[Interface], function: &ImportedFunction) -> Mismatch {
 }
 
 /// The candidate that takes the fewest edits, if it takes few enough to be
-/// taken for a slip.
+/// taken for a slip, or one name is a part of the other.
 fn nearest<'c>(wanted: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    let wanted: Vec<char> = wanted.chars().take(NAME).collect();
-    let most = (wanted.len() / 3).max(1);
+    let characters: Vec<char> = wanted.chars().take(NAME).collect();
+    let most = (characters.len() / 3).max(1);
     candidates
-        .map(|candidate| (edits(&wanted, candidate), candidate))
-        .filter(|(edits, _)| *edits <= most)
+        .map(|candidate| (edits(&characters, candidate), candidate))
+        .filter(|(edits, candidate)| *edits <= most || wanted.contains(candidate) || candidate.contains(wanted))
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)
 }

@@ -74,7 +74,9 @@ impl Plugin {
         if let Some(started) = &context.started {
             started()?;
         }
-        let watch = watch(&interrupt, &shared.unit.interrupt, until, at_deadline);
+        let nothing = Interrupt::new();
+        let of_all = if budget.after_service { &nothing } else { &shared.unit.interrupt };
+        let watch = watch(&interrupt, of_all, until, at_deadline);
         tokio::pin!(watch);
         let mut running = Some(self.clone().run(target, args, context, budget));
         let outcome = tokio::select! {

@@ -54,7 +54,7 @@ impl Plugin {
         if self.lifecycle("unload").is_none() {
             return Ok(());
         }
-        let budget = Budget::lifecycle(&self.spec().limits);
+        let budget = Budget::after_service(&self.spec().limits);
         self.drive(Target::Unload, Vec::new(), CallContext::default(), budget).await.map(|_| ())
     }
 

@@ -54,6 +54,24 @@ impl Filesystem<'_> {
         self.audited(descriptor, path, Intent::Change, result)
     }
 
+    /// Refuses to open a pipe, a socket or a device: it could keep a thread of
+    /// the host waiting for longer than the call lasts. A guest cannot make
+    /// one, so what is seen here is what is opened.
+    async fn check_kind(&mut self, descriptor: u32, path_flags: PathFlags, path: &str) -> FsResult<()> {
+        use DescriptorType as Kind;
+        // What cannot be looked at cannot be opened either; opening says why.
+        let Ok(stat) = self.wasi.stat_at(again(descriptor), path_flags, path.to_owned()).await else {
+            return Ok(());
+        };
+        match stat.type_ {
+            Kind::RegularFile | Kind::Directory | Kind::SymbolicLink => Ok(()),
+            _ => {
+                self.deny(descriptor, path, "only files and folders can be opened, no pipes, sockets or devices");
+                Err(ErrorCode::NotPermitted.into())
+            }
+        }
+    }
+
     async fn open(
         &mut self,
         descriptor: u32,
@@ -269,8 +287,7 @@ impl HostDescriptor for Filesystem<'_> {
         let (from, to) = (descriptor.rep(), new_descriptor.rep());
         self.check_path(from, &path)?;
         self.may_create(to, &new_path)?;
-        let root = |number| self.place(number).map(|place| place.root);
-        if root(from).is_none() || root(from) != root(to) {
+        if self.root(from).is_none() || self.root(from) != self.root(to) {
             self.deny(to, &new_path, "a hard link to a file of another granted directory would share its contents");
             return Err(ErrorCode::NotPermitted.into());
         }
@@ -291,6 +308,7 @@ impl HostDescriptor for Filesystem<'_> {
         let changes = open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE)
             || flags.intersects(DescriptorFlags::WRITE | DescriptorFlags::MUTATE_DIRECTORY);
         let intent = if changes { Intent::Change } else { Intent::Look };
+        self.check_kind(number, path_flags, &path).await?;
         let opened = self.open(number, path_flags, &path, open_flags, flags).await;
         let opened = self.audited(number, &path, intent, opened)?;
         if let Some(start) = self.place(number) {

@@ -76,7 +76,8 @@ impl StreamConsumer<HostState> for Counter {
             Poll::Pending => return Poll::Pending,
         }
         let mut source = source.as_direct(store);
-        let piece = Bytes::copy_from_slice(source.remaining().get(..PIECE).unwrap_or(source.remaining()));
+        let bytes = source.remaining();
+        let piece = Bytes::copy_from_slice(bytes.get(..PIECE).unwrap_or(bytes));
         if piece.is_empty() {
             // Asked only whether there is room.
             return Poll::Ready(Ok(StreamResult::Completed));

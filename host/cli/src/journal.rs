@@ -1,0 +1,162 @@
+//! What the host itself logs while it serves.
+//!
+//! Owns the subscriber: lines on standard error, the same lines in the host's
+//! memory for `odeon logs`, and the setting that says which, which can be
+//! changed while the host runs. What guests write is in that memory already
+//! and is not put there twice.
+
+use std::{
+    fmt::Write as _,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use odeon::{GUEST_TARGET, Logs};
+use odeon_protocol::{Code, Fault};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    layer::{Context, SubscriberExt as _},
+    reload,
+    util::SubscriberInitExt as _,
+};
+
+use crate::{
+    failure::Failure,
+    output::{Done, is_lively},
+};
+
+/// The longest line that is kept of one event, in bytes.
+const MAX_LINE: usize = 4096;
+
+/// The log of a host that serves. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Journal {
+    filter: reload::Handle<EnvFilter, Registry>,
+    directive: Arc<Mutex<String>>,
+    logs: Arc<OnceLock<Logs>>,
+}
+
+impl Journal {
+    /// Begins to log, for the whole process.
+    pub(crate) fn start(directive: &str) -> Done<Self> {
+        let (filter, handle) = reload::Layer::new(parse(directive)?);
+        let logs = Arc::new(OnceLock::new());
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(is_lively());
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(lines)
+            .with(Keeper { logs: logs.clone() })
+            .try_init()
+            .map_err(|error| Failure::new(Code::Internal, format!("logging cannot begin: {error}")))?;
+        Ok(Journal {
+            filter: handle,
+            directive: Arc::new(Mutex::new(directive.to_owned())),
+            logs,
+        })
+    }
+
+    /// From now on lines are kept there too.
+    pub(crate) fn keep_in(&self, logs: Logs) {
+        // The first one stays; one process serves one host.
+        drop(self.logs.set(logs));
+    }
+
+    /// The setting, after putting another in its place if one is given.
+    pub(crate) fn level(&self, directive: Option<&str>) -> Result<String, Fault> {
+        let mut current = self.directive.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(directive) = directive {
+            let filter = parse(directive).map_err(|failure| failure.fault)?;
+            self.filter.reload(filter).map_err(|error| {
+                Fault::new(Code::Internal, format!("the setting cannot be changed: {error}"))
+            })?;
+            directive.clone_into(&mut current);
+        }
+        Ok(current.clone())
+    }
+}
+
+fn parse(directive: &str) -> Done<EnvFilter> {
+    EnvFilter::builder().parse(directive).map_err(|error| {
+        let message =
+            format!("log setting: expected a level (info) or levels by part (info,odeon=debug): {error}");
+        Failure::usage(message)
+    })
+}
+
+/// Puts the host's own lines into its memory.
+struct Keeper {
+    logs: Arc<OnceLock<Logs>>,
+}
+
+impl<S: Subscriber> Layer<S> for Keeper {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        let Some(logs) = self.logs.get().filter(|_| metadata.target() != GUEST_TARGET) else {
+            return;
+        };
+        let mut line = Line::default();
+        event.record(&mut line);
+        logs.host_line(word(*metadata.level()), &line.finish());
+    }
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+/// An event as one line: its message, then its fields.
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: String,
+}
+
+impl Line {
+    fn finish(mut self) -> String {
+        self.message.push_str(&self.fields);
+        let end = self.message.floor_char_boundary(MAX_LINE);
+        self.message.truncate(end);
+        self.message
+    }
+
+    fn put(&mut self, field: &Field, value: std::fmt::Arguments<'_>) {
+        // Writing into a `String` cannot fail.
+        let written = match field.name() {
+            "message" => write!(self.message, "{value}"),
+            name => write!(self.fields, " {name}={value}"),
+        };
+        debug_assert!(written.is_ok());
+    }
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.put(field, format_args!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_makes_no_sense_is_refused() {
+        assert!(parse("info,odeon=debug").is_ok());
+        assert_eq!(parse("info,==").unwrap_err().fault.code, Code::InvalidArguments);
+    }
+}

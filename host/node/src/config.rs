@@ -1,0 +1,144 @@
+//! The host's configuration file, `odeon.toml` of `odeon serve`.
+//!
+//! Owns its fields. Whoever reads the file applies it to a builder and a
+//! daemon; what a command line says counts more.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use odeon_authority::{HostLimits, HostLimitsPatch, Limits, LimitsPatch};
+use odeon_protocol::{Code, Fault};
+use odeon_runtime::PoolSize;
+use serde::Deserialize;
+
+use crate::host::HostBuilder;
+
+/// The longest configuration file, in bytes.
+const MAX: u64 = 1 << 20;
+/// The most workers there may be.
+const MAX_WORKERS: usize = 1024;
+/// The most instances one worker's pool may have.
+const MAX_INSTANCES: u32 = 100_000;
+
+/// A configuration that has been read and checked. Relative paths are relative
+/// to the file's own folder.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostConfig {
+    /// Engines and pools side by side.
+    pub workers: Option<usize>,
+    /// Instances one worker's pool has room for.
+    pub pool_instances: Option<u32>,
+    /// The largest memory of one pooled instance, in bytes.
+    pub pool_memory: Option<usize>,
+    /// What one plugin may cost when nobody says otherwise.
+    pub limits: LimitsPatch,
+    /// What loading and keeping plugins may cost the host.
+    pub host_limits: HostLimitsPatch,
+    /// The folder of descriptors that are loaded at start.
+    pub plugins: Option<PathBuf>,
+    /// The trust policy's file.
+    pub trust_policy: Option<PathBuf>,
+    /// The control socket.
+    pub socket: Option<PathBuf>,
+    /// How long calls may go on at a stop.
+    pub drain: Option<std::time::Duration>,
+    /// Files of secrets that any plugin with a grant for them may read.
+    pub secrets: BTreeMap<String, PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Written {
+    #[serde(default)]
+    host: HostTable,
+    #[serde(default)]
+    limits: LimitsPatch,
+    #[serde(default)]
+    host_limits: HostLimitsPatch,
+    plugins: Option<PathBuf>,
+    trust_policy: Option<PathBuf>,
+    #[serde(default)]
+    secrets: BTreeMap<String, PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct HostTable {
+    workers: Option<usize>,
+    pool_instances: Option<u32>,
+    pool_memory: Option<odeon_authority::ByteSize>,
+    socket: Option<PathBuf>,
+    drain: Option<odeon_authority::TimeSpan>,
+}
+
+impl HostConfig {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// `ODN-3016` with the place in the file.
+    pub fn load(path: &Path) -> Result<Self, Fault> {
+        let invalid =
+            |problem: String| Fault::new(Code::ConfigInvalid, format!("{}: {problem}", path.display()));
+        let length = std::fs::metadata(path).map_err(|error| invalid(error.to_string()))?.len();
+        if length > MAX {
+            return Err(invalid(format!("expected at most {MAX} bytes, found {length}")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| invalid(error.to_string()))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, folder).map_err(invalid)
+    }
+
+    /// Reads a configuration whose relative paths are relative to `folder`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, with line and column where it is the text.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
+        let written: Written = toml::from_str(text).map_err(|error| error.to_string())?;
+        let in_range = |name: &str, found: u64, most: u64| match found {
+            found if (1..=most).contains(&found) => Ok(()),
+            _ => Err(format!("host.{name}: expected 1 to {most}, found {found}")),
+        };
+        if let Some(workers) = written.host.workers {
+            in_range("workers", workers as u64, MAX_WORKERS as u64)?;
+        }
+        if let Some(instances) = written.host.pool_instances {
+            in_range("pool-instances", instances.into(), MAX_INSTANCES.into())?;
+        }
+        let beside = |path: PathBuf| folder.join(path);
+        Ok(HostConfig {
+            workers: written.host.workers,
+            pool_instances: written.host.pool_instances,
+            pool_memory: written.host.pool_memory.map(|size| usize::try_from(size.bytes()).unwrap_or(usize::MAX)),
+            limits: written.limits,
+            host_limits: written.host_limits,
+            plugins: written.plugins.map(beside),
+            trust_policy: written.trust_policy.map(beside),
+            socket: written.host.socket.map(beside),
+            drain: written.host.drain.map(|time| time.duration()),
+            secrets: written.secrets.into_iter().map(|(name, path)| (name, beside(path))).collect(),
+        })
+    }
+
+    /// Sets a builder up as the file says.
+    #[must_use]
+    pub fn apply(&self, mut builder: HostBuilder) -> HostBuilder {
+        let pool = PoolSize::default();
+        builder = builder
+            .pool(PoolSize {
+                instances: self.pool_instances.unwrap_or(pool.instances),
+                memory: self.pool_memory.unwrap_or(pool.memory),
+            })
+            .limits(Limits::default().replaced_by(&self.limits))
+            .host_limits(HostLimits::default().replaced_by(&self.host_limits))
+            .secrets(self.secrets.clone());
+        if let Some(workers) = self.workers {
+            builder = builder.workers(workers);
+        }
+        if let Some(policy) = &self.trust_policy {
+            builder = builder.trust_policy(policy);
+        }
+        builder
+    }
+}

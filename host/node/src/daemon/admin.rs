@@ -1,0 +1,112 @@
+//! What operators ask of a daemon.
+//!
+//! Owns the translation of each request into a call of the host, and of what
+//! came of it into the answer's JSON. Logs are not here: they answer more than
+//! once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use odeon_authority::{GrantSet, LimitsPatch, Principal};
+use odeon_protocol::{
+    AdminReply, AdminRequest, CancelReply, Code, Fault, Load, LoadReply, LogLevelReply, UnloadReply,
+};
+use odeon_rmi::{CancelOutcome, CancelReason};
+use serde::Serialize;
+
+use super::Shared;
+use super::connection::refusal;
+use crate::load::LoadRequest;
+use crate::unload::UnloadMode;
+
+/// The body of the answer to one request.
+pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principal: Principal) -> Vec<u8> {
+    let host = &shared.host;
+    match request {
+        AdminRequest::Load(load) => body(self::load(shared, load, principal).await),
+        AdminRequest::Unload { name, now } => {
+            let mode = if now { UnloadMode::Now } else { UnloadMode::Drain(shared.config.drain) };
+            body(host.unload(&name, mode, &principal).await.map(|report| UnloadReply {
+                name: report.name,
+                generation: report.generation,
+                interrupted: report.interrupted as u64,
+            }))
+        }
+        AdminRequest::List {} => body(Ok(host.list())),
+        AdminRequest::Describe { name, wit } => body(host.describe(&name).map(|mut described| {
+            described.wit = described.wit.filter(|_| wit);
+            described
+        })),
+        AdminRequest::Methods { name } => body(host.methods(&name)),
+        AdminRequest::Status {} => {
+            let mut status = host.status();
+            status.socket = shared.socket.display().to_string();
+            body(Ok(status))
+        }
+        AdminRequest::Stop { drain_ms } => {
+            tracing::info!(%principal, "asked to stop");
+            shared.stop(drain_ms.map(std::time::Duration::from_millis));
+            body(Ok(()))
+        }
+        AdminRequest::Cancel { serial } => {
+            body(host.cancel_by(&serial, CancelReason::Operator, &principal).map(|outcome| match outcome {
+                CancelOutcome::Withdrawn => CancelReply::Withdrawn,
+                CancelOutcome::Signalled => CancelReply::Signalled,
+                CancelOutcome::AlreadySignalled => CancelReply::AlreadySignalled,
+            }))
+        }
+        AdminRequest::LogLevel { directive } => body(log_level(shared, directive.as_deref())),
+        AdminRequest::Logs { .. } => {
+            refusal(Fault::new(Code::Internal, "a request for logs came where none is answered"))
+        }
+    }
+}
+
+async fn load(shared: &Shared, load: Load, principal: Principal) -> Result<LoadReply, Fault> {
+    let invalid = |error: String| Fault::new(Code::InvalidArguments, error);
+    let mut request = LoadRequest::path(load.path);
+    request.name = load.name;
+    request.allow_unsigned = load.allow_unsigned;
+    request.transient = load.transient;
+    request.principal = Some(principal);
+    if !load.grants.is_empty() {
+        let grants = GrantSet::parse(load.grants.iter().map(String::as_str));
+        request.grants = Some(grants.map_err(|error| invalid(error.to_string()))?);
+    }
+    request.limits = limits(load.limits).map_err(invalid)?;
+    let report = shared.host.load(request).await?;
+    Ok(LoadReply {
+        plugin: shared.host.row(&report.name)?,
+        from_cache: report.from_cache,
+        elapsed_us: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
+        warnings: report.warnings,
+    })
+}
+
+/// Limits as words, read as a descriptor's `[limits]`.
+fn limits(words: BTreeMap<String, String>) -> Result<LimitsPatch, String> {
+    let table: toml::Table = words
+        .into_iter()
+        .map(|(name, word)| {
+            let value = match word.parse::<i64>() {
+                Ok(number) => toml::Value::Integer(number),
+                Err(_) => toml::Value::String(word),
+            };
+            (name, value)
+        })
+        .collect();
+    table.try_into().map_err(|error: toml::de::Error| format!("limits: {}", error.message()))
+}
+
+fn log_level(shared: &Shared, directive: Option<&str>) -> Result<LogLevelReply, Fault> {
+    let control = shared.config.log_level.as_ref().ok_or_else(|| {
+        Fault::new(Code::WrongState, "the log's level cannot be changed in this process")
+    })?;
+    control(directive)
+        .map(|directive| LogLevelReply { directive })
+        .map_err(|error| Fault::new(Code::InvalidArguments, error))
+}
+
+fn body<T: Serialize>(result: Result<T, Fault>) -> Vec<u8> {
+    AdminReply::from(result).to_json().unwrap_or_else(refusal)
+}

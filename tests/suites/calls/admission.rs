@@ -1,0 +1,124 @@
+//! How many calls run and wait, and what the next one is told.
+
+use odeon_protocol::{Code, Retry};
+use odeon_runtime::{CallContext, Reason};
+use odeon_tests::runtime::{call, runtime, spec};
+
+use crate::flight::{Flight, eventually};
+
+/// Enforced by `Gate::enter_now` (calls in flight) and `Place::take` (queue).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_call_more_than_run_and_wait_is_overloaded() {
+    let runtime = runtime();
+    let plugin = spec()
+        .limits(|limits| {
+            limits.calls_in_flight = 2;
+            limits.queue = 3;
+        })
+        .load(&runtime, "guest-spin")
+        .await;
+    let mut running = Vec::new();
+    for _ in 0..2 {
+        running.push(Flight::take_off(&plugin, "wait.sleep-forever").await);
+    }
+    let mut waiting = Vec::new();
+    for count in 1..=3 {
+        waiting.push(Flight::queue(&plugin, "snoop.arguments", CallContext::default()));
+        eventually("it waits", || plugin.stats().waiting == count).await;
+    }
+    assert_eq!(plugin.stats().in_flight, 2);
+
+    let refused = call(&plugin, "snoop.arguments").await.unwrap_err();
+    assert_eq!(refused.code, Code::Overloaded);
+    assert_eq!(refused.retry(), Retry::Safe);
+    assert!(refused.message.contains("2 calls running and 3 waiting"), "{refused}");
+
+    // Whoever waited gets in when somebody leaves.
+    for flight in &mut running {
+        flight.interrupt.raise(Reason::CallerGone);
+        assert_eq!(flight.land().await.0.unwrap_err().code, Code::Cancelled);
+    }
+    for flight in &mut waiting {
+        assert_eq!(flight.land().await.0.unwrap(), "[]");
+    }
+    assert_eq!(plugin.stats().in_flight, 0);
+}
+
+/// A place in the queue is given back by whoever gives up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_gives_up_waiting_frees_his_place() {
+    let runtime = runtime();
+    let plugin = spec()
+        .limits(|limits| {
+            limits.calls_in_flight = 1;
+            limits.queue = 1;
+        })
+        .load(&runtime, "guest-spin")
+        .await;
+    let mut running = Flight::take_off(&plugin, "wait.sleep-forever").await;
+    let mut impatient = Flight::queue(&plugin, "snoop.arguments", CallContext::default());
+    eventually("it waits", || plugin.stats().waiting == 1).await;
+    impatient.interrupt.raise(Reason::Cancelled);
+    assert_eq!(impatient.land().await.0.unwrap_err().code, Code::Cancelled);
+    eventually("its place is free", || plugin.stats().waiting == 0).await;
+
+    let vanishing = Flight::queue(&plugin, "snoop.arguments", CallContext::default());
+    eventually("it waits", || plugin.stats().waiting == 1).await;
+    vanishing.vanish().await;
+    eventually("its place is free", || plugin.stats().waiting == 0).await;
+
+    running.interrupt.raise(Reason::Cancelled);
+    running.land().await.0.unwrap_err();
+    assert_eq!(call(&plugin, "snoop.arguments").await.unwrap(), "[]");
+}
+
+/// The pool of a worker is smaller than what the limits let in: that is
+/// "overloaded" too, never an abort.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_free_slot_in_the_pool_is_overloaded() {
+    let mut config = odeon_tests::runtime::config();
+    config.workers = 1;
+    config.pool.instances = 2;
+    let runtime = odeon_runtime::Runtime::new(config).unwrap();
+    let plugin = spec().load(&runtime, "guest-spin").await;
+    let mut flights = Vec::new();
+    for _ in 0..2 {
+        flights.push(Flight::take_off(&plugin, "wait.sleep-forever").await);
+    }
+    let refused = call(&plugin, "snoop.arguments").await.unwrap_err();
+    assert_eq!(refused.code, Code::Overloaded, "{refused}");
+    for flight in &mut flights {
+        flight.interrupt.raise(Reason::CallerGone);
+        flight.land().await.0.unwrap_err();
+    }
+    assert_eq!(call(&plugin, "snoop.arguments").await.unwrap(), "[]");
+}
+
+/// The started hook is called in the moment of admission, and its error ends
+/// the call before any code of the guest ran.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_started_hook_hears_of_admission_and_can_refuse_it() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let runtime = runtime();
+    let plugin = spec().limits(|limits| limits.calls_in_flight = 1).load(&runtime, "guest-spin").await;
+    let started = Arc::new(AtomicUsize::new(0));
+    let count = started.clone();
+    let context = CallContext {
+        started: Some(Arc::new(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            Err(odeon_protocol::Fault::new(Code::Expired, "too late"))
+        })),
+        ..CallContext::default()
+    };
+    let mut running = Flight::take_off(&plugin, "wait.sleep-forever").await;
+    let mut waiting = Flight::queue(&plugin, "cpu.spin", context);
+    eventually("it waits", || plugin.stats().waiting == 1).await;
+    assert_eq!(started.load(Ordering::SeqCst), 0, "it has not been admitted");
+    running.interrupt.raise(Reason::CallerGone);
+    running.land().await.0.unwrap_err();
+    assert_eq!(waiting.land().await.0.unwrap_err().code, Code::Expired);
+    assert_eq!(started.load(Ordering::SeqCst), 1);
+    assert_eq!(plugin.stats().instances, 0);
+}

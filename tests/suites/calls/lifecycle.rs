@@ -1,0 +1,147 @@
+//! `lifecycle.load` before the first call, `lifecycle.unload` after the last.
+
+use std::time::{Duration, Instant};
+
+use odeon_protocol::Code;
+use odeon_runtime::{LifecycleError, Plugin, Reason};
+use odeon_tests::runtime::{Spec, call, runtime, span, spec};
+
+use crate::flight::Flight;
+
+async fn configured(spec: Spec, load: &str, unload: &str) -> (odeon_runtime::Runtime, Plugin) {
+    let runtime = runtime();
+    let plugin =
+        spec.config("load", load).config("unload", unload).resident().load(&runtime, "guest-lifecycle").await;
+    (runtime, plugin)
+}
+
+#[tokio::test]
+async fn a_plugin_without_a_life_cycle_loads_and_unloads() {
+    let runtime = runtime();
+    let plugin = spec().load(&runtime, "sample-calculator").await;
+    plugin.load().await.unwrap();
+    plugin.unload().await.unwrap();
+    assert_eq!(plugin.stats().instances, 0, "nothing was run for it");
+}
+
+#[tokio::test]
+async fn the_instance_that_ran_load_serves_the_calls() {
+    let (_runtime, plugin) = configured(spec(), "ok", "ok").await;
+    plugin.load().await.unwrap();
+    assert_eq!(plugin.stats().instances, 1);
+    assert_eq!(call(&plugin, "probe.loads").await.unwrap(), "1");
+    plugin.drain().await;
+    plugin.unload().await.unwrap();
+}
+
+/// The life cycle's functions are no methods.
+#[tokio::test]
+async fn nobody_can_call_load_as_a_method() {
+    let (_runtime, plugin) = configured(spec(), "ok", "ok").await;
+    assert!(plugin.methods().iter().all(|method| &*method.function != "load" && &*method.function != "unload"));
+}
+
+#[tokio::test]
+async fn a_load_that_refuses_says_why() {
+    for (how, words) in [
+        ("fail-config", "config(\"load\")"),
+        ("fail-unavailable", "unavailable(\"a thing that is not there\")"),
+        ("fail-other", "other(\"it does not want to\")"),
+    ] {
+        let (_runtime, plugin) = configured(spec(), how, "ok").await;
+        match plugin.load().await.unwrap_err() {
+            LifecycleError::Refused(text) => assert!(text.contains(words), "{how}: {text}"),
+            LifecycleError::Failed(fault) => panic!("{how}: {fault}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_load_that_traps_is_a_fault() {
+    for how in ["trap", "panic"] {
+        let (_runtime, plugin) = configured(spec(), how, "ok").await;
+        let fault = failed(&plugin).await;
+        assert_eq!(fault.code, Code::Trapped, "{how}: {fault}");
+        assert_eq!(plugin.stats().instances, 0, "{how}");
+    }
+}
+
+/// An error of 16 MiB is more than one message may be.
+#[tokio::test]
+async fn a_load_whose_error_is_too_large_is_a_fault() {
+    let (_runtime, plugin) = configured(spec(), "huge-error", "ok").await;
+    assert_eq!(failed(&plugin).await.code, Code::ResultTooLarge);
+}
+
+#[tokio::test]
+async fn a_load_that_grows_for_good_reaches_the_memory_limit() {
+    let (_runtime, plugin) = configured(spec(), "grow", "ok").await;
+    assert_eq!(failed(&plugin).await.code, Code::MemoryLimit);
+}
+
+async fn failed(plugin: &Plugin) -> odeon_protocol::Fault {
+    match plugin.load().await.unwrap_err() {
+        LifecycleError::Failed(fault) => fault,
+        LifecycleError::Refused(text) => panic!("expected a fault, found the refusal {text}"),
+    }
+}
+
+const DEADLINE: Duration = Duration::from_millis(200);
+
+fn hurried() -> Spec {
+    spec().limits(|limits| limits.load_deadline = span(DEADLINE))
+}
+
+/// Enforced by `Budget::lifecycle`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_a_load_that_never_ends_is_stopped_at_its_own_deadline() {
+    for how in ["spin", "sleep"] {
+        let (_runtime, plugin) = configured(hurried(), how, "ok").await;
+        let began = Instant::now();
+        let fault = failed(&plugin).await;
+        assert!(matches!(fault.code, Code::DeadlineLimit | Code::CpuLimit), "{how}: {fault}");
+        assert!(began.elapsed() <= DEADLINE + Duration::from_millis(100), "{how}: {:?}", began.elapsed());
+        assert_eq!(plugin.stats().instances, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_an_unload_that_never_ends_is_stopped_at_its_own_deadline() {
+    for how in ["spin", "sleep"] {
+        let (_runtime, plugin) = configured(hurried(), "ok", how).await;
+        plugin.load().await.unwrap();
+        plugin.drain().await;
+        let began = Instant::now();
+        let fault = plugin.unload().await.unwrap_err();
+        assert!(matches!(fault.code, Code::DeadlineLimit | Code::CpuLimit), "{how}: {fault}");
+        assert!(began.elapsed() <= DEADLINE + Duration::from_millis(100), "{how}: {:?}", began.elapsed());
+    }
+}
+
+/// After a hard stop, `unload` still has its time: the interrupt was for calls.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unload_runs_after_an_interrupt() {
+    let runtime = runtime();
+    let spec = spec().resident_workers(2);
+    let records = spec.records();
+    let plugin = spec.load(&runtime, "sample-counter").await;
+    plugin.load().await.unwrap();
+    plugin.interrupt(Reason::Unloaded);
+    plugin.drain().await;
+    plugin.unload().await.unwrap();
+    let lines: Vec<_> = records.lines().into_iter().map(|line| line.text).collect();
+    assert_eq!(lines, ["counting from 0", "stopped at 0"]);
+}
+
+/// Calls and the life cycle keep out of each other's way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_runs_does_not_keep_load_waiting() {
+    let runtime = runtime();
+    let plugin = spec().limits(|limits| limits.calls_in_flight = 1).load(&runtime, "guest-lifecycle").await;
+    plugin.load().await.unwrap();
+    assert_eq!(call(&plugin, "probe.load-callers").await.unwrap(), "[]");
+    let spinner = spec().limits(|limits| limits.calls_in_flight = 1).load(&runtime, "guest-spin").await;
+    let mut flight = Flight::take_off(&spinner, "wait.sleep(100)").await;
+    spinner.load().await.unwrap();
+    flight.land().await.0.unwrap();
+}

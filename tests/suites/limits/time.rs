@@ -1,0 +1,122 @@
+//! Wall time and processor time: `limits.deadline`, `limits.cpu`.
+
+use std::time::Duration;
+
+use odeon_protocol::Code;
+use odeon_tests::clock::assert_quiet;
+use odeon_tests::runtime::{Spec, call, runtime, spec, stopped, stopped_both_ways};
+
+/// What the limit is set to.
+const LIMIT: Duration = Duration::from_millis(200);
+
+/// How much later a guest may be gone.
+const SLACK: Duration = Duration::from_millis(100);
+
+/// The same invocation both by a task and by a thread; each must be over in
+/// time, and the process must be quiet afterwards.
+async fn in_time(spec: Spec, guest: &str, invocations: &[&str], code: Code) {
+    let runtime = runtime();
+    let plugin = spec.load(&runtime, guest).await;
+    for invocation in invocations {
+        for stopped in stopped_both_ways(&plugin, invocation, code).await {
+            let took = stopped.after;
+            assert!(took >= LIMIT / 2, "{invocation}: it had {LIMIT:?}, found {took:?}");
+            assert!(took <= LIMIT + SLACK, "{invocation}: expected within {:?}, found {took:?}", LIMIT + SLACK);
+        }
+    }
+    assert_quiet();
+}
+
+fn short_cpu() -> Spec {
+    spec().cpu(LIMIT).deadline(Duration::from_secs(60))
+}
+
+fn short_deadline() -> Spec {
+    spec().cpu(Duration::from_secs(60)).deadline(LIMIT)
+}
+
+/// Enforced by `HostState::must_stop` (`cpu_ticks_left`).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_spinning_ends_at_the_cpu_limit() {
+    in_time(short_cpu(), "guest-spin", &["cpu.spin", "cpu.spin-with-host-calls"], Code::CpuLimit).await;
+}
+
+/// Enforced by `HostState::must_stop` (`deadline_ms`).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_spinning_ends_at_the_deadline() {
+    let invocations = ["cpu.spin", "cpu.spin-with-host-calls", "flood.random-forever(1000)"];
+    in_time(short_deadline(), "guest-spin", &invocations, Code::DeadlineLimit).await;
+}
+
+/// Enforced by `drive::watch`, which needs no instruction of the guest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_waiting_inside_host_calls_ends_at_the_deadline() {
+    let invocations = ["wait.sleep-forever", "wait.drip(1)", "wait.drip(50)", "wait.poll-forever(500)"];
+    in_time(short_deadline(), "guest-spin", &invocations, Code::DeadlineLimit).await;
+}
+
+/// Without a fiber, the ticker alone stops the guest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_a_guest_that_never_waits_is_stopped_too() {
+    in_time(short_cpu(), "guest-forger", &["conduct.ignore-cancel", "conduct.report-forever(0)"], Code::CpuLimit)
+        .await;
+    in_time(short_deadline(), "guest-forger", &["conduct.ignore-cancel"], Code::DeadlineLimit).await;
+}
+
+/// Start code runs under the limits of the call it is for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_start_code_that_never_ends_is_stopped() {
+    in_time(short_cpu(), "wat-start-spins", &["answer"], Code::CpuLimit).await;
+    in_time(short_deadline(), "wat-start-spins", &["answer"], Code::DeadlineLimit).await;
+}
+
+/// So does clean-up after a result, and an allocator that is asked for room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_clean_up_and_allocation_that_never_end_are_stopped() {
+    in_time(short_cpu(), "wat-post-return", &["spins"], Code::CpuLimit).await;
+    in_time(short_cpu(), "wat-bad-realloc", &["spins(\"text\")"], Code::CpuLimit).await;
+    in_time(short_cpu(), "wat-tables", &["grow-forever"], Code::CpuLimit).await;
+}
+
+/// A guest that asks how much time is left can be done before it is stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_a_guest_that_watches_the_clock_sees_its_deadline_come() {
+    let runtime = runtime();
+    let plugin = short_deadline().load(&runtime, "guest-forger").await;
+    let ended = call(&plugin, "conduct.until-deadline").await;
+    match ended {
+        Ok(looks) => assert!(looks.parse::<u64>().unwrap() > 0),
+        Err(fault) => assert_eq!(fault.code, Code::DeadlineLimit),
+    }
+}
+
+/// Waiting costs no processor time: only the deadline counts it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_a_guest_that_sleeps_does_not_use_up_its_cpu_time() {
+    let runtime = runtime();
+    let spec = spec().cpu(Duration::from_millis(20)).deadline(Duration::from_secs(10));
+    let plugin = spec.load(&runtime, "guest-spin").await;
+    assert_eq!(call(&plugin, "wait.sleep(400)").await.unwrap(), "()");
+    stopped(&plugin, "cpu.busy(400)", Code::CpuLimit).await;
+}
+
+/// The limits are per call: a resident instance begins each with all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_cpu_time_begins_anew_with_every_call() {
+    let runtime = runtime();
+    let plugin = spec().resident().cpu(LIMIT).load(&runtime, "guest-spin").await;
+    for _ in 0..4 {
+        let turns: u64 = call(&plugin, "cpu.busy(80)").await.unwrap().parse().unwrap();
+        assert!(turns > 0);
+    }
+    assert_eq!(plugin.stats().instances, 1);
+}
+
+#[tokio::test]
+async fn the_fault_names_the_limit_and_its_field() {
+    let runtime = runtime();
+    let plugin = short_cpu().load(&runtime, "guest-spin").await;
+    let fault = stopped(&plugin, "cpu.spin", Code::CpuLimit).await.fault;
+    assert!(fault.message.contains("limits.cpu") && fault.message.contains("200ms"), "{fault}");
+    assert_eq!(fault.details.unwrap()["limit"], "cpu");
+}

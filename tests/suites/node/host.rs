@@ -1,0 +1,92 @@
+//! Hosts for tests, on folders of their own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use odeon::daemon::{Daemon, DaemonConfig, serve};
+use odeon::{Compiler, Fault, Host, HostBuilder, HostLimits, LoadReport, LoadRequest};
+use odeon_tests::guests;
+use tempfile::TempDir;
+
+/// A builder of small hosts. Components are compiled by the command's child.
+pub fn builder() -> HostBuilder {
+    Host::builder(Compiler::Program(guests::odeon())).workers(1)
+}
+
+/// A host that leaves nothing behind.
+pub fn ephemeral() -> Host {
+    builder().start().expect("a host starts")
+}
+
+/// A host on this folder.
+pub fn at(folder: &Path) -> Host {
+    builder().state_dir(folder).start().expect("a host starts")
+}
+
+pub fn state() -> TempDir {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).expect("its mode");
+    folder
+}
+
+/// Loads a guest although nothing vouches for it.
+pub async fn load(host: &Host, guest: &str, name: &str) -> LoadReport {
+    let request = LoadRequest::component(guests::component(guest)).named(name.parse().unwrap()).allow_unsigned();
+    host.load(request).await.expect("the guest loads")
+}
+
+/// A daemon on this folder, with short times.
+pub async fn daemon(host: &Host) -> Daemon {
+    serve(host.clone(), config()).await.expect("a daemon starts")
+}
+
+pub fn config() -> DaemonConfig {
+    DaemonConfig {
+        drain: Duration::from_secs(5),
+        handshake: Duration::from_millis(300),
+        write_timeout: Duration::from_millis(500),
+        signals: false,
+        ..DaemonConfig::default()
+    }
+}
+
+pub fn few_loads(most: u64) -> HostLimits {
+    HostLimits { loads_per_minute: most, ..HostLimits::default() }
+}
+
+/// What the audit of this folder says, one JSON object per line.
+pub fn audit(folder: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(folder.join("audit.jsonl")).expect("there is an audit");
+    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+/// The fault of something that must fail.
+pub fn fault<T: std::fmt::Debug>(result: Result<T, Fault>) -> Fault {
+    result.expect_err("expected a fault")
+}
+
+/// Waits until something holds, which must happen soon.
+pub async fn soon(what: &str, mut holds: impl FnMut() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "expected soon: {what}");
+}
+
+/// Lines that a host passed on.
+#[derive(Default)]
+pub struct Lines(pub std::sync::Mutex<Vec<String>>);
+
+impl odeon::LogSink for Lines {
+    fn line(&self, line: odeon::LogLine<'_>) {
+        self.0.lock().unwrap().push(line.text.to_owned());
+    }
+}
+
+pub fn lines() -> Arc<Lines> {
+    Arc::default()
+}
