@@ -10,12 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use odeon::daemon::SOCKET_NAME;
 use odeon_protocol::Code;
 
 use crate::{failure::Failure, output::Done};
 
-/// The socket's name inside the state directory.
-pub(crate) const SOCKET: &str = "odeon.sock";
 /// The trust policy's name inside the state directory.
 pub(crate) const TRUST: &str = "trust.toml";
 
@@ -31,7 +30,7 @@ pub(crate) struct Whereabouts {
         hide_env_values = true
     )]
     pub(crate) state: Option<PathBuf>,
-    /// The host's control socket [default: odeon.sock in the state directory]
+    /// The host's control socket [default: control.sock in the state directory]
     #[arg(
         long,
         global = true,
@@ -63,7 +62,7 @@ impl Whereabouts {
     pub(crate) fn socket(&self) -> Done<PathBuf> {
         match &self.socket {
             Some(path) => absolute(path),
-            None => Ok(self.state_dir().ok_or_else(homeless)?.join(SOCKET)),
+            None => Ok(self.state_dir().ok_or_else(homeless)?.join(SOCKET_NAME)),
         }
     }
 }
@@ -137,7 +136,7 @@ mod tests {
             socket: None,
             ..whereabouts
         };
-        assert_eq!(whereabouts.socket().unwrap(), Path::new("/state/odeon.sock"));
+        assert_eq!(whereabouts.socket().unwrap(), Path::new("/state/control.sock"));
     }
 
     #[test]

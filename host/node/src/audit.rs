@@ -46,9 +46,21 @@ impl Recorder {
         let audit = Arc::new(audit);
         let (queue, jobs) = mpsc::sync_channel(QUEUE);
         let lost = Arc::new(Mutex::new(BTreeMap::new()));
-        let writer = Writer { audit: audit.clone(), lost: lost.clone(), coalescer: Coalescer::new(interval), interval };
-        let writer = std::thread::Builder::new().name("odeon-audit".into()).spawn(move || writer.run(&jobs))?;
-        Ok(Recorder(Arc::new(Shared { audit, queue, lost, writer: Mutex::new(Some(writer)) })))
+        let writer = Writer {
+            audit: audit.clone(),
+            lost: lost.clone(),
+            coalescer: Coalescer::new(interval),
+            interval,
+        };
+        let writer = std::thread::Builder::new()
+            .name("odeon-audit".into())
+            .spawn(move || writer.run(&jobs))?;
+        Ok(Recorder(Arc::new(Shared {
+            audit,
+            queue,
+            lost,
+            writer: Mutex::new(Some(writer)),
+        })))
     }
 
     /// The chain itself, for decisions.
@@ -63,14 +75,22 @@ impl Recorder {
 
     /// Has something appended soon. Never blocks.
     pub(crate) fn append_soon(&self, event: Event) {
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.0.queue.try_send(Job::Append(event)) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            self.0.queue.try_send(Job::Append(event))
+        {
             tracing::warn!("an audit line was dropped because the writer is behind");
         }
     }
 
     /// Notes that a limit stopped a plugin. Never blocks.
     pub(crate) fn stopped(&self, plugin: &PluginName, code: Code, method: &str) {
-        self.note(plugin, Repeated::LimitStop { code, method: method.into() });
+        self.note(
+            plugin,
+            Repeated::LimitStop {
+                code,
+                method: method.into(),
+            },
+        );
     }
 
     fn note(&self, plugin: &PluginName, what: Repeated) {
@@ -83,7 +103,9 @@ impl Recorder {
 
     /// Writes down what was counted and ends the writer. Blocks on the disk.
     pub(crate) fn finish(&self) {
-        let Some(writer) = self.0.writer.lock().take() else { return };
+        let Some(writer) = self.0.writer.lock().take() else {
+            return;
+        };
         let (done, ended) = mpsc::sync_channel(1);
         if self.0.queue.send(Job::Finish(done)).is_ok() && ended.recv().is_ok() && writer.join().is_err() {
             tracing::error!("the audit's writer broke off");
@@ -93,14 +115,23 @@ impl Recorder {
 
 impl AuditSink for Recorder {
     fn denied(&self, denial: Denial<'_>) {
-        let what = Repeated::Denial { grant: denial.kind.into(), target: denial.target.into() };
+        let what = Repeated::Denial {
+            grant: denial.kind.into(),
+            target: denial.target.into(),
+        };
         self.note(denial.plugin, what);
     }
 
     fn revealed(&self, plugin: &PluginName, _: Generation, secret: &str) -> bool {
         let (done, written) = mpsc::sync_channel(1);
-        let what = Repeated::SecretReveal { secret: secret.into() };
-        let sent = self.0.queue.send(Job::Durable(plugin.clone(), what, done)).is_ok();
+        let what = Repeated::SecretReveal {
+            secret: secret.into(),
+        };
+        let sent = self
+            .0
+            .queue
+            .send(Job::Durable(plugin.clone(), what, done))
+            .is_ok();
         sent && written.recv().unwrap_or(false)
     }
 }
@@ -127,11 +158,11 @@ impl Writer {
                 Ok(Job::Durable(plugin, what, done)) => {
                     let written = self.note(&plugin, what);
                     // Whoever asked may have been dropped meanwhile.
-                    let _ = done.send(written);
+                    done.send(written).ok();
                 }
                 Ok(Job::Finish(done)) => {
                     self.end();
-                    let _ = done.send(());
+                    done.send(()).ok();
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -169,7 +200,12 @@ impl Writer {
         let lost = std::mem::take(&mut *self.lost.lock());
         for (plugin, count) in lost {
             let (grant, target) = (Text::from("(others)"), Text::from("(others)"));
-            self.append(Event::Denial { plugin, grant, target, count });
+            self.append(Event::Denial {
+                plugin,
+                grant,
+                target,
+                count,
+            });
         }
     }
 

@@ -157,12 +157,20 @@ pub(crate) fn fits_user_data(loaded: &Loaded, data: Option<&str>) -> Result<(), 
     if data.len() as u64 > most.bytes() {
         return Err(Fault::new(
             Code::MessageTooLarge,
-            format!("user data expected at most {most} (limits.user-data), found {} bytes", data.len()),
+            format!(
+                "user data expected at most {most} (limits.user-data), found {} bytes",
+                data.len()
+            ),
         ));
     }
     serde_json::from_str::<serde::de::IgnoredAny>(data)
         .map(|_| ())
-        .map_err(|error| Fault::new(Code::InvalidArguments, format!("user data expected JSON text: {error}")))
+        .map_err(|error| {
+            Fault::new(
+                Code::InvalidArguments,
+                format!("user data expected JSON text: {error}"),
+            )
+        })
 }
 
 #[inline]
@@ -182,7 +190,10 @@ fn split(path: &str) -> Result<(&str, &str), Fault> {
 fn malformed(path: &str) -> Fault {
     match path.parse::<MethodPath>() {
         Err(error) => error.into(),
-        Ok(_) => Fault::new(Code::MethodNotFound, "expected <plugin>/<function> or <plugin>/<interface>.<function>"),
+        Ok(_) => Fault::new(
+            Code::MethodNotFound,
+            "expected <plugin>/<function> or <plugin>/<interface>.<function>",
+        ),
     }
 }
 

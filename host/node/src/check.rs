@@ -66,16 +66,25 @@ impl Host {
         if component.len() as u64 > most.bytes() {
             return Err(Fault::new(
                 odeon_protocol::Code::ComponentTooLarge,
-                format!("expected at most {most} (host-limits.component-size), found {} bytes", component.len()),
+                format!(
+                    "expected at most {most} (host-limits.component-size), found {} bytes",
+                    component.len()
+                ),
             ));
         }
-        let offer = Offer::read(component, None).map_err(|error| Fault::new(error.code(), error.to_string()))?;
-        let manifest = offer.manifest.map_err(|error| Fault::new(error.code(), error.to_string()))?;
-        let signed = offer.signed.map_err(|error| Fault::new(error.code(), error.to_string()))?;
-        let own = signed
-            .claim
-            .map(|claim| (claim.name, claim.version))
-            .or_else(|| manifest.as_ref().map(|manifest| (manifest.name.clone(), manifest.version.clone())));
+        let offer =
+            Offer::read(component, None).map_err(|error| Fault::new(error.code(), error.to_string()))?;
+        let manifest = offer
+            .manifest
+            .map_err(|error| Fault::new(error.code(), error.to_string()))?;
+        let signed = offer
+            .signed
+            .map_err(|error| Fault::new(error.code(), error.to_string()))?;
+        let own = signed.claim.map(|claim| (claim.name, claim.version)).or_else(|| {
+            manifest
+                .as_ref()
+                .map(|manifest| (manifest.name.clone(), manifest.version.clone()))
+        });
         let (name, version) = own.map_or((None, None), |(name, version)| (Some(name), Some(version)));
         let shown_as = match &name {
             Some(name) => name.clone(),
@@ -91,7 +100,10 @@ impl Host {
             config: BTreeMap::new(),
             env: BTreeMap::new(),
             instances: InstanceModel::Fresh,
-            class: manifest.as_ref().and_then(|manifest| manifest.placing.class).map(crate::load::engine_class),
+            class: manifest
+                .as_ref()
+                .and_then(|manifest| manifest.placing.class)
+                .map(crate::load::engine_class),
             logs: Arc::new(Nowhere),
             audit: Arc::new(Nowhere),
             secrets: Arc::new(SecretFiles::new(BTreeMap::new(), Arc::default())),
@@ -112,10 +124,17 @@ impl Host {
                 .map(|method| {
                     let row = method_row(method);
                     // There is no plugin yet whose name could stand before it.
-                    MethodRow { path: row.path.get(prefix..).unwrap_or_default().to_owned(), ..row }
+                    MethodRow {
+                        path: row.path.get(prefix..).unwrap_or_default().to_owned(),
+                        ..row
+                    }
                 })
                 .collect(),
-            imports: description.imports.iter().map(|import| import.name.to_string()).collect(),
+            imports: description
+                .imports
+                .iter()
+                .map(|import| import.name.to_string())
+                .collect(),
             asks: manifest.map(|manifest| manifest.asks.lines()).unwrap_or_default(),
             wit: description.wit.clone(),
         })

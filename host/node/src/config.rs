@@ -80,7 +80,9 @@ impl HostConfig {
     pub fn load(path: &Path) -> Result<Self, Fault> {
         let invalid =
             |problem: String| Fault::new(Code::ConfigInvalid, format!("{}: {problem}", path.display()));
-        let length = std::fs::metadata(path).map_err(|error| invalid(error.to_string()))?.len();
+        let length = std::fs::metadata(path)
+            .map_err(|error| invalid(error.to_string()))?
+            .len();
         if length > MAX {
             return Err(invalid(format!("expected at most {MAX} bytes, found {length}")));
         }
@@ -110,14 +112,21 @@ impl HostConfig {
         Ok(HostConfig {
             workers: written.host.workers,
             pool_instances: written.host.pool_instances,
-            pool_memory: written.host.pool_memory.map(|size| usize::try_from(size.bytes()).unwrap_or(usize::MAX)),
+            pool_memory: written
+                .host
+                .pool_memory
+                .map(|size| usize::try_from(size.bytes()).unwrap_or(usize::MAX)),
             limits: written.limits,
             host_limits: written.host_limits,
             plugins: written.plugins.map(beside),
             trust_policy: written.trust_policy.map(beside),
             socket: written.host.socket.map(beside),
             drain: written.host.drain.map(|time| time.duration()),
-            secrets: written.secrets.into_iter().map(|(name, path)| (name, beside(path))).collect(),
+            secrets: written
+                .secrets
+                .into_iter()
+                .map(|(name, path)| (name, beside(path)))
+                .collect(),
         })
     }
 
@@ -142,3 +151,6 @@ impl HostConfig {
         builder
     }
 }
+
+#[cfg(test)]
+mod tests;

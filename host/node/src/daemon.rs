@@ -121,7 +121,9 @@ impl Daemon {
     ///
     /// When it broke off.
     pub async fn stopped(self) -> Result<(), Fault> {
-        self.ended.await.map_err(|_| Fault::new(Code::Internal, "the daemon broke off; see its log"))
+        self.ended
+            .await
+            .map_err(|_| Fault::new(Code::Internal, "the daemon broke off; see its log"))
     }
 }
 
@@ -137,7 +139,10 @@ impl Daemon {
 /// be read or written.
 pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     let folder = host.state_dir().map(Path::to_owned).ok_or_else(|| {
-        Fault::new(Code::WrongState, "expected a host with a state directory, found an ephemeral one")
+        Fault::new(
+            Code::WrongState,
+            "expected a host with a state directory, found an ephemeral one",
+        )
     })?;
     let socket = config.socket.clone().unwrap_or_else(|| folder.join(SOCKET_NAME));
     let lock = StateLock::take(&folder)?;
@@ -159,7 +164,13 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     }
     let listener = socket::bind(&socket)?;
     let drain = Mutex::new(config.drain);
-    let shared = Arc::new(Shared { host, config, socket, stop: CancellationToken::new(), drain });
+    let shared = Arc::new(Shared {
+        host,
+        config,
+        socket,
+        stop: CancellationToken::new(),
+        drain,
+    });
     if shared.config.signals {
         signals::listen(&shared, folder)?;
     }
@@ -207,7 +218,10 @@ async fn run(shared: Arc<Shared>, listener: UnixListener, lock: StateLock, _own:
         tracing::warn!(%error, "the control socket could not be removed");
     }
     let drain = *shared.drain.lock();
-    tracing::info!(drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX), "stopping");
+    tracing::info!(
+        drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX),
+        "stopping"
+    );
     shared.host.shutdown(drain).await;
     farewell.cancel();
     connections.close();
@@ -221,7 +235,11 @@ async fn accept(
     listener: &UnixListener,
     places: &Arc<Semaphore>,
 ) -> std::io::Result<(tokio::net::UnixStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let place = places
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(std::io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, place))
 }

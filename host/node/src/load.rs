@@ -69,18 +69,38 @@ impl Host {
         let started = Instant::now();
         let inner = &self.inner;
         if inner.stopping.load(Ordering::SeqCst) {
-            return Err(Fault::new(Code::Draining, "the host stops and takes no more plugins"));
+            return Err(Fault::new(
+                Code::Draining,
+                "the host stops and takes no more plugins",
+            ));
         }
         inner.gatekeeper.count_load(started)?;
         let host = self.clone();
         let admitted = blocking(move || host.admit(request)).await??;
-        let offer::Admitted { bytes, admission, manifest, offered, reservation, request, mut warnings } = admitted;
-        let spec = self.settle(&reservation, &admission, manifest.as_ref(), &request, &mut warnings)?;
+        let offer::Admitted {
+            bytes,
+            admission,
+            manifest,
+            offered,
+            reservation,
+            request,
+            mut warnings,
+        } = admitted;
+        let spec = self.settle(
+            &reservation,
+            &admission,
+            manifest.as_ref(),
+            &request,
+            &mut warnings,
+        )?;
         let plugin = inner.runtime.prepare(&bytes, spec).await?;
         let size = bytes.len();
         drop(bytes);
         plugin.load().await.map_err(hook_failed)?;
-        let principal = request.principal.clone().unwrap_or_else(|| inner.principal.clone());
+        let principal = request
+            .principal
+            .clone()
+            .unwrap_or_else(|| inner.principal.clone());
         let origin = Origin::new(&admission, offered, principal, request.file().cloned(), size);
         let loaded = Arc::new(Loaded::new(plugin, origin));
         let host = self.clone();
@@ -105,7 +125,11 @@ impl Host {
         })
         .await??;
         warnings.extend(more);
-        Ok(LoadReport { elapsed: started.elapsed(), warnings, ..report })
+        Ok(LoadReport {
+            elapsed: started.elapsed(),
+            warnings,
+            ..report
+        })
     }
 
     /// Writes down that a generation goes into service, before it does.
@@ -123,7 +147,10 @@ impl Host {
             digest: loaded.origin.digest,
             principal: principal.to_string().into(),
         };
-        inner.recorder.append(event).map_err(|error| Fault::new(error.code(), error.to_string()))?;
+        inner
+            .recorder
+            .append(event)
+            .map_err(|error| Fault::new(error.code(), error.to_string()))?;
         tracing::info!(
             plugin = loaded.name.as_str(),
             generation = loaded.generation.0,
@@ -136,10 +163,17 @@ impl Host {
 
     /// Has the load done again at the next start, if it is to be.
     fn remember(&self, loaded: &Loaded, request: &LoadRequest) -> Option<String> {
-        let remembered = self.inner.remembered.as_ref().filter(|_| !loaded.origin.transient && request.remember)?;
+        let remembered = self
+            .inner
+            .remembered
+            .as_ref()
+            .filter(|_| !loaded.origin.transient && request.remember)?;
         match remembered.add(&loaded.name, request) {
             Ok(()) => None,
-            Err(fault) => Some(format!("the load will not be repeated at the next start: {}", fault.message)),
+            Err(fault) => Some(format!(
+                "the load will not be repeated at the next start: {}",
+                fault.message
+            )),
         }
     }
 }
@@ -153,7 +187,9 @@ fn hook_failed(error: LifecycleError) -> Fault {
 }
 
 /// Runs what waits for the disk where that holds no task.
-pub(crate) async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, Fault> {
+pub(crate) async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, Fault> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| Fault::new(Code::Internal, "a step broke off in the host; see its log"))

@@ -53,7 +53,11 @@ pub struct Follower {
 impl Logs {
     pub(crate) fn new(also: Option<Arc<dyn LogSink>>) -> Self {
         let (followers, _) = broadcast::channel(FOLLOWER_BEHIND);
-        Logs(Arc::new(Shared { kept: Mutex::default(), followers, also }))
+        Logs(Arc::new(Shared {
+            kept: Mutex::default(),
+            followers,
+            also,
+        }))
     }
 
     /// Takes a line of the host itself.
@@ -79,7 +83,14 @@ impl Logs {
         // Lines are kept and sent under this lock, so none is seen twice.
         let kept = self.0.kept.lock();
         let lines = self.0.followers.subscribe();
-        (kept.tail(plugin, most), Follower { lines, plugin: plugin.cloned(), missed: 0 })
+        (
+            kept.tail(plugin, most),
+            Follower {
+                lines,
+                plugin: plugin.cloned(),
+                missed: 0,
+            },
+        )
     }
 
     fn keep(&self, line: Line) {
@@ -88,11 +99,13 @@ impl Logs {
         kept.bytes = kept.bytes.saturating_add(weight(&line));
         kept.lines.push_back(line.clone());
         while kept.lines.len() > KEPT_LINES || kept.bytes > KEPT_BYTES {
-            let Some(oldest) = kept.lines.pop_front() else { break };
+            let Some(oldest) = kept.lines.pop_front() else {
+                break;
+            };
             kept.bytes = kept.bytes.saturating_sub(weight(&oldest));
         }
         // Without followers there is nobody to tell.
-        let _ = self.0.followers.send(line);
+        self.0.followers.send(line).ok();
     }
 }
 
@@ -190,3 +203,6 @@ fn emit(line: &odeon_runtime::LogLine<'_>) {
         Level::Error | Level::Critical => emit!(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

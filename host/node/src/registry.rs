@@ -67,7 +67,10 @@ impl Slot {
 
 impl Registry {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Registry { names: ArcSwap::from_pointee(Names::default()), slots: Mutex::default() })
+        Arc::new(Registry {
+            names: ArcSwap::from_pointee(Names::default()),
+            slots: Mutex::default(),
+        })
     }
 
     /// What serves calls now.
@@ -85,20 +88,29 @@ impl Registry {
 
     /// The generation that serves this name.
     pub(crate) fn get(&self, name: &PluginName) -> Result<Arc<Loaded>, Fault> {
-        self.names().get(name.as_str()).cloned().ok_or_else(|| not_loaded(name.as_str()))
+        self.names()
+            .get(name.as_str())
+            .cloned()
+            .ok_or_else(|| not_loaded(name.as_str()))
     }
 
     /// The slot of a name that something is loaded under.
     pub(crate) fn slot(&self, name: &PluginName) -> Result<Arc<Slot>, Fault> {
         let slots = self.slots.lock();
-        let place = slots.get(name).filter(|place| place.slot.current.load().is_some());
-        place.map(|place| place.slot.clone()).ok_or_else(|| not_loaded(name.as_str()))
+        let place = slots
+            .get(name)
+            .filter(|place| place.slot.current.load().is_some());
+        place
+            .map(|place| place.slot.clone())
+            .ok_or_else(|| not_loaded(name.as_str()))
     }
 
     /// The names that are being loaded and serve nothing yet.
     pub(crate) fn loading(&self) -> Vec<PluginName> {
         let slots = self.slots.lock();
-        let loading = slots.iter().filter(|(_, place)| place.claimed == Some(Claim::Load));
+        let loading = slots
+            .iter()
+            .filter(|(_, place)| place.claimed == Some(Claim::Load));
         loading.map(|(name, _)| name.clone()).collect()
     }
 
@@ -106,7 +118,11 @@ impl Registry {
     pub(crate) fn reserve(self: &Arc<Self>, name: &PluginName) -> Result<Reservation, Fault> {
         let mut slots = self.slots.lock();
         let place = slots.entry(name.clone()).or_insert_with(|| Place {
-            slot: Arc::new(Slot { name: name.clone(), current: ArcSwapOption::empty(), last: AtomicU64::new(0) }),
+            slot: Arc::new(Slot {
+                name: name.clone(),
+                current: ArcSwapOption::empty(),
+                last: AtomicU64::new(0),
+            }),
             claimed: None,
         });
         let taken = match place.claimed {
@@ -121,19 +137,35 @@ impl Registry {
             ));
         }
         place.claimed = Some(Claim::Load);
-        Ok(Reservation { registry: self.clone(), slot: place.slot.clone() })
+        Ok(Reservation {
+            registry: self.clone(),
+            slot: place.slot.clone(),
+        })
     }
 
     /// Takes a loaded name to unload what is there.
     pub(crate) fn claim(self: &Arc<Self>, name: &PluginName) -> Result<(Reservation, Arc<Loaded>), Fault> {
         let mut slots = self.slots.lock();
         let place = slots.get_mut(name).ok_or_else(|| not_loaded(name.as_str()))?;
-        let loaded = place.slot.current.load_full().ok_or_else(|| not_loaded(name.as_str()))?;
+        let loaded = place
+            .slot
+            .current
+            .load_full()
+            .ok_or_else(|| not_loaded(name.as_str()))?;
         if place.claimed.is_some() {
-            return Err(Fault::new(Code::Draining, format!("{name} is being unloaded already")));
+            return Err(Fault::new(
+                Code::Draining,
+                format!("{name} is being unloaded already"),
+            ));
         }
         place.claimed = Some(Claim::Unload);
-        Ok((Reservation { registry: self.clone(), slot: place.slot.clone() }, loaded))
+        Ok((
+            Reservation {
+                registry: self.clone(),
+                slot: place.slot.clone(),
+            },
+            loaded,
+        ))
     }
 
     fn change(&self, change: impl FnOnce(&mut Names)) {
@@ -183,5 +215,8 @@ impl Drop for Reservation {
 #[cold]
 pub(crate) fn not_loaded(name: &str) -> Fault {
     let name: String = name.chars().take(PluginName::MAX).collect();
-    Fault::new(Code::PluginNotFound, format!("no plugin named {name:?} is loaded here; see `odeon list`"))
+    Fault::new(
+        Code::PluginNotFound,
+        format!("no plugin named {name:?} is loaded here; see `odeon list`"),
+    )
 }

@@ -68,7 +68,10 @@ pub struct StartLoad {
 
 impl Remembered {
     pub(crate) fn at(path: PathBuf) -> Self {
-        Remembered { path, changing: Mutex::new(()) }
+        Remembered {
+            path,
+            changing: Mutex::new(()),
+        }
     }
 
     /// Has this load done again at the next start.
@@ -93,7 +96,12 @@ impl Remembered {
         };
         if descriptor {
             // The descriptor says it again, maybe otherwise by then.
-            row = Row { path: row.path, descriptor, name: None, ..Row::nothing() };
+            row = Row {
+                path: row.path,
+                descriptor,
+                name: None,
+                ..Row::nothing()
+            };
         }
         self.change(|written| {
             written.loads.insert(name.clone(), row);
@@ -137,7 +145,10 @@ impl Remembered {
     fn syntax(&self, problem: &str) -> Fault {
         Fault::new(
             Code::StateUnwritable,
-            format!("{}: the list of remembered loads cannot be used: {problem}", self.path.display()),
+            format!(
+                "{}: the list of remembered loads cannot be used: {problem}",
+                self.path.display()
+            ),
         )
     }
 }
@@ -164,7 +175,11 @@ impl Row {
             false => LoadRequest::component(self.path),
         };
         request.name = self.name;
-        request.placing = Placing { instance: self.instance, workers: self.workers, class: self.class };
+        request.placing = Placing {
+            instance: self.instance,
+            workers: self.workers,
+            class: self.class,
+        };
         request.grants = self.grants;
         request.limits = self.limits;
         request.config = self.config;
@@ -182,7 +197,9 @@ impl Host {
     ///
     /// When the list itself cannot be read.
     pub async fn load_remembered(&self) -> Result<Vec<StartLoad>, Fault> {
-        let Some(remembered) = &self.inner.remembered else { return Ok(Vec::new()) };
+        let Some(remembered) = &self.inner.remembered else {
+            return Ok(Vec::new());
+        };
         Ok(self.load_all(remembered.requests()?).await)
     }
 
@@ -193,8 +210,9 @@ impl Host {
     ///
     /// When the folder cannot be read.
     pub async fn load_descriptors(&self, folder: &Path) -> Result<Vec<StartLoad>, Fault> {
-        let unreadable =
-            |error: std::io::Error| Fault::new(Code::FileUnreadable, format!("{}: {error}", folder.display()));
+        let unreadable = |error: std::io::Error| {
+            Fault::new(Code::FileUnreadable, format!("{}: {error}", folder.display()))
+        };
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
@@ -228,7 +246,10 @@ impl Host {
 
 /// Puts new content in the place of a file that only the owner can read.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut new = tempfile::Builder::new()
         .prefix(".odeon-")
         .permissions(std::fs::Permissions::from_mode(0o600))
@@ -237,7 +258,11 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     new.as_file().sync_all()?;
     new.persist(path)?;
     let flags = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
-    std::fs::OpenOptions::new().read(true).custom_flags(flags).open(folder)?.sync_all()
+    std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(folder)?
+        .sync_all()
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Fault {

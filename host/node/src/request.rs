@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use odeon_authority::{Event as AuditEvent, Principal};
 use odeon_protocol::{Code, Fault, Fingerprint, Kind, Serial};
 use odeon_rmi::{
-    Answer, CancelOutcome, CancelReason, CancelSignal, IfAbandoned, NewRequest, Outcome, Running, Ticket, Watcher,
+    Answer, CancelOutcome, CancelReason, CancelSignal, IfAbandoned, NewRequest, Outcome, Running, Ticket,
+    Watcher,
 };
 use odeon_runtime::{CallContext, Interrupt, ProgressSink, Reason, StartedHook};
 use parking_lot::Mutex;
@@ -88,7 +89,10 @@ impl Host {
         principal: &Principal,
     ) -> Result<CancelOutcome, Fault> {
         let outcome = self.inner.requests.cancel(serial, reason)?;
-        let event = AuditEvent::Cancel { serial: *serial, principal: principal.to_string().into() };
+        let event = AuditEvent::Cancel {
+            serial: *serial,
+            principal: principal.to_string().into(),
+        };
         self.inner.recorder.append_soon(event);
         Ok(outcome)
     }
@@ -102,13 +106,16 @@ impl Host {
         let inner = &self.inner;
         let (loaded, index) = inner.find(call.path)?;
         let method = loaded.method(index)?;
-        if call.fingerprint.is_some_and(|made_for| made_for != method.fingerprint) {
+        if call
+            .fingerprint
+            .is_some_and(|made_for| made_for != method.fingerprint)
+        {
             return Err(Fault::new(
                 Code::VersionMismatch,
                 format!(
-                    "{} is now {}, and the call was made for another type; describe the plugin and encode again",
-                    method.path,
-                    odeon_protocol::signature(&method.ty)
+                    "the method is {} now, and the call was made for another type; describe the plugin and encode \
+                     again",
+                    odeon_protocol::signature(&method.path, &method.ty)
                 ),
             )
             .with_details(serde_json::json!({ "fingerprint": method.fingerprint })));
@@ -128,12 +135,24 @@ impl Host {
             user_data: call.user_data,
             ttl: call.ttl,
             deadline: wait_until.map(Into::into),
-            if_abandoned: if call.detached { IfAbandoned::LetRun } else { IfAbandoned::Cancel },
+            if_abandoned: if call.detached {
+                IfAbandoned::LetRun
+            } else {
+                IfAbandoned::Cancel
+            },
         };
         let callers = inner.callers(call.principal);
         let (ticket, watcher) = inner.requests.accept(request)?;
         let signal = watcher.signal();
-        let work = Work { inner: inner.clone(), loaded, index, args, wait_until, callers, signal };
+        let work = Work {
+            inner: inner.clone(),
+            loaded,
+            index,
+            args,
+            wait_until,
+            callers,
+            signal,
+        };
         Ok((watcher, work.run(ticket)))
     }
 }
@@ -159,7 +178,15 @@ enum Life {
 
 impl Work {
     async fn run(self, ticket: Ticket) {
-        let Work { inner, loaded, index, args, wait_until, callers, signal } = self;
+        let Work {
+            inner,
+            loaded,
+            index,
+            args,
+            wait_until,
+            callers,
+            signal,
+        } = self;
         let method = match loaded.method(index) {
             Ok(method) => method,
             Err(fault) => return ticket.reject(fault),
@@ -190,10 +217,17 @@ impl Work {
         };
         let outcome = match called {
             Ok(reply) => {
-                let answer = Answer { body: reply.bytes, generation: loaded.generation, elapsed: began.elapsed() };
+                let answer = Answer {
+                    body: reply.bytes,
+                    generation: loaded.generation,
+                    elapsed: began.elapsed(),
+                };
                 if is_err(&method.ty, &answer.body) {
                     let fault = guest_error(&method.ty, &answer.body, &loaded.limits);
-                    Outcome::Failed { fault, answer: Some(answer) }
+                    Outcome::Failed {
+                        fault,
+                        answer: Some(answer),
+                    }
                 } else {
                     Outcome::Succeeded(answer)
                 }
@@ -207,10 +241,15 @@ impl Work {
         match (life, outcome) {
             (Life::Running(running), outcome) => running.finish(outcome),
             // Never started: whatever the outcome says, nothing was executed.
-            (Life::Pending(ticket), Outcome::Cancelled(fault) | Outcome::Rejected(fault)) => ticket.reject(fault),
+            (Life::Pending(ticket), Outcome::Cancelled(fault) | Outcome::Rejected(fault)) => {
+                ticket.reject(fault)
+            }
             (Life::Pending(ticket), Outcome::Failed { fault, .. }) => ticket.reject(fault),
             (Life::Pending(ticket), Outcome::Succeeded(_)) => {
-                ticket.reject(Fault::new(Code::Internal, "a request ended that was never started"));
+                ticket.reject(Fault::new(
+                    Code::Internal,
+                    "a request ended that was never started",
+                ));
             }
             // It was withdrawn before it could start, and has had its end.
             (Life::Over, _) => {}
@@ -262,7 +301,9 @@ fn runtime_reason(reason: CancelReason) -> Reason {
 /// How a request ended whose call ended with this fault.
 fn ended(fault: Fault, cancelled: Option<CancelReason>) -> Outcome {
     match (fault.kind(), cancelled) {
-        (Kind::Cancelled | Kind::Timeout | Kind::TargetGone, Some(reason)) => Outcome::Cancelled(reason.fault()),
+        (Kind::Cancelled | Kind::Timeout | Kind::TargetGone, Some(reason)) => {
+            Outcome::Cancelled(reason.fault())
+        }
         (Kind::Cancelled | Kind::Timeout | Kind::TargetGone, None) => Outcome::Cancelled(fault),
         (Kind::Overloaded | Kind::Unavailable, _) => Outcome::Rejected(fault),
         _ => Outcome::failed(fault),

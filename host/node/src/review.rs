@@ -34,11 +34,14 @@ impl Host {
         let mut taken_out = Vec::new();
         for loaded in denied {
             // Somebody may be unloading it already.
-            let Ok((reservation, current)) = self.inner.registry.claim(&loaded.name) else { continue };
+            let Ok((reservation, current)) = self.inner.registry.claim(&loaded.name) else {
+                continue;
+            };
             if current.generation != loaded.generation {
                 continue;
             }
-            self.take_out(reservation, current, UnloadMode::Now, &Principal::Host, "revoked").await?;
+            self.take_out(reservation, current, UnloadMode::Now, &Principal::Host, "revoked")
+                .await?;
             taken_out.push(loaded.name.clone());
         }
         Ok(taken_out)
@@ -49,7 +52,9 @@ impl Host {
         let policy = self.inner.gatekeeper.policy();
         let mut denied = Vec::new();
         for loaded in self.inner.registry.all() {
-            let Some((offer, terms)) = loaded.origin.offered.as_deref() else { continue };
+            let Some((offer, terms)) = loaded.origin.offered.as_deref() else {
+                continue;
+            };
             let decision = decide(policy.as_ref(), offer, terms);
             if matches!(decision.verdict, Verdict::Deny { .. }) {
                 match decision.record(self.inner.recorder.audit()) {
@@ -65,7 +70,9 @@ impl Host {
 
     /// Reviews whenever the policy's file changes, until the host ends.
     pub(crate) async fn review_changes(&self) {
-        let Some(path) = self.inner.gatekeeper.policy_path().cloned() else { return };
+        let Some(path) = self.inner.gatekeeper.policy_path().cloned() else {
+            return;
+        };
         let mut seen = stamp(&path);
         loop {
             tokio::time::sleep(EVERY).await;
@@ -77,10 +84,15 @@ impl Host {
             match self.review().await {
                 Ok(taken_out) => {
                     for name in taken_out {
-                        tracing::warn!(plugin = name.as_str(), "unloaded: the trust policy does not let it in any more");
+                        tracing::warn!(
+                            plugin = name.as_str(),
+                            "unloaded: the trust policy does not let it in any more"
+                        );
                     }
                 }
-                Err(fault) => tracing::error!(%fault, "the changed trust policy was not applied to what is loaded"),
+                Err(fault) => {
+                    tracing::error!(%fault, "the changed trust policy was not applied to what is loaded")
+                }
             }
         }
     }

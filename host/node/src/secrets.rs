@@ -30,7 +30,11 @@ impl SecretFiles {
 
 impl SecretSource for SecretFiles {
     fn reveal(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-        let path = self.own.get(name).or_else(|| self.host.get(name)).ok_or(SecretError::NotFound)?;
+        let path = self
+            .own
+            .get(name)
+            .or_else(|| self.host.get(name))
+            .ok_or(SecretError::NotFound)?;
         read(path).map_err(|why| {
             // For the operator alone: the guest learns only that there is none.
             tracing::warn!(secret = name, why, "a secret cannot be read");
@@ -42,7 +46,10 @@ impl SecretSource for SecretFiles {
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     use rustix::fs::OFlags;
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
     let file = opened.map_err(|_| "its file cannot be opened")?;
     let metadata = file.metadata().map_err(|_| "its file cannot be looked at")?;
     let me = rustix::process::geteuid().as_raw();
@@ -57,9 +64,14 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     }
     // One allocation, so that no copy of a part is left behind unwiped.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET as usize + 1));
-    file.take(MAX_SECRET + 1).read_to_end(&mut bytes).map_err(|_| "its file cannot be read")?;
+    file.take(MAX_SECRET + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|_| "its file cannot be read")?;
     if bytes.len() as u64 > MAX_SECRET {
         return Err("expected at most 64 KiB");
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

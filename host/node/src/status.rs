@@ -18,7 +18,12 @@ use crate::registry::{Loaded, MethodEntry};
 impl Host {
     /// What is loaded, by name.
     pub fn list(&self) -> Vec<PluginRow> {
-        self.inner.registry.all().iter().map(|loaded| row(loaded)).collect()
+        self.inner
+            .registry
+            .all()
+            .iter()
+            .map(|loaded| row(loaded))
+            .collect()
     }
 
     /// Everything about one plugin.
@@ -33,7 +38,11 @@ impl Host {
         Ok(DescribeReply {
             plugin: row(&loaded),
             methods: loaded.methods().iter().map(method_row).collect(),
-            imports: description.imports.iter().map(|import| import.name.to_string()).collect(),
+            imports: description
+                .imports
+                .iter()
+                .map(|import| import.name.to_string())
+                .collect(),
             grants: spec.grants.lines(),
             limits: limits(&spec.limits),
             size_bytes: loaded.origin.size,
@@ -47,7 +56,14 @@ impl Host {
     ///
     /// When no such plugin is loaded.
     pub fn methods(&self, name: &PluginName) -> Result<Vec<MethodRow>, Fault> {
-        Ok(self.inner.registry.get(name)?.methods().iter().map(method_row).collect())
+        Ok(self
+            .inner
+            .registry
+            .get(name)?
+            .methods()
+            .iter()
+            .map(method_row)
+            .collect())
     }
 
     /// The requests in numbers.
@@ -155,7 +171,11 @@ fn row(loaded: &Loaded) -> PluginRow {
         }
         .to_owned(),
         class: loaded.plugin.description().class.to_string(),
-        state: if loaded.is_draining() { PluginState::Draining } else { PluginState::Ready },
+        state: if loaded.is_draining() {
+            PluginState::Draining
+        } else {
+            PluginState::Ready
+        },
         transient: loaded.origin.transient,
         calls: stats.calls,
         faults: stats.faults,
@@ -171,13 +191,15 @@ pub(crate) fn method_row(method: &MethodEntry) -> MethodRow {
         function: method.function.to_string(),
         path: method.path.to_string(),
         ty: (*method.ty).clone(),
-        fingerprint: method.fingerprint.to_string(),
+        fingerprint: method.fingerprint,
     }
 }
 
 /// The limits by the names of a descriptor.
 fn limits(limits: &odeon_authority::Limits) -> BTreeMap<String, String> {
-    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(limits) else { return BTreeMap::new() };
+    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(limits) else {
+        return BTreeMap::new();
+    };
     fields
         .into_iter()
         .map(|(name, value)| match value {

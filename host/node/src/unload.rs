@@ -55,7 +55,10 @@ impl Host {
     ) -> Result<UnloadReport, Fault> {
         let (reservation, loaded) = self.inner.registry.claim(name)?;
         let (host, principal) = (self.clone(), principal.clone());
-        let work = async move { host.take_out(reservation, loaded, mode, &principal, "asked for").await };
+        let work = async move {
+            host.take_out(reservation, loaded, mode, &principal, "asked for")
+                .await
+        };
         self.inner
             .tasks
             .spawn(work)
@@ -108,8 +111,18 @@ impl Host {
             written
         })
         .await?;
-        tracing::info!(plugin = loaded.name.as_str(), generation = loaded.generation.0, reason, "unloaded");
+        tracing::info!(
+            plugin = loaded.name.as_str(),
+            generation = loaded.generation.0,
+            reason,
+            "unloaded"
+        );
         written.map_err(|error| Fault::new(error.code(), format!("the plugin is unloaded, but {error}")))?;
-        Ok(UnloadReport { name: loaded.name.clone(), generation: loaded.generation, interrupted, hook })
+        Ok(UnloadReport {
+            name: loaded.name.clone(),
+            generation: loaded.generation,
+            interrupted,
+            hook,
+        })
     }
 }

@@ -130,6 +130,17 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
     ) {
         return Stop::Handles.fault(limits);
     }
+    if let Some(
+        wasmtime_wasi_http::FieldMapError::TotalSizeTooBig | wasmtime_wasi_http::FieldMapError::TooManyFields,
+    ) = error.downcast_ref()
+    {
+        // WASI 0.2 has no error for it that a guest could be given.
+        return limit_fault(
+            Code::HostCallBytesLimit,
+            "header-bytes",
+            &format!("the guest made the host keep HTTP headers of more than {}", limits.header_bytes),
+        );
+    }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => {
             limit_fault(Code::StackLimit, "stack", &format!("the guest ran out of its stack of {}", limits.stack))

@@ -29,7 +29,6 @@ pub(super) fn engine() -> Engine {
         .total_memories(INSTANCES)
         .total_tables(INSTANCES * 2)
         .total_stacks(INSTANCES)
-        .total_gc_heaps(0)
         .max_component_instance_size(1 << 20)
         .max_core_instance_size(1 << 20)
         .max_core_instances_per_component(64)

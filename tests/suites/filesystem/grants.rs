@@ -12,7 +12,10 @@ use crate::ground::{Ground, bytes, read};
 #[tokio::test]
 async fn nothing_is_changed_under_a_grant_for_reading() {
     let ground = Ground::readable().await;
-    assert_eq!(ground.ask("read(\"/data\", \"hello\", true)").await, read("hello"));
+    assert_eq!(
+        ground.ask("read(\"/data\", \"hello\", true)").await,
+        read("hello")
+    );
     assert!(ground.reasons().is_empty());
     for (call, target) in [
         ("write(\"/data\", \"hello\", [1])", "/data/hello"),
@@ -25,13 +28,23 @@ async fn nothing_is_changed_under_a_grant_for_reading() {
         ("unlink(\"/data\", \"hello\")", "/data/hello"),
         ("set-times(\"/data\", \"hello\")", "/data/hello"),
         ("symlink(\"/data\", \"hello\", \"new\")", "/data/new"),
-        ("hard-link(\"/data\", \"hello\", false, \"/data\", \"new\")", "/data/hello"),
-        ("rename(\"/data\", \"hello\", \"/data\", \"new\")", "/data/new"),
+        (
+            "hard-link(\"/data\", \"hello\", false, \"/data\", \"new\")",
+            "/data/hello -> /data/new",
+        ),
+        (
+            "rename(\"/data\", \"hello\", \"/data\", \"new\")",
+            "/data/hello -> /data/new",
+        ),
     ] {
         ground.refused(call, "not-permitted", target).await;
     }
     let words = "the directory is granted for reading only; allow it with fs=HOSTDIR::GUESTDIR,rw";
-    assert!(ground.reasons().iter().all(|reason| reason == words), "{:?}", ground.reasons());
+    assert!(
+        ground.reasons().iter().all(|reason| reason == words),
+        "{:?}",
+        ground.reasons()
+    );
     assert_eq!(fs::read_to_string(ground.granted("hello")).unwrap(), "hello");
     assert!(!ground.granted("new").exists());
 }
@@ -48,15 +61,31 @@ async fn no_combination_of_flags_writes_under_a_grant_for_reading() {
 #[tokio::test]
 async fn everything_inside_can_be_done_under_a_grant_for_writing() {
     let ground = Ground::writable().await;
-    assert_eq!(ground.ask(format!("write(\"/data\", \"new\", {})", bytes("new"))).await, "ok");
+    assert_eq!(
+        ground
+            .ask(format!("write(\"/data\", \"new\", {})", bytes("new")))
+            .await,
+        "ok"
+    );
     assert_eq!(ground.ask("read(\"/data\", \"new\", false)").await, read("new"));
-    assert_eq!(ground.ask("read-stream(\"/data\", \"new\", false)").await, read("new"));
+    assert_eq!(
+        ground.ask("read-stream(\"/data\", \"new\", false)").await,
+        read("new")
+    );
     assert_eq!(ground.ask("stat(\"/data\", \"new\", false)").await, "ok(3)");
     assert_eq!(ground.ask("stream-at(\"/data\", \"new\", 3, [33])").await, "ok");
     assert_eq!(ground.ask("set-times(\"/data\", \"new\")").await, "ok");
     assert_eq!(ground.ask("make-directory(\"/data\", \"folder\")").await, "ok");
-    assert_eq!(ground.ask("rename(\"/data\", \"new\", \"/data\", \"folder/new\")").await, "ok");
-    assert_eq!(ground.ask("list-directory(\"/data\", \"folder\")").await, "ok([\"new\"])");
+    assert_eq!(
+        ground
+            .ask("rename(\"/data\", \"new\", \"/data\", \"folder/new\")")
+            .await,
+        "ok"
+    );
+    assert_eq!(
+        ground.ask("list-directory(\"/data\", \"folder\")").await,
+        "ok([\"new\"])"
+    );
     assert_eq!(fs::read_to_string(ground.granted("folder/new")).unwrap(), "new!");
     assert_eq!(ground.ask("unlink(\"/data\", \"folder/new\")").await, "ok");
     assert_eq!(ground.ask("remove-directory(\"/data\", \"folder\")").await, "ok");
@@ -68,8 +97,14 @@ async fn everything_inside_can_be_done_under_a_grant_for_writing() {
 #[tokio::test]
 async fn what_is_not_there_is_no_denial() {
     let ground = Ground::writable().await;
-    assert_eq!(ground.ask("read(\"/data\", \"nothing\", true)").await, "err(\"no-entry\")");
-    assert_eq!(ground.ask("make-directory(\"/data\", \"sub\")").await, "err(\"exist\")");
+    assert_eq!(
+        ground.ask("read(\"/data\", \"nothing\", true)").await,
+        "err(\"no-entry\")"
+    );
+    assert_eq!(
+        ground.ask("make-directory(\"/data\", \"sub\")").await,
+        "err(\"exist\")"
+    );
     assert!(ground.reasons().is_empty());
 }
 
@@ -79,11 +114,24 @@ async fn what_is_not_there_is_no_denial() {
 async fn pipes_are_not_opened() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     let ground = Ground::writable().await;
-    mknodat(CWD, ground.granted("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    mknodat(
+        CWD,
+        ground.granted("pipe"),
+        FileType::Fifo,
+        Mode::RUSR | Mode::WUSR,
+        0,
+    )
+    .unwrap();
     symlink("pipe", ground.granted("link")).unwrap();
-    ground.refused("read(\"/data\", \"pipe\", false)", "not-permitted", "/data/pipe").await;
-    ground.refused("write(\"/data\", \"pipe\", [1])", "not-permitted", "/data/pipe").await;
-    ground.refused("read(\"/data\", \"link\", true)", "not-permitted", "/data/link").await;
+    ground
+        .refused("read(\"/data\", \"pipe\", false)", "not-permitted", "/data/pipe")
+        .await;
+    ground
+        .refused("write(\"/data\", \"pipe\", [1])", "not-permitted", "/data/pipe")
+        .await;
+    ground
+        .refused("read(\"/data\", \"link\", true)", "not-permitted", "/data/link")
+        .await;
 }
 
 #[tokio::test]
@@ -101,7 +149,12 @@ async fn a_granted_directory_that_is_missing_is_in_the_audit() {
         .grant(&format!("fs={}::/missing", dir.path().join("missing").display()))
         .grant(&format!("fs={}::/file", dir.path().join("file").display()));
     let plugin = spec.load(&runtime(), "guest-fs-escape").await;
-    let targets: Vec<_> = spec.records().denials().into_iter().map(|denied| denied.target).collect();
+    let targets: Vec<_> = spec
+        .records()
+        .denials()
+        .into_iter()
+        .map(|denied| denied.target)
+        .collect();
     assert_eq!(targets, ["/missing", "/file"]);
     assert_eq!(call(&plugin, "preopens()").await.unwrap(), "[]");
 }
@@ -115,7 +168,10 @@ async fn a_granted_directory_may_be_a_link() {
     symlink("real", dir.path().join("link")).unwrap();
     let spec = spec().grant(&format!("fs={}::/data", dir.path().join("link").display()));
     let plugin = spec.load(&runtime(), "guest-fs-escape").await;
-    assert_eq!(call(&plugin, "read(\"/data\", \"hello\", false)").await.unwrap(), read("hello"));
+    assert_eq!(
+        call(&plugin, "read(\"/data\", \"hello\", false)").await.unwrap(),
+        read("hello")
+    );
 }
 
 /// Enforced by `usable` of `interfaces/filesystem/load.rs`: without it the
@@ -125,9 +181,12 @@ async fn a_component_that_uses_the_file_system_of_0_3_gets_no_directory() {
     let dir = tempfile::tempdir().unwrap();
     let component = odeon_tests::guests::assemble(
         r#"(component
-            (import "wasi:filesystem/types@0.3.0" (instance $t3 (export "descriptor" (type (sub resource)))))
             (import "wasi:filesystem/types@0.2.12" (instance $t2 (export "descriptor" (type (sub resource)))))
             (alias export $t2 "descriptor" (type $d))
+            ;; The engine takes both for one resource: a handle from 0.2 would do for the functions of 0.3.
+            (import "wasi:filesystem/types@0.3.0" (instance
+                (alias outer 1 $d (type $d'))
+                (export "descriptor" (type (eq $d')))))
             (import "wasi:filesystem/preopens@0.2.12" (instance $p
                 (alias outer 1 $d (type $d'))
                 (export "d" (type $d2 (eq $d')))
@@ -136,14 +195,15 @@ async fn a_component_that_uses_the_file_system_of_0_3_gets_no_directory() {
                 (memory (export "memory") 1)
                 (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024))
             (core instance $m (instantiate $memory))
+            (alias core export $m "memory" (core memory $mem))
             (core func $get (canon lower (func $p "get-directories")
-                (memory $m "memory") (realloc (func $m "realloc"))))
+                (memory $mem) (realloc (core func $m "realloc"))))
             (core module $main
                 (import "" "memory" (memory 1))
                 (import "" "get" (func $get (param i32)))
                 (func (export "count") (result i32) (call $get (i32.const 16)) (i32.load (i32.const 20))))
             (core instance $i (instantiate $main (with "" (instance
-                (export "memory" (memory $m "memory")) (export "get" (func $get))))))
+                (export "memory" (memory $mem)) (export "get" (func $get))))))
             (func (export "count") (result u32) (canon lift (core func $i "count")))
         )"#,
     );

@@ -53,7 +53,12 @@ impl Ground {
         let spec = change(spec().grant(&grant), dir.path());
         let plugin = spec.load(&runtime(), guest).await;
         let before = watch(&dir.path().join("outside"));
-        Ground { records: spec.records(), dir, plugin, before }
+        Ground {
+            records: spec.records(),
+            dir,
+            plugin,
+            before,
+        }
     }
 
     /// A path on the host, inside the granted directory.
@@ -82,11 +87,16 @@ impl Ground {
     /// a denial, be in the audit under this path of the guest's.
     pub(crate) async fn refused(&self, invocation: &str, error: &str, target: &str) {
         let before = self.records.denials().len();
-        assert_eq!(self.ask(invocation).await, format!("err({error:?})"), "{invocation}");
+        assert_eq!(
+            self.ask(invocation).await,
+            format!("err({error:?})"),
+            "{invocation}"
+        );
         let denials = self.records.denials();
         let new = &denials[before..];
         assert!(
-            new.iter().any(|denied| denied.kind == "fs" && denied.target == target),
+            new.iter()
+                .any(|denied| denied.kind == "fs" && denied.target == target),
             "{invocation}: expected {target} in the audit, found {new:?}"
         );
         self.assert_untouched(invocation);
@@ -100,7 +110,11 @@ impl Ground {
     /// Nothing outside has been read from, written to, linked or renamed.
     #[track_caller]
     pub(crate) fn assert_untouched(&self, after: &str) {
-        assert_eq!(watch(&self.outside("")), self.before, "outside was changed by {after}");
+        assert_eq!(
+            watch(&self.outside("")),
+            self.before,
+            "outside was changed by {after}"
+        );
     }
 }
 
@@ -117,7 +131,13 @@ fn watch(dir: &Path) -> BTreeMap<PathBuf, Watched> {
         if metadata.is_dir() {
             left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         }
-        let seen = (metadata.mode(), metadata.nlink(), metadata.mtime(), metadata.mtime_nsec(), contents);
+        let seen = (
+            metadata.mode(),
+            metadata.nlink(),
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+            contents,
+        );
         found.insert(path, seen);
     }
     found

@@ -13,9 +13,15 @@ async fn the_indexer_indexes_what_is_granted() {
     .await;
     let summary = ground.ask("index()").await;
     assert!(summary.starts_with("ok({files: 2, bytes: 19, "), "{summary}");
-    assert!(summary.contains("{path: \"sub/deep/notes.txt\", bytes: 14, lines: 2, words: 3}"), "{summary}");
+    assert!(
+        summary.contains("{path: \"sub/deep/notes.txt\", bytes: 14, lines: 2, words: 3}"),
+        "{summary}"
+    );
     let hits = ground.ask("search(\"three\")").await;
-    assert_eq!(hits, "ok([{path: \"sub/deep/notes.txt\", line: 2, text: \"three\"}])");
+    assert_eq!(
+        hits,
+        "ok([{path: \"sub/deep/notes.txt\", line: 2, text: \"three\"}])"
+    );
     assert!(ground.reasons().is_empty(), "{:?}", ground.reasons());
     ground.assert_untouched("indexing");
 }

@@ -94,11 +94,26 @@ async fn every_call_has_its_own_allowance() {
 #[tokio::test]
 async fn a_file_is_made_as_large_as_the_limit_and_no_larger() {
     let ground = Ground::limited(small_files).await;
-    assert_eq!(ground.ask(format!("set-size(\"/data\", \"sparse\", {BYTES})")).await, "ok");
+    assert_eq!(
+        ground
+            .ask(format!("set-size(\"/data\", \"sparse\", {BYTES})"))
+            .await,
+        "ok"
+    );
     ground
-        .refused(&format!("set-size(\"/data\", \"sparse\", {})", BYTES + 1), "file-too-large", "/data/sparse")
+        .refused(
+            &format!("set-size(\"/data\", \"sparse\", {})", BYTES + 1),
+            "file-too-large",
+            "/data/sparse",
+        )
         .await;
-    ground.refused(&format!("set-size(\"/data\", \"sparse\", {})", u64::MAX), "file-too-large", "/data/sparse").await;
+    ground
+        .refused(
+            &format!("set-size(\"/data\", \"sparse\", {})", u64::MAX),
+            "file-too-large",
+            "/data/sparse",
+        )
+        .await;
     assert_eq!(size(&ground, "sparse"), BYTES);
 }
 
@@ -107,7 +122,12 @@ async fn a_file_is_made_as_large_as_the_limit_and_no_larger() {
 async fn a_file_does_not_grow_by_a_write_far_away() {
     let ground = Ground::limited(small_files).await;
     let last = BYTES - 1;
-    assert_eq!(ground.ask(format!("write-at(\"/data\", \"sparse\", {last}, [1])")).await, "ok(1)");
+    assert_eq!(
+        ground
+            .ask(format!("write-at(\"/data\", \"sparse\", {last}, [1])"))
+            .await,
+        "ok(1)"
+    );
     for offset in [BYTES, 1 << 40, u64::MAX] {
         let write = format!("write-at(\"/data\", \"sparse\", {offset}, [1])");
         ground.refused(&write, "file-too-large", "/data/sparse").await;
@@ -130,18 +150,39 @@ async fn a_file_does_not_grow_by_appending() {
 #[tokio::test]
 async fn sparse_growth_is_charged() {
     let ground = Ground::limited(few_bytes).await;
-    assert_eq!(ground.ask(format!("set-size(\"/data\", \"a\", {BYTES})")).await, "ok");
-    ground.refused(&format!("set-size(\"/data\", \"b\", {})", BYTES + 1), "quota", "/data/b").await;
-    ground.refused(&format!("write-at(\"/data\", \"c\", {BYTES}, [1])"), "quota", "/data/c").await;
+    assert_eq!(
+        ground.ask(format!("set-size(\"/data\", \"a\", {BYTES})")).await,
+        "ok"
+    );
+    ground
+        .refused(
+            &format!("set-size(\"/data\", \"b\", {})", BYTES + 1),
+            "quota",
+            "/data/b",
+        )
+        .await;
+    ground
+        .refused(
+            &format!("write-at(\"/data\", \"c\", {BYTES}, [1])"),
+            "quota",
+            "/data/c",
+        )
+        .await;
 }
 
 /// `Disk::may_create` in `Filesystem::open`.
 #[tokio::test]
 async fn files_are_created_up_to_the_limit() {
     let ground = Ground::limited(few_files).await;
-    assert_eq!(ground.ask("create-forever(\"/data\", \"f\")").await, "{done: 10, error: \"quota\"}");
+    assert_eq!(
+        ground.ask("create-forever(\"/data\", \"f\")").await,
+        "{done: 10, error: \"quota\"}"
+    );
     assert!(ground.granted("f9").exists() && !ground.granted("f10").exists());
-    assert_eq!(ground.reasons(), ["the call has created limits.fs-files-created = 10 files, folders and links"]);
+    assert_eq!(
+        ground.reasons(),
+        ["the call has created limits.fs-files-created = 10 files, folders and links"]
+    );
 }
 
 /// Opening what is there creates nothing.
@@ -149,7 +190,9 @@ async fn files_are_created_up_to_the_limit() {
 async fn opening_an_existing_file_is_not_counted() {
     let ground = Ground::limited(|spec| spec.limits(|limits| limits.fs_files_created = 0)).await;
     assert_eq!(ground.ask("write(\"/data\", \"hello\", [72])").await, "ok");
-    ground.refused("write(\"/data\", \"new\", [72])", "quota", "/data/new").await;
+    ground
+        .refused("write(\"/data\", \"new\", [72])", "quota", "/data/new")
+        .await;
     assert_eq!(fs::read_to_string(ground.granted("hello")).unwrap(), "Hello");
 }
 
@@ -157,7 +200,10 @@ async fn opening_an_existing_file_is_not_counted() {
 #[tokio::test]
 async fn folders_are_created_up_to_the_limit() {
     let ground = Ground::limited(few_files).await;
-    assert_eq!(ground.ask("directories-forever(\"/data\", \"d\")").await, "{done: 10, error: \"quota\"}");
+    assert_eq!(
+        ground.ask("directories-forever(\"/data\", \"d\")").await,
+        "{done: 10, error: \"quota\"}"
+    );
     assert!(ground.granted("d9").exists() && !ground.granted("d10").exists());
 }
 
@@ -165,7 +211,10 @@ async fn folders_are_created_up_to_the_limit() {
 #[tokio::test]
 async fn links_are_created_up_to_the_limit() {
     let ground = Ground::limited(few_files).await;
-    assert_eq!(ground.ask("symlinks-forever(\"/data\", \"l\")").await, "{done: 10, error: \"quota\"}");
+    assert_eq!(
+        ground.ask("symlinks-forever(\"/data\", \"l\")").await,
+        "{done: 10, error: \"quota\"}"
+    );
     assert!(fs::symlink_metadata(ground.granted("l10")).is_err());
 }
 
@@ -188,8 +237,14 @@ async fn open_files_end_at_the_limit_on_handles() {
 async fn a_huge_read_comes_in_part() {
     let ground = Ground::writable().await;
     fs::write(ground.granted("large"), vec![0; 1 << 20]).unwrap();
-    let answer = ground.ask(format!("read-huge(\"/data\", \"large\", {})", u64::MAX)).await;
-    let came: u64 = answer.trim_start_matches("ok(").trim_end_matches(')').parse().unwrap();
+    let answer = ground
+        .ask(format!("read-huge(\"/data\", \"large\", {})", u64::MAX))
+        .await;
+    let came: u64 = answer
+        .trim_start_matches("ok(")
+        .trim_end_matches(')')
+        .parse()
+        .unwrap();
     assert!(came > 0 && came <= 1 << 16, "{answer}");
 }
 

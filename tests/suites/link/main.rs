@@ -9,7 +9,10 @@ use odeon_tests::runtime::{call, runtime, spec};
 /// `link::explain`, without whose call the mismatches are not listed.
 #[tokio::test]
 async fn every_missing_import_is_named_with_its_fix() {
-    let Err(LoadError::Link(report)) = spec().prepare(&runtime(), &guests::bytes("wat-missing-imports")).await else {
+    let Err(LoadError::Link(report)) = spec()
+        .prepare(&runtime(), &guests::bytes("wat-missing-imports"))
+        .await
+    else {
         panic!("a component with missing imports was loaded");
     };
     assert_eq!(
@@ -35,14 +38,26 @@ async fn every_missing_import_is_named_with_its_fix() {
 /// The fault that reaches a caller holds the list for programs.
 #[tokio::test]
 async fn the_fault_holds_the_list() {
-    let refused = spec().prepare(&runtime(), &guests::bytes("wat-missing-imports")).await;
+    let refused = spec()
+        .prepare(&runtime(), &guests::bytes("wat-missing-imports"))
+        .await;
     let fault = Fault::from(refused.err().expect("a refusal"));
     assert_eq!(fault.code, Code::LinkFailed);
     let details = fault.details.expect("details");
-    let problems: Vec<_> = details["mismatches"].as_array().unwrap().iter().map(|one| one["problem"].as_str()).collect();
+    let problems: Vec<_> = details["mismatches"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["problem"].as_str())
+        .collect();
     assert_eq!(
         problems,
-        [Some("unknown-interface"), Some("unknown-function"), Some("function-type"), Some("version")]
+        [
+            Some("unknown-interface"),
+            Some("unknown-function"),
+            Some("function-type"),
+            Some("version")
+        ]
     );
     assert_eq!(details["mismatches"][1]["nearest"], "exit");
 }
@@ -51,11 +66,23 @@ async fn the_fault_holds_the_list() {
 #[tokio::test]
 async fn imports_are_checked_without_a_plugin() {
     let runtime = runtime();
-    let description = runtime.describe(&guests::bytes("wat-missing-imports"), None).await.unwrap();
-    let problems: Vec<_> = check_imports(&description).mismatches.into_iter().map(|one| one.problem).collect();
+    let description = runtime
+        .describe(&guests::bytes("wat-missing-imports"), None)
+        .await
+        .unwrap();
+    let problems: Vec<_> = check_imports(&description)
+        .mismatches
+        .into_iter()
+        .map(|one| one.problem)
+        .collect();
     assert_eq!(
         problems,
-        [Problem::UnknownInterface, Problem::UnknownFunction, Problem::FunctionType, Problem::Version]
+        [
+            Problem::UnknownInterface,
+            Problem::UnknownFunction,
+            Problem::FunctionType,
+            Problem::Version
+        ]
     );
 }
 
@@ -63,7 +90,13 @@ async fn imports_are_checked_without_a_plugin() {
 #[tokio::test]
 async fn what_links_has_an_empty_report() {
     let runtime = runtime();
-    for guest in ["guest-echo", "guest-fs-escape", "guest-spin", "sample-calculator", "sample-file-indexer"] {
+    for guest in [
+        "guest-echo",
+        "guest-fs-escape",
+        "guest-spin",
+        "sample-calculator",
+        "sample-file-indexer",
+    ] {
         let plugin = spec().load(&runtime, guest).await;
         let report = check_imports(plugin.description());
         assert!(report.is_empty(), "{guest}: {report}");
@@ -100,7 +133,10 @@ async fn another_pre_release_does_not_link() {
     };
     assert_eq!(report.mismatches.len(), 1, "{report}");
     assert_eq!(report.mismatches[0].problem, Problem::Version);
-    assert!(report.mismatches[0].fix.ends_with("exactly this version links"), "{report}");
+    assert!(
+        report.mismatches[0].fix.ends_with("exactly this version links"),
+        "{report}"
+    );
 }
 
 /// An instance import without functions asks for nothing at run time.

@@ -21,7 +21,10 @@ async fn arguments_come_as_bytes_as_wave_or_as_json() {
         Args::Json(&json),
     ];
     for args in forms {
-        let reply = host.call("echo/echo.add", args, CallOptions::default()).await.unwrap();
+        let reply = host
+            .call("echo/echo.add", args, CallOptions::default())
+            .await
+            .unwrap();
         assert_eq!(reply.json().unwrap(), serde_json::json!(3));
     }
 }
@@ -32,10 +35,19 @@ async fn bytes_that_are_no_arguments_never_reach_the_guest() {
     load(&host, "guest-echo", "echo").await;
     let before = host.list()[0].calls;
     for bytes in [&b""[..], &[0; 7], &[0; 9]] {
-        assert_eq!(fault(host.call_encoded("echo/echo.add", bytes)).code, Code::InvalidArguments);
+        assert_eq!(
+            fault(host.call_encoded("echo/echo.add", bytes)).code,
+            Code::InvalidArguments
+        );
         let handle = host.method("echo/echo.add").unwrap();
         assert_eq!(fault(handle.call(bytes)).code, Code::InvalidArguments);
-        let called = host.call("echo/echo.add", Args::Encoded(bytes.to_vec()), CallOptions::default()).await;
+        let called = host
+            .call(
+                "echo/echo.add",
+                Args::Encoded(bytes.to_vec()),
+                CallOptions::default(),
+            )
+            .await;
         assert_eq!(fault(called).code, Code::InvalidArguments);
     }
     assert_eq!(host.list()[0].calls, before);
@@ -45,7 +57,10 @@ async fn bytes_that_are_no_arguments_never_reach_the_guest() {
 async fn a_wrong_argument_is_pointed_at() {
     let host = ephemeral();
     load(&host, "guest-echo", "echo").await;
-    let wrong = fault(host.call("echo/echo.add", Args::Wave("1, \"two\""), CallOptions::default()).await);
+    let wrong = fault(
+        host.call("echo/echo.add", Args::Wave("1, \"two\""), CallOptions::default())
+            .await,
+    );
     assert_eq!(wrong.code, Code::InvalidArguments);
     assert_eq!(wrong.details.unwrap()["start"], 3);
 }
@@ -54,22 +69,39 @@ async fn a_wrong_argument_is_pointed_at() {
 async fn a_method_is_found_by_every_form_of_its_name_and_missed_with_advice() {
     let host = ephemeral();
     load(&host, "guest-echo", "echo").await;
-    for path in ["echo/add", "echo/echo.add", "echo/odeon-tests:echo/echo.add", "echo/odeon-tests:echo/echo@0.1.0.add"] {
-        let reply = host.call(path, Args::Wave("1, 2"), CallOptions::default()).await.expect(path);
+    for path in [
+        "echo/add",
+        "echo/echo.add",
+        "echo/odeon-tests:echo/echo.add",
+        "echo/odeon-tests:echo/echo@0.1.0.add",
+    ] {
+        let reply = host
+            .call(path, Args::Wave("1, 2"), CallOptions::default())
+            .await
+            .expect(path);
         assert_eq!(reply.wave().unwrap(), "3");
     }
     let missed = fault(host.call_encoded("echo/ad", &[0; 8]));
     assert_eq!(missed.code, Code::MethodNotFound);
     assert!(missed.message.contains("add"), "{}", missed.message);
-    assert_eq!(fault(host.call_encoded("nobody/add", &[0; 8])).code, Code::PluginNotFound);
-    assert_eq!(fault(host.call_encoded("no path at all", &[0; 8])).code, Code::MethodNotFound);
+    assert_eq!(
+        fault(host.call_encoded("nobody/add", &[0; 8])).code,
+        Code::PluginNotFound
+    );
+    assert_eq!(
+        fault(host.call_encoded("no path at all", &[0; 8])).code,
+        Code::MethodNotFound
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_methods_own_error_is_a_reply() {
     let host = ephemeral();
     load(&host, "sample-calculator", "calc").await;
-    let reply = host.call("calc/divide", Args::Wave("1.0, 0.0"), CallOptions::default()).await.unwrap();
+    let reply = host
+        .call("calc/divide", Args::Wave("1.0, 0.0"), CallOptions::default())
+        .await
+        .unwrap();
     assert!(reply.is_err());
     assert_eq!(reply.wave().unwrap(), "err(divide-by-zero)");
 }
@@ -81,21 +113,33 @@ async fn a_handle_finds_its_method_again_after_a_reload_and_holds_nothing_over_a
     let handle = host.method("echo/echo.add").unwrap();
     let args = [1_u32.to_le_bytes(), 2_u32.to_le_bytes()].concat();
     assert_eq!(handle.call(&args).unwrap().bytes, 3_u32.to_le_bytes());
-    host.unload(&name, UnloadMode::Now, host.principal()).await.unwrap();
+    host.unload(&name, UnloadMode::Now, host.principal())
+        .await
+        .unwrap();
     assert_eq!(fault(handle.call(&args)).code, Code::PluginNotFound);
     load(&host, "guest-echo", "echo").await;
     assert_eq!(handle.call(&args).unwrap().bytes, 3_u32.to_le_bytes());
-    host.unload(&name, UnloadMode::Now, host.principal()).await.unwrap();
+    host.unload(&name, UnloadMode::Now, host.principal())
+        .await
+        .unwrap();
     load(&host, "sample-calculator", "echo").await;
-    assert_eq!(fault(handle.call(&args)).code, Code::MethodNotFound, "another plugin under the same name");
+    assert_eq!(
+        fault(handle.call(&args)).code,
+        Code::MethodNotFound,
+        "another plugin under the same name"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_typed_handle_takes_and_gives_rust_values() {
     let host = ephemeral();
-    let mut request =
-        LoadRequest::component(guests::component("guest-echo")).named("echo".parse().unwrap()).allow_unsigned();
-    request.placing = Placing { instance: Some(InstanceMode::Resident), ..Placing::default() };
+    let mut request = LoadRequest::component(guests::component("guest-echo"))
+        .named("echo".parse().unwrap())
+        .allow_unsigned();
+    request.placing = Placing {
+        instance: Some(InstanceMode::Resident),
+        ..Placing::default()
+    };
     host.load(request).await.unwrap();
     let add = host.typed::<(u32, u32), (u32,)>("echo/echo.add").unwrap();
     let wrong = host.typed::<(String,), (u32,)>("echo/echo.add").unwrap();
@@ -103,7 +147,11 @@ async fn a_typed_handle_takes_and_gives_rust_values() {
         scope.spawn(|| {
             assert_eq!(add.call((40, 2)).unwrap(), (42,));
             assert_eq!(fault(wrong.call(("40".to_owned(),))).code, Code::InvalidArguments);
-            assert_eq!(add.call((1, 2)).unwrap(), (3,), "a wrong type harms no later call");
+            assert_eq!(
+                add.call((1, 2)).unwrap(),
+                (3,),
+                "a wrong type harms no later call"
+            );
         });
     });
 }
@@ -112,11 +160,20 @@ async fn a_typed_handle_takes_and_gives_rust_values() {
 async fn waiting_ends_where_the_caller_said_and_by_his_hand() {
     let host = ephemeral();
     load(&host, "guest-spin", "spin").await;
-    let options = CallOptions { wait: Some(Duration::from_millis(50)), ..CallOptions::default() };
-    assert_eq!(fault(host.call("spin/cpu.spin", Args::Wave(""), options).await).code, Code::WaitEnded);
+    let options = CallOptions {
+        wait: Some(Duration::from_millis(50)),
+        ..CallOptions::default()
+    };
+    assert_eq!(
+        fault(host.call("spin/cpu.spin", Args::Wave(""), options).await).code,
+        Code::WaitEnded
+    );
 
     let interrupt = Interrupt::new();
-    let options = CallOptions { interrupt: interrupt.clone(), ..CallOptions::default() };
+    let options = CallOptions {
+        interrupt: interrupt.clone(),
+        ..CallOptions::default()
+    };
     let call = host.call("spin/wait.sleep-forever", Args::Wave(""), options);
     let (called, _) = tokio::join!(call, async {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -129,11 +186,19 @@ async fn waiting_ends_where_the_caller_said_and_by_his_hand() {
 async fn user_data_fits_its_limit_and_is_json() {
     let host = ephemeral();
     load(&host, "guest-echo", "echo").await;
-    let with = |data: String| CallOptions { user_data: Some(data.into()), ..CallOptions::default() };
+    let with = |data: String| CallOptions {
+        user_data: Some(data.into()),
+        ..CallOptions::default()
+    };
     let most = 64 * 1024;
     let at_limit = format!("\"{}\"", "x".repeat(most - 2));
-    host.call("echo/add", Args::Wave("1, 2"), with(at_limit.clone())).await.unwrap();
-    let over = fault(host.call("echo/add", Args::Wave("1, 2"), with(format!("{at_limit} "))).await);
+    host.call("echo/add", Args::Wave("1, 2"), with(at_limit.clone()))
+        .await
+        .unwrap();
+    let over = fault(
+        host.call("echo/add", Args::Wave("1, 2"), with(format!("{at_limit} ")))
+            .await,
+    );
     assert_eq!(over.code, Code::MessageTooLarge);
     let no_json = fault(host.call("echo/add", Args::Wave("1, 2"), with("{".into())).await);
     assert_eq!(no_json.code, Code::InvalidArguments);

@@ -9,9 +9,10 @@ use odeon::{Compiler, Fault, Host, HostBuilder, HostLimits, LoadReport, LoadRequ
 use odeon_tests::guests;
 use tempfile::TempDir;
 
-/// A builder of small hosts. Components are compiled by the command's child.
+/// A builder of small hosts. The guests here are the project's own, so that they
+/// are compiled in this process; what the compile child stops is another suite's.
 pub fn builder() -> HostBuilder {
-    Host::builder(Compiler::Program(guests::odeon())).workers(1)
+    Host::builder(Compiler::InProcess).workers(1)
 }
 
 /// A host that leaves nothing behind.
@@ -33,7 +34,9 @@ pub fn state() -> TempDir {
 
 /// Loads a guest although nothing vouches for it.
 pub async fn load(host: &Host, guest: &str, name: &str) -> LoadReport {
-    let request = LoadRequest::component(guests::component(guest)).named(name.parse().unwrap()).allow_unsigned();
+    let request = LoadRequest::component(guests::component(guest))
+        .named(name.parse().unwrap())
+        .allow_unsigned();
     host.load(request).await.expect("the guest loads")
 }
 
@@ -53,13 +56,18 @@ pub fn config() -> DaemonConfig {
 }
 
 pub fn few_loads(most: u64) -> HostLimits {
-    HostLimits { loads_per_minute: most, ..HostLimits::default() }
+    HostLimits {
+        loads_per_minute: most,
+        ..HostLimits::default()
+    }
 }
 
 /// What the audit of this folder says, one JSON object per line.
 pub fn audit(folder: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(folder.join("audit.jsonl")).expect("there is an audit");
-    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect()
 }
 
 /// The fault of something that must fail.

@@ -11,7 +11,15 @@ const MANIFEST: &str = "[plugin]\nname = \"echo\"\nversion = \"1.2.0\"\n";
 fn signed(version: &str, key: &SigningKey) -> Vec<u8> {
     let manifest = MANIFEST.replace("1.2.0", version);
     let packed = embed_manifest(&guests::bytes("guest-echo"), manifest.as_bytes()).unwrap();
-    sign(&packed, key, &Claim { name: "echo".parse().unwrap(), version: version.parse().unwrap() }).unwrap()
+    sign(
+        &packed,
+        key,
+        &Claim {
+            name: "echo".parse().unwrap(),
+            version: version.parse().unwrap(),
+        },
+    )
+    .unwrap()
 }
 
 fn trust(folder: &std::path::Path, key: &SigningKey) {
@@ -29,12 +37,20 @@ async fn a_plugin_is_loaded_called_and_unloaded() {
     assert!(report.transient, "what nothing vouches for does not stay");
     assert_eq!(host.list().len(), 1);
 
-    let reply = host.call("echo/echo.add", odeon::Args::Wave("20, 22"), Default::default()).await.unwrap();
+    let reply = host
+        .call("echo/echo.add", odeon::Args::Wave("20, 22"), Default::default())
+        .await
+        .unwrap();
     assert_eq!(reply.wave().unwrap(), "42");
 
-    let gone = host.unload(&report.name, UnloadMode::Now, host.principal()).await.unwrap();
+    let gone = host
+        .unload(&report.name, UnloadMode::Now, host.principal())
+        .await
+        .unwrap();
     assert_eq!((gone.interrupted, gone.hook), (0, None));
-    let after = host.call("echo/echo.add", odeon::Args::Wave("1, 2"), Default::default()).await;
+    let after = host
+        .call("echo/echo.add", odeon::Args::Wave("1, 2"), Default::default())
+        .await;
     assert_eq!(fault(after.map(|reply| reply.bytes)).code, Code::PluginNotFound);
     assert!(host.list().is_empty());
 }
@@ -44,7 +60,9 @@ async fn a_generation_counts_on_over_an_unload() {
     let host = ephemeral();
     for generation in 1..=3 {
         assert_eq!(load(&host, "guest-echo", "echo").await.generation.0, generation);
-        host.unload(&"echo".parse().unwrap(), UnloadMode::Now, host.principal()).await.unwrap();
+        host.unload(&"echo".parse().unwrap(), UnloadMode::Now, host.principal())
+            .await
+            .unwrap();
     }
 }
 
@@ -53,10 +71,19 @@ async fn two_hosts_in_one_process_know_nothing_of_each_other() {
     let (one, other) = (ephemeral(), ephemeral());
     load(&one, "guest-echo", "echo").await;
     load(&other, "sample-calculator", "calc").await;
-    assert_eq!(fault(other.method("echo/echo.add").map(|_| ())).code, Code::PluginNotFound);
-    assert_eq!(fault(one.method("calc/add").map(|_| ())).code, Code::PluginNotFound);
+    assert_eq!(
+        fault(other.method("echo/echo.add").map(|_| ())).code,
+        Code::PluginNotFound
+    );
+    assert_eq!(
+        fault(one.method("calc/add").map(|_| ())).code,
+        Code::PluginNotFound
+    );
     one.shutdown(std::time::Duration::ZERO).await;
-    let reply = other.call("calc/add", odeon::Args::Wave("1, 2"), Default::default()).await.unwrap();
+    let reply = other
+        .call("calc/add", odeon::Args::Wave("1, 2"), Default::default())
+        .await
+        .unwrap();
     assert_eq!(reply.wave().unwrap(), "3");
 }
 
@@ -64,28 +91,42 @@ async fn two_hosts_in_one_process_know_nothing_of_each_other() {
 async fn a_name_is_taken_by_one_plugin() {
     let host = ephemeral();
     load(&host, "guest-echo", "echo").await;
-    let again = LoadRequest::component(guests::component("guest-echo")).named("echo".parse().unwrap()).allow_unsigned();
+    let again = LoadRequest::component(guests::component("guest-echo"))
+        .named("echo".parse().unwrap())
+        .allow_unsigned();
     assert_eq!(fault(host.load(again).await).code, Code::NameTaken);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_loads_of_one_name_at_once_one_wins() {
     let host = ephemeral();
-    let request =
-        || LoadRequest::component(guests::component("guest-echo")).named("echo".parse().unwrap()).allow_unsigned();
+    let request = || {
+        LoadRequest::component(guests::component("guest-echo"))
+            .named("echo".parse().unwrap())
+            .allow_unsigned()
+    };
     let (one, other) = tokio::join!(host.load(request()), host.load(request()));
-    let codes: Vec<_> = [one, other].into_iter().filter_map(|result| result.err().map(|fault| fault.code)).collect();
+    let codes: Vec<_> = [one, other]
+        .into_iter()
+        .filter_map(|result| result.err().map(|fault| fault.code))
+        .collect();
     assert_eq!(codes, [Code::NameTaken]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_that_is_dropped_gives_its_name_back() {
     let host = ephemeral();
-    let request =
-        || LoadRequest::component(guests::component("guest-echo")).named("echo".parse().unwrap()).allow_unsigned();
+    let request = || {
+        LoadRequest::component(guests::component("guest-echo"))
+            .named("echo".parse().unwrap())
+            .allow_unsigned()
+    };
     let waited = tokio::time::timeout(std::time::Duration::from_millis(1), host.load(request())).await;
     if waited.is_err() {
-        crate::host::soon("the name is free", || host.status_dump()["loading"] == serde_json::json!([])).await;
+        crate::host::soon("the name is free", || {
+            host.status_dump()["loading"] == serde_json::json!([])
+        })
+        .await;
         host.load(request()).await.expect("the name is free again");
     }
 }
@@ -93,7 +134,10 @@ async fn a_load_that_is_dropped_gives_its_name_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_component_is_refused_by_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let host = builder().host_limits(HostLimits { component_size: "2MiB".parse().unwrap(), ..Default::default() });
+    let host = builder().host_limits(HostLimits {
+        component_size: "2MiB".parse().unwrap(),
+        ..Default::default()
+    });
     let host = host.start().unwrap();
     let whole = guests::bytes("guest-echo");
     let cases: [(&str, &[u8], Code); 5] = [
@@ -108,9 +152,16 @@ async fn what_is_no_component_is_refused_by_what_it_is() {
         std::fs::write(&path, bytes).unwrap();
         let refused = fault(host.load(LoadRequest::component(&path).allow_unsigned()).await);
         assert_eq!(refused.code, code, "{name}: {}", refused.message);
-        assert!(refused.message.contains(&format!("{name}.wasm")), "{}", refused.message);
+        assert!(
+            refused.message.contains(&format!("{name}.wasm")),
+            "{}",
+            refused.message
+        );
     }
-    let absent = fault(host.load(LoadRequest::component(folder.path().join("absent.wasm"))).await);
+    let absent = fault(
+        host.load(LoadRequest::component(folder.path().join("absent.wasm")))
+            .await,
+    );
     assert_eq!(absent.code, Code::FileUnreadable);
     let a_folder = fault(host.load(LoadRequest::component(folder.path())).await);
     assert_eq!(a_folder.code, Code::FileUnreadable);
@@ -140,7 +191,10 @@ async fn a_signed_component_is_let_in_by_its_key_and_the_decision_comes_before_t
     let report = host.load(LoadRequest::component(&path)).await.unwrap();
     assert_eq!(report.signed_by, [key.public().id().to_string()]);
     assert!(!report.transient);
-    let kinds: Vec<_> = audit(folder.path()).iter().map(|line| line["event"]["kind"].clone()).collect();
+    let kinds: Vec<_> = audit(folder.path())
+        .iter()
+        .map(|line| line["event"]["kind"].clone())
+        .collect();
     assert_eq!(kinds, ["decision", "load"]);
 }
 
@@ -153,9 +207,14 @@ async fn a_lower_version_needs_a_word_of_the_operator() {
     let path = folder.path().join("echo.wasm");
     std::fs::write(&path, signed("1.2.0", &key)).unwrap();
     let report = host.load(LoadRequest::component(&path)).await.unwrap();
-    host.unload(&report.name, UnloadMode::Now, &Principal::Embedder).await.unwrap();
+    host.unload(&report.name, UnloadMode::Now, &Principal::Embedder)
+        .await
+        .unwrap();
     std::fs::write(&path, signed("1.1.9", &key)).unwrap();
-    assert_eq!(fault(host.load(LoadRequest::component(&path)).await).code, Code::VersionLowered);
+    assert_eq!(
+        fault(host.load(LoadRequest::component(&path)).await).code,
+        Code::VersionLowered
+    );
     let mut on_purpose = LoadRequest::component(&path);
     on_purpose.allow_downgrade = true;
     host.load(on_purpose).await.unwrap();
@@ -173,7 +232,10 @@ async fn a_minute_takes_so_many_loads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_cannot_be_kept_refuses_the_load() {
     let host = ephemeral();
-    let limits = LimitsPatch { value_depth: Some(101), ..LimitsPatch::default() };
+    let limits = LimitsPatch {
+        value_depth: Some(101),
+        ..LimitsPatch::default()
+    };
     let request = LoadRequest::component(guests::component("guest-echo"))
         .named("echo".parse().unwrap())
         .allow_unsigned()
@@ -185,13 +247,16 @@ async fn a_limit_that_cannot_be_kept_refuses_the_load() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_hook_that_fails_keeps_the_plugin_out() {
     let host = ephemeral();
-    let mut request =
-        LoadRequest::component(guests::component("guest-lifecycle")).named("life".parse().unwrap()).allow_unsigned();
+    let mut request = LoadRequest::component(guests::component("guest-lifecycle"))
+        .named("life".parse().unwrap())
+        .allow_unsigned();
     request.config = [("load".to_owned(), "trap".to_owned())].into();
     assert_eq!(fault(host.load(request.clone()).await).code, Code::LoadHookFailed);
     assert!(host.list().is_empty());
     request.config.clear();
-    host.load(request).await.expect("the name is free and the hook fine");
+    host.load(request)
+        .await
+        .expect("the name is free and the hook fine");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,13 +269,19 @@ async fn what_stays_is_loaded_again_and_decided_anew() {
     {
         let host = at(folder.path());
         let grants = GrantSet::parse(["env=GREETING=hello"]).unwrap();
-        host.load(LoadRequest::component(&path).with_grants(grants)).await.unwrap();
+        host.load(LoadRequest::component(&path).with_grants(grants))
+            .await
+            .unwrap();
         load(&host, "sample-calculator", "calc").await;
         host.shutdown(std::time::Duration::ZERO).await;
     }
     let host = at(folder.path());
     let again = host.load_remembered().await.unwrap();
-    assert_eq!(again.len(), 1, "what nothing vouches for is not remembered: {again:?}");
+    assert_eq!(
+        again.len(),
+        1,
+        "what nothing vouches for is not remembered: {again:?}"
+    );
     assert_eq!(again[0].outcome.as_ref().unwrap().as_str(), "echo");
     host.shutdown(std::time::Duration::ZERO).await;
 
@@ -229,7 +300,9 @@ async fn an_unload_forgets_a_remembered_load() {
     std::fs::write(&path, signed("1.2.0", &key)).unwrap();
     let host = at(folder.path());
     let report = host.load(LoadRequest::component(&path)).await.unwrap();
-    host.unload(&report.name, UnloadMode::Now, host.principal()).await.unwrap();
+    host.unload(&report.name, UnloadMode::Now, host.principal())
+        .await
+        .unwrap();
     host.shutdown(std::time::Duration::ZERO).await;
     assert!(at(folder.path()).load_remembered().await.unwrap().is_empty());
 }
@@ -244,7 +317,11 @@ async fn a_descriptor_says_all_but_that_nothing_vouches_for_it() {
     std::fs::create_dir(&plugins).unwrap();
     let descriptor = "source = \"../echo.wasm\"\ninstance = \"resident\"\n[limits]\nmemory = \"8MiB\"\n";
     std::fs::write(plugins.join("echo.toml"), descriptor).unwrap();
-    std::fs::write(plugins.join("odd.toml"), "source = \"../echo.wasm\"\nallow-unsigned = true\n").unwrap();
+    std::fs::write(
+        plugins.join("odd.toml"),
+        "source = \"../echo.wasm\"\nallow-unsigned = true\n",
+    )
+    .unwrap();
     let host = at(folder.path());
     let loads = host.load_descriptors(&plugins).await.unwrap();
     assert_eq!(loads[0].outcome.as_ref().unwrap().as_str(), "echo");
@@ -258,7 +335,11 @@ async fn a_descriptor_says_all_but_that_nothing_vouches_for_it() {
 async fn a_check_says_what_a_component_is_and_runs_nothing() {
     let host = ephemeral();
     let report = host.check(&guests::bytes("sample-calculator")).await.unwrap();
-    assert!(report.methods.iter().any(|method| method.path == "add"), "{:?}", report.methods);
+    assert!(
+        report.methods.iter().any(|method| method.path == "add"),
+        "{:?}",
+        report.methods
+    );
     assert!(host.list().is_empty());
     assert_eq!(fault(host.check(b"\0asm\x01\0\0\0").await).code, Code::CoreModule);
 }
@@ -278,8 +359,14 @@ async fn what_is_revoked_is_taken_out() {
     let denied = format!("[[key]]\nkey = \"{}\"\ndecision = \"deny\"\n", key.public());
     std::fs::write(folder.path().join("trust.toml"), denied).unwrap();
     let taken_out = host.review().await.unwrap();
-    assert_eq!(taken_out.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["echo"]);
+    assert_eq!(
+        taken_out.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        ["echo"]
+    );
     assert_eq!(host.list().len(), 1, "what was let in for once is not the key's");
-    let codes: Vec<_> = audit(folder.path()).iter().map(|line| line["event"]["code"].clone()).collect();
+    let codes: Vec<_> = audit(folder.path())
+        .iter()
+        .map(|line| line["event"]["code"].clone())
+        .collect();
     assert!(codes.contains(&"ODN-4004".into()), "{codes:?}");
 }

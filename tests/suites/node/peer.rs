@@ -46,12 +46,18 @@ impl Peer {
     /// Connects and says nothing.
     pub async fn silent(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).await.expect("the daemon accepts");
-        Peer { stream, decoder: FrameDecoder::new(max_frame(MAX_BODY)), input: Vec::new() }
+        Peer {
+            stream,
+            decoder: FrameDecoder::new(max_frame(MAX_BODY)),
+            input: Vec::new(),
+        }
     }
 
     pub async fn send(&mut self, envelope: &Envelope<'_>) {
         let mut frame = Vec::new();
-        envelope.encode_frame(&mut frame, max_frame(MAX_BODY)).expect("an envelope that can be sent");
+        envelope
+            .encode_frame(&mut frame, max_frame(MAX_BODY))
+            .expect("an envelope that can be sent");
         self.stream.write_all(&frame).await.expect("the daemon reads");
     }
 
@@ -64,25 +70,31 @@ impl Peer {
 
     /// The next envelope; none when the daemon has closed the connection.
     pub async fn next(&mut self) -> Option<Seen> {
-        tokio::time::timeout(Duration::from_secs(10), self.read()).await.expect("an envelope or the end")
+        tokio::time::timeout(Duration::from_secs(10), self.read())
+            .await
+            .expect("an envelope or the end")
     }
 
     async fn read(&mut self) -> Option<Seen> {
         loop {
             let input = std::mem::take(&mut self.input);
             let mut rest = &input[..];
-            let found = self.decoder.next_frame(&mut rest).expect("the daemon sends frames").map(|payload| {
-                let envelope = Envelope::decode(payload).expect("the daemon sends envelopes");
-                Seen {
-                    id: envelope.id,
-                    kind: envelope.kind,
-                    body: envelope.body.to_vec(),
-                    fault: envelope.read_fault().unwrap(),
-                    user_data: envelope.user_data.map(str::to_owned),
-                    generation: envelope.generation,
-                    more: envelope.more,
-                }
-            });
+            let found = self
+                .decoder
+                .next_frame(&mut rest)
+                .expect("the daemon sends frames")
+                .map(|payload| {
+                    let envelope = Envelope::decode(payload).expect("the daemon sends envelopes");
+                    Seen {
+                        id: envelope.id,
+                        kind: envelope.kind,
+                        body: envelope.body.to_vec(),
+                        fault: envelope.read_fault().unwrap(),
+                        user_data: envelope.user_data.map(str::to_owned),
+                        generation: envelope.generation,
+                        more: envelope.more,
+                    }
+                });
             self.input = rest.to_vec();
             if found.is_some() {
                 return found;
@@ -119,7 +131,9 @@ impl Peer {
         self.send(&envelope).await;
         let answer = self.next().await.expect("an answer");
         assert_eq!((answer.id, answer.kind), (envelope.id, MessageKind::AdminReply));
-        AdminReply::from_json(&answer.body).expect("an answer of this type").into_result()
+        AdminReply::from_json(&answer.body)
+            .expect("an answer of this type")
+            .into_result()
     }
 }
 

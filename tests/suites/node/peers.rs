@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use odeon::{Code, Host};
 use odeon::daemon::Daemon;
+use odeon::{Code, Host};
 use odeon_protocol::{Envelope, MessageKind, Serial};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -22,14 +22,22 @@ async fn served() -> (TempDir, Host, Daemon) {
 
 /// Somebody else is served as if nothing were.
 async fn all_is_well(daemon: &Daemon) {
-    let reply = Peer::greeted(daemon.socket()).await.call("echo/add", &two(1, 2)).await;
+    let reply = Peer::greeted(daemon.socket())
+        .await
+        .call("echo/add", &two(1, 2))
+        .await;
     assert_eq!(reply.body, 3_u32.to_le_bytes());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn junk_gets_one_fault_and_the_end() {
     let (_folder, _host, daemon) = served().await;
-    let payloads: [&[u8]; 4] = [b"\xff\xff\xff", b"GET / HTTP/1.1\r\n\r\n", &[0; 64], b"\xa1\x00\x02"];
+    let payloads: [&[u8]; 4] = [
+        b"\xff\xff\xff",
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0; 64],
+        b"\xa1\x00\x02",
+    ];
     for payload in payloads {
         let mut peer = Peer::greeted(daemon.socket()).await;
         peer.send_payload(payload).await;
@@ -50,12 +58,18 @@ async fn a_call_before_the_hello_and_a_second_hello_are_refused() {
     let (_folder, _host, daemon) = served().await;
     let mut peer = Peer::silent(daemon.socket()).await;
     peer.begin("echo/add", &two(1, 2)).await;
-    assert_eq!(peer.next().await.unwrap().fault.unwrap().code, Code::ProtocolViolation);
+    assert_eq!(
+        peer.next().await.unwrap().fault.unwrap().code,
+        Code::ProtocolViolation
+    );
     assert!(peer.next().await.is_none());
 
     let mut peer = Peer::greeted(daemon.socket()).await;
     peer.send(&Envelope::new(MessageKind::Reply, Serial::new())).await;
-    assert_eq!(peer.next().await.unwrap().fault.unwrap().code, Code::ProtocolViolation);
+    assert_eq!(
+        peer.next().await.unwrap().fault.unwrap().code,
+        Code::ProtocolViolation
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +77,10 @@ async fn who_says_nothing_is_sent_away_in_time() {
     let (_folder, _host, daemon) = served().await;
     let mut peer = Peer::silent(daemon.socket()).await;
     peer.stream.write_all(&[9, 0]).await.unwrap();
-    assert_eq!(peer.next().await.unwrap().fault.unwrap().code, Code::ProtocolViolation);
+    assert_eq!(
+        peer.next().await.unwrap().fault.unwrap().code,
+        Code::ProtocolViolation
+    );
     assert!(peer.next().await.is_none());
     all_is_well(&daemon).await;
 }
@@ -73,7 +90,10 @@ async fn who_vanishes_half_way_takes_along_what_he_asked_for() {
     let (_folder, host, daemon) = served().await;
     for part in [0, 1, 3, 7] {
         let mut peer = Peer::silent(daemon.socket()).await;
-        peer.stream.write_all(&[20, 0, 0, 0, 0xa3, 1, 2][..part]).await.unwrap();
+        peer.stream
+            .write_all(&[20, 0, 0, 0, 0xa3, 1, 2][..part])
+            .await
+            .unwrap();
         drop(peer);
     }
     let mut peer = Peer::greeted(daemon.socket()).await;
@@ -83,7 +103,10 @@ async fn who_vanishes_half_way_takes_along_what_he_asked_for() {
     let spinning = || host.list().iter().map(|row| row.in_flight).sum::<u64>();
     soon("both run", || spinning() == 2).await;
     drop(peer);
-    soon("both are cancelled", || spinning() == 0 && host.totals().cancelled == 2).await;
+    soon("both are cancelled", || {
+        spinning() == 0 && host.totals().cancelled == 2
+    })
+    .await;
     all_is_well(&daemon).await;
 }
 
@@ -103,7 +126,10 @@ async fn a_connection_has_so_many_calls_in_flight_and_not_one_more() {
     .await;
     let one_more = peer.begin("spin/wait.sleep-forever", &[]).await;
     let reply = peer.next().await.unwrap();
-    assert_eq!((reply.id, reply.fault.unwrap().code), (one_more, Code::Overloaded));
+    assert_eq!(
+        (reply.id, reply.fault.unwrap().code),
+        (one_more, Code::Overloaded)
+    );
     all_is_well(&daemon).await;
 }
 
@@ -113,7 +139,9 @@ async fn who_does_not_read_is_disconnected_and_slows_nobody() {
     let mut greedy = Peer::greeted(daemon.socket()).await;
     // 2 MiB each, and nobody reads them.
     for _ in 0..8 {
-        greedy.begin("echo/make-bytes", &(2_u32 << 20).to_le_bytes()).await;
+        greedy
+            .begin("echo/make-bytes", &(2_u32 << 20).to_le_bytes())
+            .await;
     }
     let started = Instant::now();
     all_is_well(&daemon).await;
@@ -146,7 +174,9 @@ async fn more_connections_than_there_may_be_wait_their_turn() {
     let at_once = tokio::time::timeout(Duration::from_millis(100), &mut waiting).await;
     assert!(at_once.is_err(), "every place is taken");
     held.pop();
-    let served = tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("a place is free");
+    let served = tokio::time::timeout(Duration::from_secs(10), waiting)
+        .await
+        .expect("a place is free");
     assert_eq!(served.body, 3_u32.to_le_bytes());
 }
 

@@ -9,20 +9,35 @@ use odeon_tests::guests;
 use crate::host::{ephemeral, fault, load, soon};
 
 async fn outcome(watcher: &mut odeon::Watcher) -> Outcome {
-    tokio::time::timeout(Duration::from_secs(10), watcher.outcome()).await.expect("an end").expect("the end")
+    tokio::time::timeout(Duration::from_secs(10), watcher.outcome())
+        .await
+        .expect("an end")
+        .expect("the end")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_accepted_started_and_ended_once() {
     let host = ephemeral();
     load(&host, "guest-echo", "echo").await;
-    let (serial, mut watcher) = host.request(CallRequest::new("echo/add", Args::Wave("1, 2"))).unwrap();
+    let (serial, mut watcher) = host
+        .request(CallRequest::new("echo/add", Args::Wave("1, 2")))
+        .unwrap();
     let mut events = Vec::new();
     while let Some(status) = watcher.next().await {
         assert_eq!(status.serial, serial);
         events.push(status.event);
     }
-    assert!(matches!(&events[..], [Event::Accepted, Event::Started, Event::Final(Outcome::Succeeded(_))]), "{events:?}");
+    assert!(
+        matches!(
+            &events[..],
+            [
+                Event::Accepted,
+                Event::Started,
+                Event::Final(Outcome::Succeeded(_))
+            ]
+        ),
+        "{events:?}"
+    );
     assert_eq!(host.totals().succeeded, 1);
 }
 
@@ -35,7 +50,10 @@ async fn a_cancelled_request_ends_as_cancelled_and_its_instance_is_gone() {
         soon("it runs", || host.list()[0].instances > 0).await;
         assert_eq!(host.cancel(&serial).unwrap(), CancelOutcome::Signalled);
         let end = outcome(&mut watcher).await;
-        assert!(matches!(&end, Outcome::Cancelled(fault) if fault.code == Code::Cancelled), "{end:?}");
+        assert!(
+            matches!(&end, Outcome::Cancelled(fault) if fault.code == Code::Cancelled),
+            "{end:?}"
+        );
         soon("its instance is gone", || host.list()[0].instances == 0).await;
         assert_eq!(fault(host.cancel(&serial)).code, Code::RequestNotFound);
     }
@@ -45,12 +63,20 @@ async fn a_cancelled_request_ends_as_cancelled_and_its_instance_is_gone() {
 async fn a_caller_that_goes_takes_its_request_along_unless_it_was_detached() {
     let host = ephemeral();
     load(&host, "guest-spin", "spin").await;
-    let (_, watcher) = host.request(CallRequest::new("spin/wait.sleep-forever", Args::Wave(""))).unwrap();
+    let (_, watcher) = host
+        .request(CallRequest::new("spin/wait.sleep-forever", Args::Wave("")))
+        .unwrap();
     soon("it runs", || host.list()[0].in_flight == 1).await;
     drop(watcher);
-    soon("it is cancelled", || host.totals().cancelled == 1 && host.list()[0].in_flight == 0).await;
+    soon("it is cancelled", || {
+        host.totals().cancelled == 1 && host.list()[0].in_flight == 0
+    })
+    .await;
 
-    let detached = CallRequest { detached: true, ..CallRequest::new("spin/wait.sleep", Args::Wave("30")) };
+    let detached = CallRequest {
+        detached: true,
+        ..CallRequest::new("spin/wait.sleep", Args::Wave("30"))
+    };
     drop(host.request(detached).unwrap());
     soon("it goes on to its end", || host.totals().succeeded == 1).await;
 }
@@ -58,13 +84,18 @@ async fn a_caller_that_goes_takes_its_request_along_unless_it_was_detached() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_waits_longer_than_its_time_to_live_is_never_started() {
     let host = ephemeral();
-    let limits = LimitsPatch { calls_in_flight: Some(1), ..LimitsPatch::default() };
+    let limits = LimitsPatch {
+        calls_in_flight: Some(1),
+        ..LimitsPatch::default()
+    };
     let spin = LoadRequest::component(guests::component("guest-spin"))
         .named("spin".parse().unwrap())
         .allow_unsigned()
         .with_limits(limits);
     host.load(spin).await.unwrap();
-    let (first, _holds) = host.request(CallRequest::new("spin/wait.sleep-forever", Args::Wave(""))).unwrap();
+    let (first, _holds) = host
+        .request(CallRequest::new("spin/wait.sleep-forever", Args::Wave("")))
+        .unwrap();
     soon("the first runs", || host.list()[0].in_flight == 1).await;
     let waiting = CallRequest {
         ttl: Some(Duration::from_millis(30)),
@@ -72,7 +103,10 @@ async fn a_request_that_waits_longer_than_its_time_to_live_is_never_started() {
     };
     let (_, mut watcher) = host.request(waiting).unwrap();
     let end = outcome(&mut watcher).await;
-    assert!(matches!(&end, Outcome::Rejected(fault) if fault.code == Code::Expired), "{end:?}");
+    assert!(
+        matches!(&end, Outcome::Rejected(fault) if fault.code == Code::Expired),
+        "{end:?}"
+    );
     host.cancel(&first).unwrap();
 }
 
@@ -81,13 +115,22 @@ async fn a_serial_is_taken_once_and_a_stale_type_is_named() {
     let host = ephemeral();
     load(&host, "guest-echo", "echo").await;
     let serial = Serial::new();
-    let call = || CallRequest { serial: Some(serial), ..CallRequest::new("echo/add", Args::Wave("1, 2")) };
+    let call = || CallRequest {
+        serial: Some(serial),
+        ..CallRequest::new("echo/add", Args::Wave("1, 2"))
+    };
     let (_, mut watcher) = host.request(call()).unwrap();
     outcome(&mut watcher).await;
-    assert_eq!(fault(host.request(call()).map(|_| ())).code, Code::ProtocolViolation);
+    assert_eq!(
+        fault(host.request(call()).map(|_| ())).code,
+        Code::ProtocolViolation
+    );
 
     let other = host.method("echo/echo.bytes").unwrap().fingerprint();
-    let stale = CallRequest { fingerprint: Some(other), ..CallRequest::new("echo/add", Args::Wave("1, 2")) };
+    let stale = CallRequest {
+        fingerprint: Some(other),
+        ..CallRequest::new("echo/add", Args::Wave("1, 2"))
+    };
     let refused = fault(host.request(stale).map(|_| ()));
     assert_eq!(refused.code, Code::VersionMismatch);
     assert!(refused.message.contains("u32"), "{}", refused.message);
@@ -99,14 +142,28 @@ async fn an_unload_gives_everybody_an_end() {
     let name = load(&host, "guest-spin", "spin").await.name;
     let mut watchers = Vec::new();
     for _ in 0..8 {
-        watchers.push(host.request(CallRequest::new("spin/wait.sleep-forever", Args::Wave(""))).unwrap().1);
+        watchers.push(
+            host.request(CallRequest::new("spin/wait.sleep-forever", Args::Wave("")))
+                .unwrap()
+                .1,
+        );
     }
     soon("all run", || host.list()[0].in_flight == 8).await;
-    let gone = host.unload(&name, UnloadMode::Drain(Duration::from_millis(30)), host.principal()).await.unwrap();
+    let gone = host
+        .unload(
+            &name,
+            UnloadMode::Drain(Duration::from_millis(30)),
+            host.principal(),
+        )
+        .await
+        .unwrap();
     assert_eq!(gone.interrupted, 8);
     for watcher in &mut watchers {
         let end = outcome(watcher).await;
-        assert!(matches!(&end, Outcome::Cancelled(fault) if fault.code == Code::Unloaded), "{end:?}");
+        assert!(
+            matches!(&end, Outcome::Cancelled(fault) if fault.code == Code::Unloaded),
+            "{end:?}"
+        );
     }
 }
 
@@ -114,9 +171,14 @@ async fn an_unload_gives_everybody_an_end() {
 async fn a_methods_own_error_is_a_failure_with_the_value() {
     let host = ephemeral();
     load(&host, "sample-calculator", "calc").await;
-    let (_, mut watcher) = host.request(CallRequest::new("calc/divide", Args::Wave("1.0, 0.0"))).unwrap();
+    let (_, mut watcher) = host
+        .request(CallRequest::new("calc/divide", Args::Wave("1.0, 0.0")))
+        .unwrap();
     match outcome(&mut watcher).await {
-        Outcome::Failed { fault, answer: Some(answer) } => {
+        Outcome::Failed {
+            fault,
+            answer: Some(answer),
+        } => {
             assert_eq!(fault.code, Code::GuestError);
             assert!(fault.message.contains("divide-by-zero"), "{}", fault.message);
             assert_eq!(answer.body[0], 1);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use odeon::Code;
 use odeon::daemon::serve;
 use odeon_protocol::{
-    AdminReply, AdminRequest, CancelReply, DescribeReply, Envelope, Load, LoadReply, LogLine, MessageKind, MethodRow,
-    PluginRow, Serial, StatusReport, UnloadReply,
+    AdminReply, AdminRequest, CancelReply, DescribeReply, Envelope, Load, LoadReply, LogLine, MessageKind,
+    MethodRow, PluginRow, Serial, StatusReport, UnloadReply,
 };
 use odeon_tests::guests;
 
@@ -16,12 +16,20 @@ use crate::peer::{Peer, two};
 
 fn load_of(guest: &str, name: &str) -> AdminRequest {
     AdminRequest::Load(Load {
-        path: guests::component(guest).canonicalize().unwrap().display().to_string(),
+        path: guests::component(guest)
+            .canonicalize()
+            .unwrap()
+            .display()
+            .to_string(),
         name: Some(name.parse().unwrap()),
         allow_unsigned: true,
         transient: false,
         grants: Vec::new(),
-        limits: [("memory".to_owned(), "32MiB".to_owned()), ("handles".to_owned(), "10".to_owned())].into(),
+        limits: [
+            ("memory".to_owned(), "32MiB".to_owned()),
+            ("handles".to_owned(), "10".to_owned()),
+        ]
+        .into(),
     })
 }
 
@@ -38,25 +46,47 @@ async fn an_operator_loads_looks_calls_and_unloads_over_the_socket() {
     let name = loaded.plugin.name;
     let list: Vec<PluginRow> = peer.admin(&AdminRequest::List {}).await.unwrap();
     assert_eq!(list.len(), 1);
-    let methods: Vec<MethodRow> = peer.admin(&AdminRequest::Methods { name: name.clone() }).await.unwrap();
+    let methods: Vec<MethodRow> = peer
+        .admin(&AdminRequest::Methods { name: name.clone() })
+        .await
+        .unwrap();
     assert!(methods.iter().any(|method| method.path == "echo/add"));
-    let described: DescribeReply =
-        peer.admin(&AdminRequest::Describe { name: name.clone(), wit: true }).await.unwrap();
+    let described: DescribeReply = peer
+        .admin(&AdminRequest::Describe {
+            name: name.clone(),
+            wit: true,
+        })
+        .await
+        .unwrap();
     assert_eq!(described.limits["memory"], "32MiB");
     assert_eq!(described.limits["handles"], "10");
     assert!(described.wit.unwrap().contains("echo"));
 
     let reply = peer.call("echo/add", &two(40, 2)).await;
-    assert_eq!((reply.body, reply.generation.unwrap().0), (42_u32.to_le_bytes().to_vec(), 1));
+    assert_eq!(
+        (reply.body, reply.generation.unwrap().0),
+        (42_u32.to_le_bytes().to_vec(), 1)
+    );
 
     let status: StatusReport = peer.admin(&AdminRequest::Status {}).await.unwrap();
     assert_eq!((status.pid, status.requests.succeeded), (std::process::id(), 1));
     assert_eq!(status.socket, daemon.socket().display().to_string());
 
-    let gone: UnloadReply = peer.admin(&AdminRequest::Unload { name: name.clone(), now: false }).await.unwrap();
+    let gone: UnloadReply = peer
+        .admin(&AdminRequest::Unload {
+            name: name.clone(),
+            now: false,
+        })
+        .await
+        .unwrap();
     assert_eq!(gone.interrupted, 0);
-    assert_eq!(peer.call("echo/add", &two(1, 1)).await.fault.unwrap().code, Code::PluginNotFound);
-    let again = peer.admin::<UnloadReply>(&AdminRequest::Unload { name, now: true }).await;
+    assert_eq!(
+        peer.call("echo/add", &two(1, 1)).await.fault.unwrap().code,
+        Code::PluginNotFound
+    );
+    let again = peer
+        .admin::<UnloadReply>(&AdminRequest::Unload { name, now: true })
+        .await;
     assert_eq!(fault(again).code, Code::PluginNotFound);
 }
 
@@ -76,7 +106,10 @@ async fn statuses_come_in_order_with_what_the_caller_attached() {
     peer.send(&call).await;
     for kind in [MessageKind::Accepted, MessageKind::Started, MessageKind::Reply] {
         let seen = peer.next().await.unwrap();
-        assert_eq!((seen.id, seen.kind, seen.user_data.as_deref()), (call.id, kind, Some("{\"a\":1}")));
+        assert_eq!(
+            (seen.id, seen.kind, seen.user_data.as_deref()),
+            (call.id, kind, Some("{\"a\":1}"))
+        );
     }
 }
 
@@ -96,7 +129,10 @@ async fn a_call_is_cancelled_from_its_own_and_from_another_connection() {
 
     let id = caller.begin("spin/wait.sleep-forever", &[]).await;
     soon("it runs", || host.list()[0].in_flight == 1).await;
-    let cancelled: CancelReply = operator.admin(&AdminRequest::Cancel { serial: id }).await.unwrap();
+    let cancelled: CancelReply = operator
+        .admin(&AdminRequest::Cancel { serial: id })
+        .await
+        .unwrap();
     assert_eq!(cancelled, CancelReply::Signalled);
     assert_eq!(caller.next().await.unwrap().fault.unwrap().code, Code::Cancelled);
 }
@@ -140,15 +176,33 @@ async fn logs_are_read_and_followed_until_that_is_cancelled() {
     let name = load(&host, "guest-spin", "spin").await.name;
     let daemon = daemon(&host).await;
     let mut peer = Peer::greeted(daemon.socket()).await;
-    host.call("spin/flood.log-lines", odeon::Args::Wave("3, 10"), Default::default()).await.unwrap();
-    let body = AdminRequest::Logs { name: Some(name), follow: true, tail: 2 }.to_json().unwrap();
+    host.call(
+        "spin/flood.log-lines",
+        odeon::Args::Wave("3, 10"),
+        Default::default(),
+    )
+    .await
+    .unwrap();
+    let body = AdminRequest::Logs {
+        name: Some(name),
+        follow: true,
+        tail: 2,
+    }
+    .to_json()
+    .unwrap();
     let mut ask = Envelope::new(MessageKind::Admin, Serial::new());
     ask.body = &body;
     peer.send(&ask).await;
     for _ in 0..2 {
         assert!(peer.next().await.unwrap().more);
     }
-    host.call("spin/flood.log-lines", odeon::Args::Wave("1, 10"), Default::default()).await.unwrap();
+    host.call(
+        "spin/flood.log-lines",
+        odeon::Args::Wave("1, 10"),
+        Default::default(),
+    )
+    .await
+    .unwrap();
     let line = peer.next().await.unwrap();
     assert!(line.more);
     let line: LogLine = AdminReply::from_json(&line.body).unwrap().into_result().unwrap();
@@ -178,10 +232,14 @@ async fn the_log_level_is_what_the_program_can_set() {
     };
     let daemon = serve(host, config).await.unwrap();
     let mut peer = Peer::greeted(daemon.socket()).await;
-    let ask = |directive: Option<&str>| AdminRequest::LogLevel { directive: directive.map(str::to_owned) };
+    let ask = |directive: Option<&str>| AdminRequest::LogLevel {
+        directive: directive.map(str::to_owned),
+    };
     let reply: odeon_protocol::LogLevelReply = peer.admin(&ask(Some("debug"))).await.unwrap();
     assert_eq!(reply.directive, "debug");
-    let refused = peer.admin::<odeon_protocol::LogLevelReply>(&ask(Some("nonsense"))).await;
+    let refused = peer
+        .admin::<odeon_protocol::LogLevelReply>(&ask(Some("nonsense")))
+        .await;
     assert_eq!(fault(refused).code, Code::InvalidArguments);
     let reply: odeon_protocol::LogLevelReply = peer.admin(&ask(None)).await.unwrap();
     assert_eq!(reply.directive, "debug");
@@ -198,13 +256,19 @@ async fn a_stop_lets_calls_end_and_says_so_in_the_audit() {
     let mut operator = Peer::greeted(&socket).await;
     caller.begin("spin/wait.sleep", &100_u32.to_le_bytes()).await;
     soon("it runs", || host.list()[0].in_flight == 1).await;
-    operator.admin::<()>(&AdminRequest::Stop { drain_ms: None }).await.unwrap();
+    operator
+        .admin::<()>(&AdminRequest::Stop { drain_ms: None })
+        .await
+        .unwrap();
     let reply = caller.next().await.expect("the reply before the end");
     assert!(reply.fault.is_none(), "{reply:?}");
     daemon.stopped().await.unwrap();
     assert!(caller.next().await.is_none());
     assert!(!socket.exists());
-    let kinds: Vec<_> = audit(folder.path()).iter().map(|line| line["event"]["kind"].clone()).collect();
+    let kinds: Vec<_> = audit(folder.path())
+        .iter()
+        .map(|line| line["event"]["kind"].clone())
+        .collect();
     assert_eq!(kinds.last().unwrap(), "stop");
     assert!(kinds.contains(&"start".into()));
 }
@@ -234,13 +298,28 @@ async fn one_host_holds_a_state_directory_and_one_answers_at_a_socket() {
     let daemon = daemon(&first).await;
     let second = fault(serve(at(folder.path()), config()).await.map(|_| ()));
     assert_eq!(second.code, Code::WrongState);
-    assert!(second.message.contains(&std::process::id().to_string()), "{}", second.message);
-    let same_socket = odeon::daemon::DaemonConfig { socket: Some(daemon.socket().to_owned()), ..config() };
-    assert_eq!(fault(serve(at(elsewhere.path()), same_socket).await.map(|_| ())).code, Code::WrongState);
-    assert_eq!(fault(serve(ephemeral(), config()).await.map(|_| ())).code, Code::WrongState);
+    assert!(
+        second.message.contains(&std::process::id().to_string()),
+        "{}",
+        second.message
+    );
+    let same_socket = odeon::daemon::DaemonConfig {
+        socket: Some(daemon.socket().to_owned()),
+        ..config()
+    };
+    assert_eq!(
+        fault(serve(at(elsewhere.path()), same_socket).await.map(|_| ())).code,
+        Code::WrongState
+    );
+    assert_eq!(
+        fault(serve(ephemeral(), config()).await.map(|_| ())).code,
+        Code::WrongState
+    );
     daemon.stop(Some(Duration::ZERO));
     daemon.stopped().await.unwrap();
-    serve(at(folder.path()), config()).await.expect("the directory is free again");
+    serve(at(folder.path()), config())
+        .await
+        .expect("the directory is free again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,12 +328,18 @@ async fn a_socket_that_was_left_behind_is_replaced_and_no_other_file_is() {
     let path = folder.path().join(odeon::daemon::SOCKET_NAME);
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let daemon = daemon(&at(folder.path())).await;
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     Peer::greeted(daemon.socket()).await;
 
     let other = state();
     let path = other.path().join(odeon::daemon::SOCKET_NAME);
     std::fs::write(&path, "precious").unwrap();
-    assert_eq!(fault(serve(at(other.path()), config()).await.map(|_| ())).code, Code::WrongState);
+    assert_eq!(
+        fault(serve(at(other.path()), config()).await.map(|_| ())).code,
+        Code::WrongState
+    );
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }

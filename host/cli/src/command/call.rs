@@ -80,7 +80,7 @@ async fn call(args: &Args, asked: &Asked<'_>, context: &Context) -> Done {
         let target = target(asked.path.plugin(), row);
         let mut envelope = Envelope::new(MessageKind::Call, serial);
         envelope.target = Some(&target);
-        envelope.fingerprint = Some(*row.fingerprint.as_bytes());
+        envelope.fingerprint = Some(row.fingerprint);
         envelope.deadline = args.wait.map(deadline).transpose()?;
         envelope.ttl_ms = args.ttl.map(|ttl| milliseconds(ttl.duration()));
         envelope.detached = args.detached;

@@ -3,9 +3,15 @@
 //! Owns what surrounds it: its configuration, its log, the threads it works
 //! on, and the one line that says that it accepts calls.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use odeon::{CompileChild, Compiler, Host, HostConfig, LogControl, Principal};
+use odeon::{
+    CompileChild, Compiler, Host, HostConfig, Principal,
+    daemon::{DaemonConfig, LogControl},
+};
 use odeon_protocol::{Code, Fault};
 
 use super::{Context, run::environment};
@@ -23,16 +29,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
-    let config = match &args.config {
-        Some(path) => {
-            HostConfig::load(&absolute(path)?).map_err(|error| Box::<Failure>::from(Fault::from(error)))?
-        }
-        None => HostConfig::default(),
-    };
+    let config = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
     let state = context.whereabouts.made_state_dir()?;
     let journal = Journal::start(&args.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.workers())
+        .worker_threads(config.workers.unwrap_or_else(cores))
         .thread_name("odeon-worker")
         .enable_all()
         .build()
@@ -59,12 +60,16 @@ async fn serve(
         .environment(environment());
     let host = config.apply(builder).start().map_err(Fault::from)?;
     journal.keep_in(host.logs().clone());
-    let mut daemon = config.daemon();
-    if let Some(socket) = &context.whereabouts.socket {
-        daemon.socket = Some(absolute(socket)?);
-    }
-    daemon.log_level = Some(log_control(journal.clone()));
-    let daemon = odeon::serve(host, daemon).await?;
+    let usual = DaemonConfig::default();
+    let socket = context.whereabouts.socket.as_deref().map(absolute).transpose()?;
+    let daemon = DaemonConfig {
+        socket: socket.or(config.socket),
+        plugins: config.plugins,
+        drain: config.drain.unwrap_or(usual.drain),
+        log_level: Some(log_control(journal.clone())),
+        ..usual
+    };
+    let daemon = odeon::daemon::serve(host, daemon).await?;
     let socket = daemon.socket().to_str().ok_or_else(|| {
         Failure::new(
             Code::StateUnwritable,
@@ -77,6 +82,17 @@ async fn serve(
             format!("ready {socket}")
         })?;
     Ok(daemon.stopped().await?)
+}
+
+fn read(path: &Path) -> Done<HostConfig> {
+    let path = absolute(path)?;
+    path.metadata()
+        .map_err(|error| Failure::unreadable(&path, &error))?;
+    Ok(HostConfig::load(&path)?)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn log_control(journal: Journal) -> LogControl {

@@ -63,8 +63,17 @@ impl Host {
             None => method.function.to_string(),
         };
         let found = AtomicU64::new(pack(loaded.generation.0, index));
-        let place = Place { inner: self.inner.clone(), slot, member: member.into(), found };
-        Ok(MethodHandle { place: Arc::new(place), ty, fingerprint })
+        let place = Place {
+            inner: self.inner.clone(),
+            slot,
+            member: member.into(),
+            found,
+        };
+        Ok(MethodHandle {
+            place: Arc::new(place),
+            ty,
+            fingerprint,
+        })
     }
 
     /// Finds a method, to be called often with Rust types.
@@ -80,10 +89,13 @@ impl Host {
     {
         let method = self.method(path)?;
         // Finds out now whether this plugin can be called so at all.
-        method.place.with(|loaded, index| {
-            loaded.plugin.typed::<P, R>(loaded.method(index)?.id).map(|_| ())
-        })?;
-        Ok(TypedHandle { method, types: PhantomData })
+        method
+            .place
+            .with(|loaded, index| loaded.plugin.typed::<P, R>(loaded.method(index)?.id).map(|_| ()))?;
+        Ok(TypedHandle {
+            method,
+            types: PhantomData,
+        })
     }
 }
 
@@ -93,7 +105,9 @@ impl Place {
     #[inline]
     fn with<T>(&self, act: impl FnOnce(&Loaded, usize) -> Result<T, Fault>) -> Result<T, Fault> {
         let current = self.slot.current();
-        let Some(loaded) = current.as_ref() else { return Err(not_loaded(self.slot.name.as_str())) };
+        let Some(loaded) = current.as_ref() else {
+            return Err(not_loaded(self.slot.name.as_str()));
+        };
         let index = self.index(loaded)?;
         act(loaded, index)
     }
@@ -111,7 +125,8 @@ impl Place {
     #[cold]
     fn again(&self, loaded: &Loaded) -> Result<usize, Fault> {
         let index = loaded.find(&self.member)?;
-        self.found.store(pack(loaded.generation.0, index), Ordering::Relaxed);
+        self.found
+            .store(pack(loaded.generation.0, index), Ordering::Relaxed);
         Ok(index)
     }
 }
@@ -162,7 +177,10 @@ impl MethodHandle {
 
 impl<P, R> Clone for TypedHandle<P, R> {
     fn clone(&self) -> Self {
-        TypedHandle { method: self.method.clone(), types: PhantomData }
+        TypedHandle {
+            method: self.method.clone(),
+            types: PhantomData,
+        }
     }
 }
 

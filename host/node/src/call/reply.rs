@@ -75,7 +75,10 @@ pub(crate) fn guest_error(ty: &FunctionType, bytes: &[u8], limits: &ValueLimits)
         .flatten()
         .and_then(|value| wave::print_result(ty, value.as_ref(), limits).ok());
     match shown {
-        Some(text) => Fault::new(Code::GuestError, format!("the method returned its own error: {text}")),
+        Some(text) => Fault::new(
+            Code::GuestError,
+            format!("the method returned its own error: {text}"),
+        ),
         None => Fault::new(Code::GuestError, "the method returned its own error"),
     }
 }

@@ -25,12 +25,20 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principa
     match request {
         AdminRequest::Load(load) => body(self::load(shared, load, principal).await),
         AdminRequest::Unload { name, now } => {
-            let mode = if now { UnloadMode::Now } else { UnloadMode::Drain(shared.config.drain) };
-            body(host.unload(&name, mode, &principal).await.map(|report| UnloadReply {
-                name: report.name,
-                generation: report.generation,
-                interrupted: report.interrupted as u64,
-            }))
+            let mode = if now {
+                UnloadMode::Now
+            } else {
+                UnloadMode::Drain(shared.config.drain)
+            };
+            body(
+                host.unload(&name, mode, &principal)
+                    .await
+                    .map(|report| UnloadReply {
+                        name: report.name,
+                        generation: report.generation,
+                        interrupted: report.interrupted as u64,
+                    }),
+            )
         }
         AdminRequest::List {} => body(Ok(host.list())),
         AdminRequest::Describe { name, wit } => body(host.describe(&name).map(|mut described| {
@@ -48,17 +56,19 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principa
             shared.stop(drain_ms.map(std::time::Duration::from_millis));
             body(Ok(()))
         }
-        AdminRequest::Cancel { serial } => {
-            body(host.cancel_by(&serial, CancelReason::Operator, &principal).map(|outcome| match outcome {
-                CancelOutcome::Withdrawn => CancelReply::Withdrawn,
-                CancelOutcome::Signalled => CancelReply::Signalled,
-                CancelOutcome::AlreadySignalled => CancelReply::AlreadySignalled,
-            }))
-        }
+        AdminRequest::Cancel { serial } => body(
+            host.cancel_by(&serial, CancelReason::Operator, &principal)
+                .map(|outcome| match outcome {
+                    CancelOutcome::Withdrawn => CancelReply::Withdrawn,
+                    CancelOutcome::Signalled => CancelReply::Signalled,
+                    CancelOutcome::AlreadySignalled => CancelReply::AlreadySignalled,
+                }),
+        ),
         AdminRequest::LogLevel { directive } => body(log_level(shared, directive.as_deref())),
-        AdminRequest::Logs { .. } => {
-            refusal(Fault::new(Code::Internal, "a request for logs came where none is answered"))
-        }
+        AdminRequest::Logs { .. } => refusal(Fault::new(
+            Code::Internal,
+            "a request for logs came where none is answered",
+        )),
     }
 }
 
@@ -95,12 +105,17 @@ fn limits(words: BTreeMap<String, String>) -> Result<LimitsPatch, String> {
             (name, value)
         })
         .collect();
-    table.try_into().map_err(|error: toml::de::Error| format!("limits: {}", error.message()))
+    table
+        .try_into()
+        .map_err(|error: toml::de::Error| format!("limits: {}", error.message()))
 }
 
 fn log_level(shared: &Shared, directive: Option<&str>) -> Result<LogLevelReply, Fault> {
     let control = shared.config.log_level.as_ref().ok_or_else(|| {
-        Fault::new(Code::WrongState, "the log's level cannot be changed in this process")
+        Fault::new(
+            Code::WrongState,
+            "the log's level cannot be changed in this process",
+        )
     })?;
     control(directive)
         .map(|directive| LogLevelReply { directive })

@@ -17,8 +17,8 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use odeon_authority::Principal;
 use odeon_protocol::{
-    AdminReply, AdminRequest, Code, Envelope, Fault, Fingerprint, FrameDecoder, Hello, LogLine,
-    MAX_BODY, MAX_LOG_TAIL, MessageKind, PluginName, ProgressReport, Serial, max_frame,
+    AdminReply, AdminRequest, Code, Envelope, Fault, FrameDecoder, Hello, LogLine, MAX_BODY, MAX_LOG_TAIL,
+    MessageKind, PluginName, ProgressReport, Serial, max_frame,
 };
 use odeon_rmi::{CancelReason, Event, Outcome, Status, Watcher};
 use tokio::io::Interest;
@@ -207,7 +207,7 @@ impl Connection {
             path: envelope.target.unwrap_or_default(),
             args: Args::Encoded(envelope.body.to_vec()),
             serial: Some(envelope.id),
-            fingerprint: envelope.fingerprint.map(Fingerprint::from_bytes),
+            fingerprint: envelope.fingerprint,
             ttl: envelope.ttl_ms.map(Duration::from_millis),
             wait,
             user_data: envelope.user_data.map(Arc::from),
@@ -249,7 +249,11 @@ impl Connection {
             return log.cancel();
         }
         // Its caller sees the end of it, whatever that is.
-        if let Err(fault) = self.shared.host.cancel_by(&id, CancelReason::Caller, &self.principal) {
+        if let Err(fault) = self
+            .shared
+            .host
+            .cancel_by(&id, CancelReason::Caller, &self.principal)
+        {
             tracing::debug!(serial = %id, %fault, "a cancel came too late");
         }
     }
@@ -271,7 +275,10 @@ impl Connection {
                 let task = self.shared.host.inner.tasks.spawn(work);
                 self.waiting.push(Box::pin(async move {
                     let body = task.await.unwrap_or_else(|_| {
-                        refusal(Fault::new(Code::Internal, "the operation broke off in the host; see its log"))
+                        refusal(Fault::new(
+                            Code::Internal,
+                            "the operation broke off in the host; see its log",
+                        ))
                     });
                     Step::Answer(id, body)
                 }));
@@ -291,7 +298,12 @@ impl Connection {
         };
         let cancelled = CancellationToken::new();
         self.logs.insert(id, cancelled.clone());
-        self.waiting.push(stream::line(Lines { id, past: past.into(), follower, cancelled }));
+        self.waiting.push(stream::line(Lines {
+            id,
+            past: past.into(),
+            follower,
+            cancelled,
+        }));
     }
 
     /// Passes on something that was waited for.
@@ -364,7 +376,10 @@ impl Connection {
         match &text {
             Ok(text) => envelope.fault = text.as_deref(),
             Err(_) => {
-                let fault = Fault::new(Code::Internal, "the request ended in a fault that cannot be written");
+                let fault = Fault::new(
+                    Code::Internal,
+                    "the request ended in a fault that cannot be written",
+                );
                 return self.out.push_fault(id, user_data, &fault);
             }
         }
@@ -383,7 +398,10 @@ impl Connection {
     }
 
     fn violated(&mut self, expected: &str) {
-        self.refuse(&Fault::new(Code::ProtocolViolation, format!("expected {expected}")));
+        self.refuse(&Fault::new(
+            Code::ProtocolViolation,
+            format!("expected {expected}"),
+        ));
     }
 
     /// Says why, and reads nothing more.
@@ -416,14 +434,19 @@ fn until(deadline: u64) -> Result<Duration, Fault> {
     let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
     match deadline.checked_sub(now) {
         Some(left) if left > 0 => Ok(Duration::from_millis(left)),
-        _ => Err(Fault::new(Code::WaitEnded, "the deadline had passed when the call arrived; nothing was executed")),
+        _ => Err(Fault::new(
+            Code::WaitEnded,
+            "the deadline had passed when the call arrived; nothing was executed",
+        )),
     }
 }
 
 fn too_many() -> Fault {
     Fault::new(
         Code::Overloaded,
-        format!("{MAX_IN_FLIGHT} requests of this connection are in flight, which is all it takes; await some"),
+        format!(
+            "{MAX_IN_FLIGHT} requests of this connection are in flight, which is all it takes; await some"
+        ),
     )
 }
 

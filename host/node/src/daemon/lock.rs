@@ -18,20 +18,28 @@ pub(crate) struct StateLock {
 impl StateLock {
     pub(crate) fn take(folder: &Path) -> Result<Self, Fault> {
         let path = folder.join("lock");
-        let failed = |error: std::io::Error| {
-            Fault::new(Code::StateUnwritable, format!("{}: {error}", path.display()))
-        };
+        let failed =
+            |error: std::io::Error| Fault::new(Code::StateUnwritable, format!("{}: {error}", path.display()));
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600);
         let mut file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 // Who holds it is a courtesy; that somebody does is enough.
-                let _ = (&mut file).take(32).read_to_string(&mut holder);
+                (&mut file).take(32).read_to_string(&mut holder).ok();
                 let holder = holder.trim();
-                let by = if holder.is_empty() { String::new() } else { format!(" (pid {holder})") };
+                let by = if holder.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (pid {holder})")
+                };
                 return Err(Fault::new(
                     Code::WrongState,
                     format!(

@@ -4,7 +4,9 @@
 //! takes nothing new: a peer that does not read makes the host hold one mark's
 //! worth and one message, not more.
 
-use odeon_protocol::{Code, Envelope, EnvelopeError, Fault, MAX_BODY, MessageKind, Serial, fault_text, max_frame};
+use odeon_protocol::{
+    Code, Envelope, EnvelopeError, Fault, MAX_BODY, MessageKind, Serial, fault_text, max_frame,
+};
 use tokio::net::UnixStream;
 
 /// Above this many bytes nothing new is taken in.

@@ -19,7 +19,10 @@ const DUMP: &str = "status-dump.json";
 pub(super) fn listen(shared: &Arc<Shared>, folder: PathBuf) -> Result<(), Fault> {
     let failed =
         |error: std::io::Error| Fault::new(Code::Internal, format!("signals cannot be listened to: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
     let signals = {
         let _inside = runtime.enter();
         Signals {

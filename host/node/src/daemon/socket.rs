@@ -21,7 +21,10 @@ pub(super) async fn refuse_if_answered(path: &Path) -> Result<(), Fault> {
     if length > longest {
         return Err(Fault::new(
             Code::WrongState,
-            format!("{}: a socket's path has at most {longest} bytes here, this one has {length}", path.display()),
+            format!(
+                "{}: a socket's path has at most {longest} bytes here, this one has {length}",
+                path.display()
+            ),
         ));
     }
     match std::fs::symlink_metadata(path) {
@@ -31,14 +34,20 @@ pub(super) async fn refuse_if_answered(path: &Path) -> Result<(), Fault> {
         Ok(_) => {
             return Err(Fault::new(
                 Code::WrongState,
-                format!("{}: expected a socket or nothing, found another file; move it away", path.display()),
+                format!(
+                    "{}: expected a socket or nothing, found another file; move it away",
+                    path.display()
+                ),
             ));
         }
     }
     match UnixStream::connect(path).await {
         Ok(_) => Err(Fault::new(
             Code::WrongState,
-            format!("{}: a host answers here already; stop it, or use another socket", path.display()),
+            format!(
+                "{}: a host answers here already; stop it, or use another socket",
+                path.display()
+            ),
         )),
         // Left behind by a host that did not end well.
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Ok(()),
@@ -63,5 +72,8 @@ pub(super) fn bind(path: &Path) -> Result<UnixListener, Fault> {
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::new(Code::StateUnwritable, format!("{}: the control socket cannot be made: {error}", path.display()))
+    Fault::new(
+        Code::StateUnwritable,
+        format!("{}: the control socket cannot be made: {error}", path.display()),
+    )
 }

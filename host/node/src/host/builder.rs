@@ -163,12 +163,18 @@ impl HostBuilder {
         let (folder, ephemeral, key) = match &self.state_dir {
             Some(folder) => {
                 make_private(folder)?;
-                (folder.clone(), None, SigningKey::load_or_create(&folder.join("host.key"))?)
+                (
+                    folder.clone(),
+                    None,
+                    SigningKey::load_or_create(&folder.join("host.key"))?,
+                )
             }
             None => {
                 let made = tempfile::Builder::new().prefix("odeon-").tempdir();
-                let folder = made
-                    .map_err(|source| StartHostError::StateDir { path: std::env::temp_dir(), source })?;
+                let folder = made.map_err(|source| StartHostError::StateDir {
+                    path: std::env::temp_dir(),
+                    source,
+                })?;
                 // What is removed with the host needs no key that outlives it.
                 (folder.path().to_owned(), Some(folder), SigningKey::generate()?)
             }
@@ -176,22 +182,35 @@ impl HostBuilder {
         let audit = Audit::open(&folder, key)?;
         let recorder = Recorder::start(audit, self.host_limits.audit_interval.duration())
             .map_err(StartHostError::Thread)?;
-        let policy = self.trust_policy.or_else(|| Some(self.state_dir.as_ref()?.join("trust.toml")));
+        let policy = self
+            .trust_policy
+            .or_else(|| Some(self.state_dir.as_ref()?.join("trust.toml")));
         let ledger = Ledger::open(&folder.join("versions.json"))?;
         let gatekeeper = Gatekeeper::new(policy, ledger, &self.host_limits);
-        let remembered = self.state_dir.as_ref().map(|folder| Remembered::at(folder.join("loads.toml")));
-        let cache = self.state_dir.as_ref().filter(|_| self.cache).map(|folder| CacheConfig {
-            dir: folder.join("cache"),
-            key: folder.join("cache.key"),
-            max_bytes: self.host_limits.cache_size.bytes(),
-        });
+        let remembered = self
+            .state_dir
+            .as_ref()
+            .map(|folder| Remembered::at(folder.join("loads.toml")));
+        let cache = self
+            .state_dir
+            .as_ref()
+            .filter(|_| self.cache)
+            .map(|folder| CacheConfig {
+                dir: folder.join("cache"),
+                key: folder.join("cache.key"),
+                max_bytes: self.host_limits.cache_size.bytes(),
+            });
         let mut config = RuntimeConfig::new(self.compiler);
         config.workers = self.workers.unwrap_or(config.workers);
         config.pool = self.pool;
         config.compile = compile_limits(&self.host_limits);
         config.cache = cache;
         let runtime = Runtime::new(config)?;
-        let tasks = Tasks { tracker: TaskTracker::new(), stop: CancellationToken::new(), handle };
+        let tasks = Tasks {
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            handle,
+        };
         let requests = Requests::new(self.requests);
         let (sweeper, stop) = (requests.clone(), tasks.stop.clone());
         tasks.spawn(async move {
@@ -220,22 +239,38 @@ impl HostBuilder {
             serving: AtomicBool::new(false),
             _ephemeral: ephemeral,
         };
-        Ok(Host { inner: Arc::new(inner) })
+        Ok(Host {
+            inner: Arc::new(inner),
+        })
     }
 }
 
 /// A folder that nobody else can look into.
 fn make_private(path: &Path) -> Result<(), StartHostError> {
-    let failed = |source| StartHostError::StateDir { path: path.to_owned(), source };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    let failed = |source| StartHostError::StateDir {
+        path: path.to_owned(),
+        source,
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(failed)?;
     let metadata = std::fs::metadata(path).map_err(failed)?;
     let me = rustix::process::geteuid().as_raw();
     if metadata.uid() != me {
-        return Err(StartHostError::StateDirOwner { path: path.to_owned(), owner: metadata.uid(), expected: me });
+        return Err(StartHostError::StateDirOwner {
+            path: path.to_owned(),
+            owner: metadata.uid(),
+            expected: me,
+        });
     }
     let mode = metadata.mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(StartHostError::StateDirOpen { path: path.to_owned(), mode });
+        return Err(StartHostError::StateDirOpen {
+            path: path.to_owned(),
+            mode,
+        });
     }
     Ok(())
 }

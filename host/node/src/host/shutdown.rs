@@ -70,7 +70,11 @@ impl Host {
         let served = self.inner.serving.swap(false, Ordering::SeqCst);
         let closed = tokio::task::spawn_blocking(move || {
             recorder.finish();
-            if served && let Err(error) = recorder.append(Event::Stop { reason: "asked to stop".into() }) {
+            if served
+                && let Err(error) = recorder.append(Event::Stop {
+                    reason: "asked to stop".into(),
+                })
+            {
                 tracing::error!(%error, "the end of the host could not be written to the audit");
             }
         });

@@ -21,12 +21,19 @@ pub(crate) struct Gatekeeper {
 impl Gatekeeper {
     pub(crate) fn new(policy: Option<PathBuf>, ledger: Ledger, limits: &HostLimits) -> Self {
         let per_minute = usize::try_from(limits.loads_per_minute).unwrap_or(usize::MAX);
-        Gatekeeper { policy, ledger: Mutex::new(ledger), recent: Mutex::default(), per_minute }
+        Gatekeeper {
+            policy,
+            ledger: Mutex::new(ledger),
+            recent: Mutex::default(),
+            per_minute,
+        }
     }
 
     /// The trust policy as it is now: what an operator changed counts at once.
     pub(crate) fn policy(&self) -> Result<Policy, PolicyError> {
-        self.policy.as_ref().map_or_else(|| Ok(Policy::default()), |path| Policy::load(path))
+        self.policy
+            .as_ref()
+            .map_or_else(|| Ok(Policy::default()), |path| Policy::load(path))
     }
 
     /// The policy's file.
@@ -40,13 +47,18 @@ impl Gatekeeper {
 
     pub(crate) fn accept_version(&self, name: &PluginName, version: &semver::Version) -> Result<(), Fault> {
         let mut ledger = self.ledger.lock();
-        ledger.accept(name, version).map_err(|error| Fault::new(error.code(), error.to_string()))
+        ledger
+            .accept(name, version)
+            .map_err(|error| Fault::new(error.code(), error.to_string()))
     }
 
     /// Takes one of this minute's loads.
     pub(crate) fn count_load(&self, now: Instant) -> Result<(), Fault> {
         let mut recent = self.recent.lock();
-        while recent.front().is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE) {
+        while recent
+            .front()
+            .is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE)
+        {
             recent.pop_front();
         }
         if recent.len() >= self.per_minute {

@@ -40,9 +40,13 @@ impl Host {
         let component = match &request.source {
             Source::Component(path) => Some(path.clone()),
             Source::Descriptor(path) => {
-                let descriptor = Descriptor::load(path).map_err(|error| Fault::new(error.code(), error.to_string()))?;
+                let descriptor =
+                    Descriptor::load(path).map_err(|error| Fault::new(error.code(), error.to_string()))?;
                 if request.name.is_none() {
-                    signed_as = descriptor.signed_as.clone().map_or(SignedAs::Same, SignedAs::Name);
+                    signed_as = descriptor
+                        .signed_as
+                        .clone()
+                        .map_or(SignedAs::Same, SignedAs::Name);
                 }
                 Some(fill_in(&mut request, descriptor))
             }
@@ -74,7 +78,12 @@ impl Host {
             }));
         }
         let policy = gatekeeper.policy();
-        let mut terms = Terms::new(request.principal.clone().unwrap_or_else(|| self.inner.principal.clone()));
+        let mut terms = Terms::new(
+            request
+                .principal
+                .clone()
+                .unwrap_or_else(|| self.inner.principal.clone()),
+        );
         terms.name = request.name.clone();
         terms.signed_as = signed_as;
         terms.grants = request.grants.clone();
@@ -102,7 +111,15 @@ impl Host {
         // Its own version is what it was accepted with, from now on.
         terms.previous_version = None;
         let offered = (offer, terms);
-        Ok(Admitted { bytes, admission, manifest, offered, reservation, request, warnings })
+        Ok(Admitted {
+            bytes,
+            admission,
+            manifest,
+            offered,
+            reservation,
+            request,
+            warnings,
+        })
     }
 }
 
@@ -131,33 +148,43 @@ fn fill_in(request: &mut LoadRequest, descriptor: Descriptor) -> PathBuf {
 }
 
 fn describe(path: Option<&Path>, problem: &str) -> String {
-    path.map_or_else(|| problem.to_owned(), |path| format!("{}: {problem}", path.display()))
+    path.map_or_else(
+        || problem.to_owned(),
+        |path| format!("{}: {problem}", path.display()),
+    )
 }
 
 /// The bytes of a regular file, at most `most` of them.
 fn read(path: &Path, most: u64, too_long: Code) -> Result<Vec<u8>, Fault> {
-    let unreadable = |error: std::io::Error| {
-        Fault::new(Code::FileUnreadable, format!("{}: {error}", path.display()))
-    };
+    let unreadable =
+        |error: std::io::Error| Fault::new(Code::FileUnreadable, format!("{}: {error}", path.display()));
     let file = open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(Fault::new(
             Code::FileUnreadable,
-            format!("{}: expected a regular file, found something else", path.display()),
+            format!(
+                "{}: expected a regular file, found something else",
+                path.display()
+            ),
         ));
     }
     let longer = || {
         Fault::new(
             too_long,
-            format!("{}: expected at most {most} bytes, found more; see host-limits.component-size", path.display()),
+            format!(
+                "{}: expected at most {most} bytes, found more; see host-limits.component-size",
+                path.display()
+            ),
         )
     };
     if metadata.len() > most {
         return Err(longer());
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     if bytes.len() as u64 > most {
         return Err(longer());
     }
@@ -169,13 +196,21 @@ fn read_detached(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
     match path.symlink_metadata() {
         Ok(_) => read(path, MAX_DETACHED, Code::SignatureInvalid).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Fault::new(Code::FileUnreadable, format!("{}: {error}", path.display()))),
+        Err(error) => Err(Fault::new(
+            Code::FileUnreadable,
+            format!("{}: {error}", path.display()),
+        )),
     }
 }
 
 /// Opens without waiting for the other end of a pipe.
 fn open(path: &Path) -> std::io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC).bits().cast_signed();
-    std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
+    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC)
+        .bits()
+        .cast_signed();
+    std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
 }

@@ -32,7 +32,9 @@ impl Host {
                 .map_err(|error| Fault::new(Code::DescriptorInvalid, error.to_string()))?,
             None => request.config.clone(),
         };
-        let wished = manifest.map(|manifest| manifest.placing.clone()).unwrap_or_default();
+        let wished = manifest
+            .map(|manifest| manifest.placing.clone())
+            .unwrap_or_default();
         let placement = Placing::settle(&request.placing, &wished)
             .map_err(|error| Fault::new(Code::DescriptorInvalid, error.to_string()))?;
         let mut env = BTreeMap::new();
@@ -41,7 +43,9 @@ impl Host {
                 Some(value) => {
                     env.insert(name.clone(), value.clone());
                 }
-                None => warnings.push(format!("the granted variable {name} has no value here; it is not set")),
+                None => warnings.push(format!(
+                    "the granted variable {name} has no value here; it is not set"
+                )),
             }
         }
         Ok(PluginSpec {

@@ -53,7 +53,10 @@ impl Loaded {
             max_nodes: (message / 4).max(1),
             max_text: ValueLimits::MAX_TEXT,
         };
-        let exports = plugin.methods().iter().map(|method| (method.interface.as_deref(), &*method.function));
+        let exports = plugin
+            .methods()
+            .iter()
+            .map(|method| (method.interface.as_deref(), &*method.function));
         let forms = Forms::of(exports);
         let methods = plugin
             .methods()
@@ -65,11 +68,24 @@ impl Loaded {
                 function: method.function.clone(),
                 ty: method.ty.clone(),
                 fingerprint: Fingerprint::of(&method.ty),
-                path: format!("{name}/{}", forms.shortest(method.interface.as_deref(), &method.function, index)).into(),
+                path: format!(
+                    "{name}/{}",
+                    forms.shortest(method.interface.as_deref(), &method.function, index)
+                )
+                .into(),
                 validator: Validator::new(&method.ty),
             })
             .collect();
-        Loaded { name, generation, plugin, origin, limits, methods, forms, draining: AtomicBool::new(false) }
+        Loaded {
+            name,
+            generation,
+            plugin,
+            origin,
+            limits,
+            methods,
+            forms,
+            draining: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn methods(&self) -> &[MethodEntry] {
@@ -87,14 +103,19 @@ impl Loaded {
 
     #[inline]
     pub(crate) fn method(&self, index: usize) -> Result<&MethodEntry, Fault> {
-        self.methods.get(index).ok_or_else(|| Fault::new(Code::MethodNotFound, "the plugin has no such method"))
+        self.methods
+            .get(index)
+            .ok_or_else(|| Fault::new(Code::MethodNotFound, "the plugin has no such method"))
     }
 
     #[cold]
     fn search(&self, member: &str) -> Result<usize, Fault> {
         let path: MemberPath = member.parse()?;
-        let exports: Vec<(Option<&str>, &str)> =
-            self.methods.iter().map(|method| (method.interface.as_deref(), &*method.function)).collect();
+        let exports: Vec<(Option<&str>, &str)> = self
+            .methods
+            .iter()
+            .map(|method| (method.interface.as_deref(), &*method.function))
+            .collect();
         Ok(resolve_member(&exports, &path)?)
     }
 
@@ -119,7 +140,9 @@ impl MethodEntry {
 #[cold]
 pub(crate) fn bad_arguments(error: ValueError) -> Fault {
     let code = match error.problem {
-        Problem::TooLong { .. } | Problem::TooDeep { .. } | Problem::TooManyNodes { .. } => Code::MessageTooLarge,
+        Problem::TooLong { .. } | Problem::TooDeep { .. } | Problem::TooManyNodes { .. } => {
+            Code::MessageTooLarge
+        }
         Problem::Handle { .. } => Code::NotCarriable,
         _ => Code::InvalidArguments,
     };
@@ -168,12 +191,18 @@ impl Forms {
         texts.extend(any_version(interface, function));
         texts.extend(exact(interface, function));
         let fits = |text: &String| self.0.get(text.as_str()) == Some(&Form::One(index));
-        texts.into_iter().find(fits).unwrap_or_else(|| written(interface, function))
+        texts
+            .into_iter()
+            .find(fits)
+            .unwrap_or_else(|| written(interface, function))
     }
 }
 
 fn written(interface: Option<&str>, function: &str) -> String {
-    interface.map_or_else(|| function.to_owned(), |interface| format!("{interface}.{function}"))
+    interface.map_or_else(
+        || function.to_owned(),
+        |interface| format!("{interface}.{function}"),
+    )
 }
 
 fn exact(interface: Option<&str>, function: &str) -> Vec<String> {
@@ -182,11 +211,15 @@ fn exact(interface: Option<&str>, function: &str) -> Vec<String> {
 
 fn any_version(interface: Option<&str>, function: &str) -> Vec<String> {
     let name = interface.map(|interface| interface.split_once('@').map_or(interface, |(name, _)| name));
-    name.map(|name| format!("{name}.{function}")).into_iter().collect()
+    name.map(|name| format!("{name}.{function}"))
+        .into_iter()
+        .collect()
 }
 
 fn short(interface: Option<&str>, function: &str) -> Vec<String> {
-    let Some(interface) = interface else { return Vec::new() };
+    let Some(interface) = interface else {
+        return Vec::new();
+    };
     let (name, version) = match interface.split_once('@') {
         Some((name, version)) => (name, Some(version)),
         None => (interface, None),

@@ -31,14 +31,20 @@ impl Origin {
         Origin {
             digest: *admission.digest(),
             version: admission.version().cloned(),
-            signed_by: admission.signed_by().map(|key| key.id().to_string()).into_iter().collect(),
+            signed_by: admission
+                .signed_by()
+                .map(|key| key.id().to_string())
+                .into_iter()
+                .collect(),
             rule: admission.rule().to_owned(),
             transient: admission.is_transient(),
             principal,
             file,
             size: size as u64,
+            offered: Some(Box::new(offered)),
         }
     }
+
     /// What is known about a component that was only looked at.
     pub(crate) fn unloaded(digest: Digest, size: usize) -> Self {
         Origin {

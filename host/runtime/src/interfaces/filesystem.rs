@@ -66,7 +66,9 @@ impl HostState {
     pub(crate) fn granted_filesystem(&mut self) -> Filesystem<'_> {
         let egress = self.egress().clone();
         let unit = &self.unit;
-        let wasi = self.wasi.get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit, &egress)));
+        let wasi = self
+            .wasi
+            .get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit, &egress)));
         wasi.filesystem(unit, &mut self.table)
     }
 }
@@ -113,7 +115,11 @@ impl Filesystem<'_> {
     }
 
     fn read_only(&self, descriptor: u32) -> bool {
-        match self.wasi.table.get(&Resource::<Descriptor>::new_borrow(descriptor)) {
+        match self
+            .wasi
+            .table
+            .get(&Resource::<Descriptor>::new_borrow(descriptor))
+        {
             Ok(Descriptor::Dir(dir)) => dir.perms.write_not_permitted(),
             Ok(Descriptor::File(file)) => file.perms.write_not_permitted(),
             Err(_) => false,
@@ -133,10 +139,14 @@ impl Filesystem<'_> {
 
     fn reason(&self, descriptor: u32, path: &str, intent: Intent, code: ErrorCode) -> Option<&'static str> {
         match code {
-            ErrorCode::NotPermitted | ErrorCode::ReadOnly if intent == Intent::Change && self.read_only(descriptor) => {
+            ErrorCode::NotPermitted | ErrorCode::ReadOnly
+                if intent == Intent::Change && self.read_only(descriptor) =>
+            {
                 Some("the directory is granted for reading only; allow it with fs=HOSTDIR::GUESTDIR,rw")
             }
-            ErrorCode::NotPermitted if path::is_absolute(path) => Some("an absolute path leads out of the directory"),
+            ErrorCode::NotPermitted if path::is_absolute(path) => {
+                Some("an absolute path leads out of the directory")
+            }
             ErrorCode::NotPermitted if path::climbs(path) => Some("the path leads out of the directory"),
             ErrorCode::NotPermitted => {
                 Some("a link leads out of the directory, or the host's file system does not permit it")
@@ -149,7 +159,11 @@ impl Filesystem<'_> {
 
     /// The file behind a descriptor, if it is one that may be written to.
     fn writable(&self, descriptor: u32) -> Option<Arc<std::fs::File>> {
-        match self.wasi.table.get(&Resource::<Descriptor>::new_borrow(descriptor)) {
+        match self
+            .wasi
+            .table
+            .get(&Resource::<Descriptor>::new_borrow(descriptor))
+        {
             Ok(Descriptor::File(file)) if !file.perms.write_not_permitted() => Some(file.file.clone()),
             _ => None,
         }

@@ -20,7 +20,10 @@ const NAME: usize = 128;
 pub fn check_imports(description: &Description) -> LinkReport {
     let mut report = LinkReport::default();
     match surface::read() {
-        Ok(host) => description.imports.iter().for_each(|import| check(&host, import, &mut report)),
+        Ok(host) => description
+            .imports
+            .iter()
+            .for_each(|import| check(&host, import, &mut report)),
         Err(error) => report.engine = Some(format!("the host's own interfaces cannot be read: {error}")),
     }
     report
@@ -37,7 +40,9 @@ pub(crate) fn explain(description: &Description, error: &wasmtime::Error) -> Lin
 
 fn check(host: &[Interface], import: &Import, report: &mut LinkReport) {
     // An interface of which only types are used needs nothing at run time.
-    let Some(first) = import.functions.first() else { return };
+    let Some(first) = import.functions.first() else {
+        return;
+    };
     if import.functions.len() == 1 && first.name == import.name {
         return report.push(world_function(host, first));
     }
@@ -46,7 +51,9 @@ fn check(host: &[Interface], import: &Import, report: &mut LinkReport) {
         Found::OtherVersions(ids) => return report.push(other_version(&import.name, &ids)),
         Found::Nothing => return report.push(unknown_interface(host, &import.name)),
     };
-    let Some(functions) = &interface.functions else { return };
+    let Some(functions) = &interface.functions else {
+        return;
+    };
     for function in &import.functions {
         match functions.get(&*function.name) {
             Some(expected) => {
@@ -73,9 +80,13 @@ fn find<'h>(host: &'h [Interface], wanted: &str) -> Found<'h> {
         return Found::Interface(interface);
     }
     let (name, version) = split(wanted);
-    let same_name: Vec<&Interface> = host.iter().filter(|interface| split(&interface.id).0 == name).collect();
+    let same_name: Vec<&Interface> = host
+        .iter()
+        .filter(|interface| split(&interface.id).0 == name)
+        .collect();
     let track = version.and_then(track);
-    let compatible = |interface: &&&Interface| track.is_some() && split(&interface.id).1.and_then(self::track) == track;
+    let compatible =
+        |interface: &&&Interface| track.is_some() && split(&interface.id).1.and_then(self::track) == track;
     match same_name.iter().find(compatible) {
         Some(interface) => Found::Interface(interface),
         None if same_name.is_empty() => Found::Nothing,
@@ -97,7 +108,12 @@ fn track(version: &str) -> Option<(u64, u64)> {
         return None;
     }
     let mut numbers = version.split('.').map(|number| number.parse::<u64>().ok());
-    match (numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()) {
+    match (
+        numbers.next()??,
+        numbers.next()??,
+        numbers.next()??,
+        numbers.next(),
+    ) {
         (0, 0, _, None) => None,
         (0, minor, _, None) => Some((0, minor)),
         (major, _, _, None) => Some((major, 0)),
@@ -110,13 +126,31 @@ fn difference(expected: &FunctionType, found: &FunctionType) -> Option<String> {
     if expected.params.len() != found.params.len() {
         return type_diff(expected, found);
     }
-    let renamed = |(expected, found): (&Field, &Field)| Field { name: expected.name.clone(), ty: found.ty.clone() };
-    let params = expected.params.iter().zip(found.params.iter()).map(renamed).collect();
-    type_diff(expected, &FunctionType { params, result: found.result.clone(), is_async: found.is_async })
+    let renamed = |(expected, found): (&Field, &Field)| Field {
+        name: expected.name.clone(),
+        ty: found.ty.clone(),
+    };
+    let params = expected
+        .params
+        .iter()
+        .zip(found.params.iter())
+        .map(renamed)
+        .collect();
+    type_diff(
+        expected,
+        &FunctionType {
+            params,
+            result: found.result.clone(),
+            is_async: found.is_async,
+        },
+    )
 }
 
 fn unknown_interface(host: &[Interface], wanted: &str) -> Mismatch {
-    let nearest = nearest(split(wanted).0, host.iter().map(|interface| split(&interface.id).0));
+    let nearest = nearest(
+        split(wanted).0,
+        host.iter().map(|interface| split(&interface.id).0),
+    );
     let nearest = nearest.and_then(|name| host.iter().find(|interface| split(&interface.id).0 == name));
     let fix = match nearest {
         Some(interface) => format!("if {} is meant, build the component against it", interface.id),
@@ -169,7 +203,10 @@ fn unknown_function<'n>(
         expected: format!("a function of {}", interface.id),
         found: shown(function),
         nearest: nearest(function, names).map(str::to_owned),
-        fix: format!("build the component against {}, which is what this host has", interface.id),
+        fix: format!(
+            "build the component against {}, which is what this host has",
+            interface.id
+        ),
     }
 }
 
@@ -181,13 +218,20 @@ fn other_type(wanted: &str, interface: &Interface, function: &str, difference: S
         expected: format!("the type it has in {}", interface.id),
         found: format!("another: {}", cut(&difference, 2 * NAME)),
         nearest: None,
-        fix: format!("build the component against {}, which is what this host has", interface.id),
+        fix: format!(
+            "build the component against {}, which is what this host has",
+            interface.id
+        ),
     }
 }
 
 fn world_function(host: &[Interface], function: &ImportedFunction) -> Mismatch {
     let mut functions = host.iter().filter_map(|interface| {
-        interface.functions.as_ref()?.get_key_value(&*function.name).map(|(name, _)| (name, &interface.id))
+        interface
+            .functions
+            .as_ref()?
+            .get_key_value(&*function.name)
+            .map(|(name, _)| (name, &interface.id))
     });
     Mismatch {
         interface: shown(&function.name),
@@ -208,7 +252,9 @@ fn nearest<'c>(wanted: &str, candidates: impl Iterator<Item = &'c str>) -> Optio
     let most = (characters.len() / 3).max(1);
     candidates
         .map(|candidate| (edits(&characters, candidate), candidate))
-        .filter(|(edits, candidate)| *edits <= most || wanted.contains(candidate) || candidate.contains(wanted))
+        .filter(|(edits, candidate)| {
+            *edits <= most || wanted.contains(candidate) || candidate.contains(wanted)
+        })
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)
 }

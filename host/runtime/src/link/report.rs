@@ -120,7 +120,13 @@ impl fmt::Display for Mismatch {
         if let Some(function) = &self.function {
             write!(f, " {function}")?;
         }
-        write!(f, ": {}\n  expected {}, found {}", self.problem.words(), self.expected, self.found)?;
+        write!(
+            f,
+            ": {}\n  expected {}, found {}",
+            self.problem.words(),
+            self.expected,
+            self.found
+        )?;
         if let Some(nearest) = &self.nearest {
             write!(f, "; the nearest is {nearest}")?;
         }

@@ -25,11 +25,20 @@ const PACKAGES: &[(&str, &str)] = &[
     ("io", include_str!("../../../../wit/deps/io/package.wit")),
     ("clocks", include_str!("../../../../wit/deps/clocks/package.wit")),
     ("random", include_str!("../../../../wit/deps/random/package.wit")),
-    ("filesystem", include_str!("../../../../wit/deps/filesystem/package.wit")),
-    ("sockets", include_str!("../../../../wit/deps/sockets/package.wit")),
+    (
+        "filesystem",
+        include_str!("../../../../wit/deps/filesystem/package.wit"),
+    ),
+    (
+        "sockets",
+        include_str!("../../../../wit/deps/sockets/package.wit"),
+    ),
     ("cli", include_str!("../../../../wit/deps/cli/package.wit")),
     ("http", include_str!("../../../../wit/deps/http/package.wit")),
-    ("logging", include_str!("../../../../wit/deps/logging/package.wit")),
+    (
+        "logging",
+        include_str!("../../../../wit/deps/logging/package.wit"),
+    ),
     ("config", include_str!("../../../../wit/deps/config/package.wit")),
     ("plugin", include_str!("../../../../wit/odeon-plugin/package.wit")),
 ];
@@ -65,6 +74,8 @@ const WASI_0_3: &[&str] = &[
     "wasi:clocks/system-clock@0.3.0",
     "wasi:filesystem/types@0.3.0",
     "wasi:filesystem/preopens@0.3.0",
+    "wasi:http/client@0.3.0",
+    "wasi:http/types@0.3.0",
     "wasi:random/random@0.3.0",
     "wasi:random/insecure@0.3.0",
     "wasi:random/insecure-seed@0.3.0",
@@ -76,28 +87,47 @@ const WASI_0_3: &[&str] = &[
 pub(super) fn read() -> Result<Vec<Interface>, String> {
     let mut resolve = Resolve::default();
     for (name, text) in PACKAGES {
-        resolve.push_source(name, text).map_err(|error| format!("{error:#}"))?;
+        resolve
+            .push_source(name, text)
+            .map_err(|error| format!("{error:#}"))?;
     }
-    let package = resolve.push_source("link", WORLD).map_err(|error| format!("{error:#}"))?;
-    let world = resolve.select_world(&[package], Some("host")).map_err(|error| format!("{error:#}"))?;
+    let package = resolve
+        .push_source("link", WORLD)
+        .map_err(|error| format!("{error:#}"))?;
+    let world = resolve
+        .select_world(&[package], Some("host"))
+        .map_err(|error| format!("{error:#}"))?;
     let imports = resolve.worlds.get(world).map(|world| &world.imports);
     let mut interfaces = Vec::new();
     for item in imports.into_iter().flat_map(|imports| imports.values()) {
-        let WorldItem::Interface { id, .. } = item else { continue };
-        let (Some(interface), Some(id)) = (resolve.interfaces.get(*id), resolve.id_of(*id)) else { continue };
+        let WorldItem::Interface { id, .. } = item else {
+            continue;
+        };
+        let (Some(interface), Some(id)) = (resolve.interfaces.get(*id), resolve.id_of(*id)) else {
+            continue;
+        };
         let functions = interface
             .functions
             .iter()
             .map(|(name, function)| (name.clone(), function_type(&resolve, function)))
             .collect();
-        interfaces.push(Interface { id, functions: Some(functions) });
+        interfaces.push(Interface {
+            id,
+            functions: Some(functions),
+        });
     }
-    interfaces.extend(WASI_0_3.iter().map(|id| Interface { id: (*id).to_owned(), functions: None }));
+    interfaces.extend(WASI_0_3.iter().map(|id| Interface {
+        id: (*id).to_owned(),
+        functions: None,
+    }));
     Ok(interfaces)
 }
 
 fn function_type(resolve: &Resolve, function: &wit_parser::Function) -> FunctionType {
-    let field = |param: &wit_parser::Param| Field { name: param.name.as_str().into(), ty: ty(resolve, &param.ty) };
+    let field = |param: &wit_parser::Param| Field {
+        name: param.name.as_str().into(),
+        ty: ty(resolve, &param.ty),
+    };
     FunctionType {
         params: function.params.iter().map(field).collect(),
         result: function.result.as_ref().map(|result| ty(resolve, result)),
@@ -138,18 +168,32 @@ fn defined(resolve: &Resolve, kind: &TypeDefKind) -> Type {
     let shared = |written: &wit_parser::Type| Arc::new(ty(resolve, written));
     match kind {
         TypeDefKind::Record(record) => Type::Record(
-            record.fields.iter().map(|f| Field { name: f.name.as_str().into(), ty: inner(&f.ty) }).collect(),
+            record
+                .fields
+                .iter()
+                .map(|f| Field {
+                    name: f.name.as_str().into(),
+                    ty: inner(&f.ty),
+                })
+                .collect(),
         ),
-        TypeDefKind::Flags(flags) => Type::Flags(flags.flags.iter().map(|flag| flag.name.as_str().into()).collect()),
+        TypeDefKind::Flags(flags) => {
+            Type::Flags(flags.flags.iter().map(|flag| flag.name.as_str().into()).collect())
+        }
         TypeDefKind::Tuple(tuple) => Type::Tuple(tuple.types.iter().map(inner).collect()),
         TypeDefKind::Variant(variant) => Type::Variant(
             variant
                 .cases
                 .iter()
-                .map(|case| Case { name: case.name.as_str().into(), ty: case.ty.as_ref().map(inner) })
+                .map(|case| Case {
+                    name: case.name.as_str().into(),
+                    ty: case.ty.as_ref().map(inner),
+                })
                 .collect(),
         ),
-        TypeDefKind::Enum(names) => Type::Enum(names.cases.iter().map(|case| case.name.as_str().into()).collect()),
+        TypeDefKind::Enum(names) => {
+            Type::Enum(names.cases.iter().map(|case| case.name.as_str().into()).collect())
+        }
         TypeDefKind::Option(some) => Type::Option(shared(some)),
         TypeDefKind::Result(result) => {
             Type::Result(result.ok.as_ref().map(shared), result.err.as_ref().map(shared))

@@ -9,7 +9,10 @@ use super::Gatekeeper;
 fn a_minute_takes_as_many_loads_as_the_limit_and_not_one_more() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(&folder.path().join("versions.json")).unwrap();
-    let limits = HostLimits { loads_per_minute: 3, ..HostLimits::default() };
+    let limits = HostLimits {
+        loads_per_minute: 3,
+        ..HostLimits::default()
+    };
     let gatekeeper = Gatekeeper::new(None, ledger, &limits);
     let start = Instant::now();
     for _ in 0..3 {

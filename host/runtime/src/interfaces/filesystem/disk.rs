@@ -46,9 +46,17 @@ pub(super) enum Position {
 
 impl Disk {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let limits = [limits.fs_bytes_written.bytes(), limits.fs_files_created, limits.fs_file_size.bytes()];
+        let limits = [
+            limits.fs_bytes_written.bytes(),
+            limits.fs_files_created,
+            limits.fs_file_size.bytes(),
+        ];
         let [bytes, files, _] = limits;
-        Disk { bytes: AtomicU64::new(bytes), files: AtomicU64::new(files), limits }
+        Disk {
+            bytes: AtomicU64::new(bytes),
+            files: AtomicU64::new(files),
+            limits,
+        }
     }
 
     /// Begins a call: everything per call starts anew.
@@ -92,8 +100,9 @@ impl Disk {
 
     /// Charges a file that was created.
     pub(super) fn created(&self) {
-        // A store runs one call at a time, so nothing came between.
-        let _ = self.files.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        // A store runs one call at a time, so nothing comes between.
+        let left = self.files.load(Ordering::Relaxed);
+        self.files.store(left.saturating_sub(1), Ordering::Relaxed);
     }
 
     fn too_many_files(&self) -> OverLimit {
@@ -104,13 +113,19 @@ impl Disk {
     /// A file that is larger already may be written to within its size.
     fn grow_to(&self, before: u64, after: u64) -> Result<(), OverLimit> {
         let [_, _, most] = self.limits;
-        if after > most && after > before { Err(OverLimit::FileSize(most)) } else { Ok(()) }
+        if after > most && after > before {
+            Err(OverLimit::FileSize(most))
+        } else {
+            Ok(())
+        }
     }
 
     fn take_bytes(&self, bytes: u64) -> Result<(), OverLimit> {
         let [most, _, _] = self.limits;
         self.bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(bytes)
+            })
             .map(drop)
             .map_err(|_| OverLimit::Bytes(most))
     }
@@ -139,7 +154,11 @@ mod tests {
         assert_eq!(disk.write(&file, Position::At(0), 1), Err(OverLimit::Bytes(10)));
         disk.begin();
         assert_eq!(disk.write(&file, Position::At(0), 11), Err(OverLimit::Bytes(10)));
-        assert_eq!(disk.write(&file, Position::At(0), 10), Ok(()), "what was refused costs nothing");
+        assert_eq!(
+            disk.write(&file, Position::At(0), 10),
+            Ok(()),
+            "what was refused costs nothing"
+        );
     }
 
     #[test]
@@ -158,8 +177,14 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         let disk = disk(1000, 0, 10);
         assert_eq!(disk.write(&file, Position::At(0), 10), Ok(()));
-        assert_eq!(disk.write(&file, Position::At(1), 10), Err(OverLimit::FileSize(10)));
-        assert_eq!(disk.write(&file, Position::At(u64::MAX), 1), Err(OverLimit::FileSize(10)));
+        assert_eq!(
+            disk.write(&file, Position::At(1), 10),
+            Err(OverLimit::FileSize(10))
+        );
+        assert_eq!(
+            disk.write(&file, Position::At(u64::MAX), 1),
+            Err(OverLimit::FileSize(10))
+        );
         assert_eq!(disk.set_size(&file, 10), Ok(()));
         assert_eq!(disk.set_size(&file, 11), Err(OverLimit::FileSize(10)));
         file.set_len(10).unwrap();
@@ -172,7 +197,10 @@ mod tests {
         file.set_len(20).unwrap();
         let disk = disk(1000, 0, 10);
         assert_eq!(disk.write(&file, Position::At(10), 10), Ok(()));
-        assert_eq!(disk.write(&file, Position::At(11), 10), Err(OverLimit::FileSize(10)));
+        assert_eq!(
+            disk.write(&file, Position::At(11), 10),
+            Err(OverLimit::FileSize(10))
+        );
         assert_eq!(disk.set_size(&file, 15), Ok(()), "smaller is allowed");
     }
 

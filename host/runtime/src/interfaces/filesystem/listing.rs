@@ -26,7 +26,10 @@ impl Listing {
     /// Begins at the first entry.
     pub(super) async fn open(dir: Arc<File>) -> FsResult<Self> {
         let rest = blocking(move || Dir::read_from(&dir).map_err(io::Error::from)).await?;
-        Ok(Listing { rest: Some(rest), batch: VecDeque::new() })
+        Ok(Listing {
+            rest: Some(rest),
+            batch: VecDeque::new(),
+        })
     }
 
     /// The next entry; none at the end.
@@ -70,7 +73,10 @@ fn entries(dir: &mut Dir) -> impl Iterator<Item = Result<DirectoryEntry, ErrorCo
                 FileType::Unknown => kind_of(dir, name),
                 known => known,
             };
-            return Some(Ok(DirectoryEntry { type_: descriptor_type(kind), name: name.to_owned() }));
+            return Some(Ok(DirectoryEntry {
+                type_: descriptor_type(kind),
+                name: name.to_owned(),
+            }));
         }
     })
 }

@@ -15,7 +15,11 @@ use crate::unit::Unit;
 /// directory at all, not even through 0.2, since its functions take the same
 /// descriptors.
 pub(crate) fn usable(unit: &Unit) -> &[FsGrant] {
-    if unit.filesystem_0_3 { &[] } else { &unit.spec.grants.fs }
+    if unit.filesystem_0_3 {
+        &[]
+    } else {
+        &unit.spec.grants.fs
+    }
 }
 
 /// Says, in the log and in the audit, which granted directories the plugin
@@ -26,7 +30,8 @@ pub(crate) fn warn(unit: &Arc<Unit>) {
         let reason = match &grant.host {
             None => continue,
             Some(_) if unit.filesystem_0_3 => {
-                "directories are given to components that use wasi:filesystem 0.2, not to those that use 0.3".to_owned()
+                "directories are given to components that use wasi:filesystem 0.2, not to those that use 0.3"
+                    .to_owned()
             }
             Some(host) => match std::fs::metadata(host) {
                 Ok(metadata) if metadata.is_dir() => continue,

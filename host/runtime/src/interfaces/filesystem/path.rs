@@ -24,7 +24,11 @@ pub(super) fn check(path: &str) -> Result<(), &'static str> {
         }
         count += 1;
     }
-    if count > COMPONENTS { Err("the path has more than 64 parts") } else { Ok(()) }
+    if count > COMPONENTS {
+        Err("the path has more than 64 parts")
+    } else {
+        Ok(())
+    }
 }
 
 pub(super) fn is_absolute(path: &str) -> bool {
@@ -76,7 +80,11 @@ mod tests {
     fn a_path_may_have_as_many_parts_as_the_limit_and_no_more() {
         assert_eq!(check(&vec!["d"; COMPONENTS].join("/")), Ok(()));
         assert!(check(&vec!["d"; COMPONENTS + 1].join("/")).is_err());
-        assert_eq!(check(&format!("{}/", vec!["d"; COMPONENTS].join("//"))), Ok(()), "slashes are no parts");
+        assert_eq!(
+            check(&format!("{}/", vec!["d"; COMPONENTS].join("//"))),
+            Ok(()),
+            "slashes are no parts"
+        );
     }
 
     #[test]

@@ -67,7 +67,11 @@ impl OutputStream for Metered {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        if self.failed { Err(StreamError::Closed) } else { self.inner.check_write() }
+        if self.failed {
+            Err(StreamError::Closed)
+        } else {
+            self.inner.check_write()
+        }
     }
 
     async fn cancel(&mut self) {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::Descriptor as Open;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream,
-    ErrorCode, Filesize, Host, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags,
-    PathFlags,
+    Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
+    DirectoryEntryStream, ErrorCode, Filesize, Host, HostDescriptor, HostDirectoryEntryStream,
+    MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
@@ -25,7 +25,10 @@ impl Host for Filesystem<'_> {
         error.downcast()
     }
 
-    fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+    fn filesystem_error_code(
+        &mut self,
+        error: Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<Option<ErrorCode>> {
         if let Some(over) = self.wasi.table.get(&error)?.downcast_ref::<OverLimit>() {
             return Ok(Some(over.code()));
         }
@@ -43,7 +46,9 @@ impl Filesystem<'_> {
     /// Runs what creates one file, folder or link, if another may be created.
     fn may_create(&self, descriptor: u32, path: &str) -> FsResult<()> {
         self.check_path(descriptor, path)?;
-        self.disk.may_create().map_err(|over| self.over_limit(descriptor, path, over))
+        self.disk
+            .may_create()
+            .map_err(|over| self.over_limit(descriptor, path, over))
     }
 
     /// Counts what was created; the result is passed on.
@@ -54,19 +59,47 @@ impl Filesystem<'_> {
         self.audited(descriptor, path, Intent::Change, result)
     }
 
+    /// What a change from one path to another is called in the audit.
+    fn both(&self, from: (u32, &str), to: (u32, &str)) -> String {
+        format!("{} -> {}", self.target(from.0, from.1), self.target(to.0, to.1))
+    }
+
+    /// The same as `audited` for a change from one path to another.
+    fn audited_both<T>(&self, from: (u32, &str), to: (u32, &str), result: FsResult<T>) -> FsResult<T> {
+        if let Err(error) = &result
+            && let Some(code) = error.downcast_ref()
+        {
+            // The side that explains the refusal is the one to go by.
+            let new = self.read_only(to.0) || path::is_absolute(to.1) || path::climbs(to.1);
+            let (descriptor, path) = if new { to } else { from };
+            if let Some(reason) = self.reason(descriptor, path, Intent::Change, *code) {
+                self.unit.deny("fs", &self.both(from, to), reason);
+            }
+        }
+        result
+    }
+
     /// Refuses to open a pipe, a socket or a device: it could keep a thread of
     /// the host waiting for longer than the call lasts. A guest cannot make
     /// one, so what is seen here is what is opened.
     async fn check_kind(&mut self, descriptor: u32, path_flags: PathFlags, path: &str) -> FsResult<()> {
         use DescriptorType as Kind;
         // What cannot be looked at cannot be opened either; opening says why.
-        let Ok(stat) = self.wasi.stat_at(again(descriptor), path_flags, path.to_owned()).await else {
+        let Ok(stat) = self
+            .wasi
+            .stat_at(again(descriptor), path_flags, path.to_owned())
+            .await
+        else {
             return Ok(());
         };
         match stat.type_ {
             Kind::RegularFile | Kind::Directory | Kind::SymbolicLink => Ok(()),
             _ => {
-                self.deny(descriptor, path, "only files and folders can be opened, no pipes, sockets or devices");
+                self.deny(
+                    descriptor,
+                    path,
+                    "only files and folders can be opened, no pipes, sockets or devices",
+                );
                 Err(ErrorCode::NotPermitted.into())
             }
         }
@@ -82,7 +115,9 @@ impl Filesystem<'_> {
     ) -> FsResult<Resource<Descriptor>> {
         let wasi = &mut self.wasi;
         if !open_flags.contains(OpenFlags::CREATE) {
-            return wasi.open_at(again(descriptor), path_flags, path.to_owned(), open_flags, flags).await;
+            return wasi
+                .open_at(again(descriptor), path_flags, path.to_owned(), open_flags, flags)
+                .await;
         }
         if !open_flags.contains(OpenFlags::EXCLUSIVE) {
             // What is there already is not created: first without creating, in
@@ -92,14 +127,21 @@ impl Filesystem<'_> {
             if !flags.contains(DescriptorFlags::WRITE) {
                 mode |= DescriptorFlags::READ;
             }
-            let opened = wasi.open_at(again(descriptor), path_flags, path.to_owned(), present, mode).await;
+            let opened = wasi
+                .open_at(again(descriptor), path_flags, path.to_owned(), present, mode)
+                .await;
             match opened {
                 Err(error) if matches!(error.downcast_ref(), Some(ErrorCode::NoEntry)) => {}
                 other => return other,
             }
         }
-        self.disk.may_create().map_err(|over| self.over_limit(descriptor, path, over))?;
-        let opened = self.wasi.open_at(again(descriptor), path_flags, path.to_owned(), open_flags, flags).await;
+        self.disk
+            .may_create()
+            .map_err(|over| self.over_limit(descriptor, path, over))?;
+        let opened = self
+            .wasi
+            .open_at(again(descriptor), path_flags, path.to_owned(), open_flags, flags)
+            .await;
         if opened.is_ok() {
             self.disk.created();
         }
@@ -122,7 +164,9 @@ impl Filesystem<'_> {
             position,
             disk: self.disk.clone(),
             unit: self.unit.clone(),
-            path: self.place(descriptor).map_or_else(|| Arc::from(""), |place| place.path.clone()),
+            path: self
+                .place(descriptor)
+                .map_or_else(|| Arc::from(""), |place| place.path.clone()),
             failed: false,
         };
         Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?)
@@ -181,7 +225,9 @@ impl HostDescriptor for Filesystem<'_> {
     async fn set_size(&mut self, descriptor: Resource<Descriptor>, size: Filesize) -> FsResult<()> {
         let number = descriptor.rep();
         if let Some(file) = self.writable(number) {
-            self.disk.set_size(&file, size).map_err(|over| self.over_limit(number, "", over))?;
+            self.disk
+                .set_size(&file, size)
+                .map_err(|over| self.over_limit(number, "", over))?;
         }
         let result = self.wasi.set_size(descriptor, size).await;
         self.audited(number, "", Intent::Change, result)
@@ -222,7 +268,10 @@ impl HostDescriptor for Filesystem<'_> {
         self.audited(number, "", Intent::Change, result)
     }
 
-    async fn read_directory(&mut self, descriptor: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {
+    async fn read_directory(
+        &mut self,
+        descriptor: Resource<Descriptor>,
+    ) -> FsResult<Resource<DirectoryEntryStream>> {
         let dir = match self.wasi.table.get(&descriptor)? {
             Open::Dir(dir) => dir.dir.clone(),
             Open::File(_) => return Err(ErrorCode::NotDirectory.into()),
@@ -272,7 +321,10 @@ impl HostDescriptor for Filesystem<'_> {
     ) -> FsResult<()> {
         let number = descriptor.rep();
         self.check_path(number, &path)?;
-        let result = self.wasi.set_times_at(descriptor, path_flags, path.clone(), access, modification).await;
+        let result = self
+            .wasi
+            .set_times_at(descriptor, path_flags, path.clone(), access, modification)
+            .await;
         self.audited(number, &path, Intent::Change, result)
     }
 
@@ -288,11 +340,28 @@ impl HostDescriptor for Filesystem<'_> {
         self.check_path(from, &path)?;
         self.may_create(to, &new_path)?;
         if self.root(from).is_none() || self.root(from) != self.root(to) {
-            self.deny(to, &new_path, "a hard link to a file of another granted directory would share its contents");
+            let target = self.both((from, &path), (to, &new_path));
+            self.unit.deny(
+                "fs",
+                &target,
+                "a hard link between two granted directories would join them",
+            );
             return Err(ErrorCode::NotPermitted.into());
         }
-        let linked = self.wasi.link_at(descriptor, path_flags, path.clone(), new_descriptor, new_path).await;
-        self.created(from, &path, linked)
+        let linked = self
+            .wasi
+            .link_at(
+                descriptor,
+                path_flags,
+                path.clone(),
+                new_descriptor,
+                new_path.clone(),
+            )
+            .await;
+        if linked.is_ok() {
+            self.disk.created();
+        }
+        self.audited_both((from, &path), (to, &new_path), linked)
     }
 
     async fn open_at(
@@ -312,7 +381,10 @@ impl HostDescriptor for Filesystem<'_> {
         let opened = self.open(number, path_flags, &path, open_flags, flags).await;
         let opened = self.audited(number, &path, intent, opened)?;
         if let Some(start) = self.place(number) {
-            let place = Place { root: start.root, path: path::join(&start.path, &path, SHOWN).into() };
+            let place = Place {
+                root: start.root,
+                path: path::join(&start.path, &path, SHOWN).into(),
+            };
             self.places.0.insert(opened.rep(), place);
         }
         Ok(opened)
@@ -342,21 +414,30 @@ impl HostDescriptor for Filesystem<'_> {
         let (from, to) = (descriptor.rep(), new_descriptor.rep());
         self.check_path(from, &path)?;
         self.check_path(to, &new_path)?;
-        let result = self.wasi.rename_at(descriptor, path.clone(), new_descriptor, new_path.clone()).await;
-        // The side that is refused is the one to name.
-        let blamed_is_new = self.read_only(to) || path::is_absolute(&new_path) || path::climbs(&new_path);
-        let (number, path) = if blamed_is_new { (to, &new_path) } else { (from, &path) };
-        self.audited(number, path, Intent::Change, result)
+        let result = self
+            .wasi
+            .rename_at(descriptor, path.clone(), new_descriptor, new_path.clone())
+            .await;
+        self.audited_both((from, &path), (to, &new_path), result)
     }
 
-    async fn symlink_at(&mut self, descriptor: Resource<Descriptor>, target: String, path: String) -> FsResult<()> {
+    async fn symlink_at(
+        &mut self,
+        descriptor: Resource<Descriptor>,
+        target: String,
+        path: String,
+    ) -> FsResult<()> {
         let number = descriptor.rep();
         self.check_path(number, &target)?;
         self.may_create(number, &path)?;
         if path::is_absolute(&target) || path::climbs(&target) {
             // It would be harmless to the guest, but not to another program
             // that follows it.
-            self.deny(number, &path, "a link that is made by a guest may be neither absolute nor go up");
+            self.deny(
+                number,
+                &path,
+                "a link that is made by a guest may be neither absolute nor go up",
+            );
             return Err(ErrorCode::NotPermitted.into());
         }
         let result = self.wasi.symlink_at(descriptor, target, path.clone()).await;
@@ -370,7 +451,11 @@ impl HostDescriptor for Filesystem<'_> {
         self.audited(number, &path, Intent::Change, result)
     }
 
-    async fn is_same_object(&mut self, a: Resource<Descriptor>, b: Resource<Descriptor>) -> wasmtime::Result<bool> {
+    async fn is_same_object(
+        &mut self,
+        a: Resource<Descriptor>,
+        b: Resource<Descriptor>,
+    ) -> wasmtime::Result<bool> {
         self.wasi.is_same_object(a, b).await
     }
 
@@ -386,7 +471,10 @@ impl HostDescriptor for Filesystem<'_> {
     ) -> FsResult<MetadataHashValue> {
         let number = descriptor.rep();
         self.check_path(number, &path)?;
-        let result = self.wasi.metadata_hash_at(descriptor, path_flags, path.clone()).await;
+        let result = self
+            .wasi
+            .metadata_hash_at(descriptor, path_flags, path.clone())
+            .await;
         self.audited(number, &path, Intent::Look, result)
     }
 
@@ -406,7 +494,9 @@ impl HostDirectoryEntryStream for Filesystem<'_> {
     }
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
-        self.wasi.table.delete(Resource::<Listing>::new_own(stream.rep()))?;
+        self.wasi
+            .table
+            .delete(Resource::<Listing>::new_own(stream.rep()))?;
         Ok(())
     }
 }

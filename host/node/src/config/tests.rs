@@ -1,0 +1,54 @@
+use std::path::Path;
+use std::time::Duration;
+
+use odeon_protocol::Code;
+
+use super::HostConfig;
+
+#[test]
+fn every_field_is_read_and_paths_are_beside_the_file() {
+    let text = "plugins = \"plugins.d\"\ntrust-policy = \"/etc/trust.toml\"\n\
+                [host]\nworkers = 2\npool-instances = 50\npool-memory = \"16MiB\"\nsocket = \"o.sock\"\ndrain = \"5s\"\n\
+                [limits]\nmemory = \"8MiB\"\n[host-limits]\nloads-per-minute = 5\n[secrets]\ntoken = \"token\"\n";
+    let config = HostConfig::parse(text, Path::new("/srv/odeon")).unwrap();
+    assert_eq!(
+        (config.workers, config.pool_instances, config.pool_memory),
+        (Some(2), Some(50), Some(16 << 20))
+    );
+    assert_eq!(config.plugins.as_deref(), Some(Path::new("/srv/odeon/plugins.d")));
+    assert_eq!(config.trust_policy.as_deref(), Some(Path::new("/etc/trust.toml")));
+    assert_eq!(config.socket.as_deref(), Some(Path::new("/srv/odeon/o.sock")));
+    assert_eq!(config.drain, Some(Duration::from_secs(5)));
+    assert_eq!(config.secrets["token"], Path::new("/srv/odeon/token"));
+    assert_eq!(config.host_limits.loads_per_minute, Some(5));
+    assert_eq!(
+        HostConfig::parse("", Path::new("")).unwrap(),
+        HostConfig::default()
+    );
+}
+
+#[test]
+fn a_misspelt_field_is_pointed_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odeon.toml");
+    std::fs::write(&path, "[host]\nworkers = 2\nsokcet = \"x\"\n").unwrap();
+    let fault = HostConfig::load(&path).unwrap_err();
+    assert_eq!(fault.code, Code::ConfigInvalid);
+    assert!(fault.message.contains("line 3, column 1"), "{}", fault.message);
+    assert!(fault.message.contains("sokcet"), "{}", fault.message);
+}
+
+#[test]
+fn numbers_have_a_range() {
+    for (text, fits) in [
+        ("[host]\nworkers = 1\n", true),
+        ("[host]\nworkers = 1024\n", true),
+        ("[host]\nworkers = 0\n", false),
+        ("[host]\nworkers = 1025\n", false),
+        ("[host]\npool-instances = 100000\n", true),
+        ("[host]\npool-instances = 100001\n", false),
+        ("[host]\npool-instances = 0\n", false),
+    ] {
+        assert_eq!(HostConfig::parse(text, Path::new("")).is_ok(), fits, "{text}");
+    }
+}
