@@ -52,11 +52,13 @@ impl Gate {
 
     #[inline]
     fn enter_now(&self) -> Option<Pass<'_>> {
-        if self.in_flight.fetch_add(1, Ordering::SeqCst) >= self.limit || self.closed.load(Ordering::SeqCst) {
-            self.leave();
-            return None;
-        }
-        Some(Pass { gate: self })
+        // Never counted in and out again: that would wake whoever waits, which
+        // may be the caller itself, for nothing.
+        let room = |inside: usize| (inside < self.limit).then_some(inside + 1);
+        self.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok()?;
+        let pass = Pass { gate: self };
+        // Looked at only now: whoever closes waits for those he sees inside.
+        (!self.closed.load(Ordering::SeqCst)).then_some(pass)
     }
 
     /// Enters, or waits in order of arrival until there is room. Cancellation

@@ -91,7 +91,8 @@ async fn timed_the_callers_waiting_time_ends_the_call() {
         let fault = call_with(&plugin, invocation, context).await.unwrap_err();
         assert_eq!(fault.code, Code::WaitEnded, "{invocation}: {fault}");
         let took = began.elapsed();
-        assert!(took >= WAIT && took <= WAIT + Duration::from_millis(100), "{invocation}: {took:?}");
+        // The tick clock counts whole milliseconds.
+        assert!(took >= WAIT - Duration::from_millis(2) && took <= WAIT + Duration::from_millis(100), "{invocation}: {took:?}");
         assert_eq!(plugin.stats().instances, 0);
     }
 }

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use odeon_runtime::{Lookup, LookupError, Plugin, Resolver, Runtime, RuntimeConfig, StaticResolver};
 use odeon_tests::records::{Denied, Records};
@@ -17,7 +18,9 @@ pub(crate) const GUEST: &str = "guest-egress";
 
 /// A runtime that knows these names only.
 pub(crate) fn runtime(names: &[(&str, &str)]) -> Runtime {
-    let table = names.iter().map(|(name, address)| ((*name).to_owned(), vec![address.parse().unwrap()]));
+    let table = names
+        .iter()
+        .map(|(name, address)| ((*name).to_owned(), vec![address.parse().unwrap()]));
     runtime_with(Arc::new(StaticResolver::new(table)))
 }
 
@@ -47,7 +50,11 @@ pub(crate) async fn told(plugin: &Plugin, invocation: &str) -> String {
 #[track_caller]
 pub(crate) fn assert_denied(records: &Records, kind: &str, target: &str) {
     let denials = records.denials();
-    let found = denials.iter().any(|Denied { kind: k, target: t, .. }| *k == kind && t.contains(target));
+    let found = denials.iter().any(
+        |Denied {
+             kind: k, target: t, ..
+         }| *k == kind && t.contains(target),
+    );
     assert!(found, "no denial of {kind} {target} in {denials:?}");
 }
 
@@ -103,7 +110,11 @@ impl Server {
         Server::start_at(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, serve)
     }
 
-    pub(crate) fn start_at(address: IpAddr, port: u16, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+    pub(crate) fn start_at(
+        address: IpAddr,
+        port: u16,
+        serve: impl Fn(TcpStream) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((address, port)).unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -154,6 +165,17 @@ impl Server {
         self.address.port()
     }
 
+    /// So many came; the last may still be on their way to the counter.
+    #[track_caller]
+    pub(crate) fn assert_connections(&self, expected: usize) {
+        let began = Instant::now();
+        while self.connections() < expected && began.elapsed() < Duration::from_secs(10) {
+            thread::yield_now();
+        }
+        assert_eq!(self.connections(), expected);
+    }
+
+    /// How many came so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -186,7 +208,10 @@ pub(crate) struct Turning {
 impl Turning {
     pub(crate) fn new(answers: &[&str]) -> Arc<Self> {
         let answers = answers.iter().map(|answer| answer.parse().unwrap()).collect();
-        Arc::new(Turning { answers: Mutex::new(answers), asked: AtomicUsize::new(0) })
+        Arc::new(Turning {
+            answers: Mutex::new(answers),
+            asked: AtomicUsize::new(0),
+        })
     }
 
     pub(crate) fn asked(&self) -> usize {

@@ -33,11 +33,17 @@ async fn one_connection_more_than_may_be_open_is_not_opened() {
     let flood = format!(r#"connect-forever("127.0.0.1", {})"#, server.port());
     for _ in 0..2 {
         // Those of the call before are gone with its instance.
-        assert_eq!(told(&plugin, &flood).await, r#"{done: 3, error: "new-socket-limit"}"#);
+        assert_eq!(
+            told(&plugin, &flood).await,
+            r#"{done: 3, error: "new-socket-limit"}"#
+        );
     }
     assert_denied(&records, "tcp", "limits.connections");
-    assert_eq!(server.connections(), 6);
-    assert_eq!(told(&plugin, "sockets-forever()").await, r#"{done: 3, error: "new-socket-limit"}"#);
+    server.assert_connections(6);
+    assert_eq!(
+        told(&plugin, "sockets-forever()").await,
+        r#"{done: 3, error: "new-socket-limit"}"#
+    );
 }
 
 /// Falls with the count in `Slot::take` if it were one instance's own.
@@ -66,7 +72,10 @@ async fn the_instances_of_a_plugin_share_its_connections() {
 async fn one_request_more_than_may_be_under_way_is_not_sent() {
     let server = Server::start(|stream| {
         // Answers with a body that does not end, and keeps the connection.
-        crate::harness::answer(stream.try_clone().unwrap(), "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n");
+        crate::harness::answer(
+            stream.try_clone().unwrap(),
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n",
+        );
         std::thread::park();
         drop(stream);
     });
@@ -77,7 +86,7 @@ async fn one_request_more_than_may_be_under_way_is_not_sent() {
     let (result, _) = attempt(&runtime(&[]), spec, &flood).await;
     assert_eq!(result, r#"{done: 2, error: "ConnectionLimitReached"}"#);
     assert_denied(&records, "http", "limits.connections");
-    assert_eq!(server.connections(), 2);
+    server.assert_connections(2);
 }
 
 /// Falls with `Egress::charge` in `MeteredOutput::write`.
@@ -86,7 +95,9 @@ async fn one_byte_more_than_may_be_sent_is_not_sent_over_tcp() {
     const LIMIT: usize = 64 << 10;
     for (chunk, sent) in [(4096, LIMIT), (1000, LIMIT / 1000 * 1000)] {
         let (server, taken) = Server::sink();
-        let spec = tcp(server.port()).resident().limits(|limits| limits.egress_bytes = ByteSize::kib(64));
+        let spec = tcp(server.port())
+            .resident()
+            .limits(|limits| limits.egress_bytes = ByteSize::kib(64));
         let records = spec.records();
         let runtime = runtime(&[]);
         let plugin = load(&runtime, &spec).await;
@@ -116,7 +127,10 @@ async fn one_datagram_more_than_may_be_sent_is_not_sent() {
     assert_eq!(result, r#"{done: 1024, error: "access-denied"}"#);
     assert_denied(&records, "udp", "limits.egress-bytes");
     receiver.set_nonblocking(true).unwrap();
-    assert_eq!(std::iter::from_fn(|| receiver.recv(&mut [0; 512]).ok()).sum::<usize>(), 1024);
+    assert_eq!(
+        std::iter::from_fn(|| receiver.recv(&mut [0; 512]).ok()).sum::<usize>(),
+        1024
+    );
 }
 
 /// Falls with `Egress::charge` in `Metered::poll_write`.
@@ -136,7 +150,9 @@ async fn a_request_body_is_cut_off_at_the_limit() {
 #[tokio::test]
 async fn one_lookup_more_than_may_be_made_is_not_made() {
     let resolver = Turning::new(&["192.88.98.1"]);
-    let spec = spec().grant("tcp=*.flood.test:80").limits(|limits| limits.dns_queries = 5);
+    let spec = spec()
+        .grant("tcp=*.flood.test:80")
+        .limits(|limits| limits.dns_queries = 5);
     let runtime = runtime_with(resolver.clone());
     let (result, records) = attempt(&runtime, spec, r#"resolve-again("flood.test", 8)"#).await;
     assert_eq!(result, r#"[("ok", 5), ("permanent-resolver-failure", 3)]"#);
@@ -158,8 +174,11 @@ async fn one_header_byte_more_than_may_be_sent_is_not_sent() {
     let fits = 4096 - fixed;
     let call = |bytes: usize| format!(r#"request-headers("{authority}", 1, {bytes})"#);
     assert!(told(&plugin, &call(fits)).await.starts_with("ok("));
-    assert_eq!(told(&plugin, &call(fits + 1)).await, r#"err("HttpRequestHeaderSectionSize")"#);
-    assert_eq!(server.connections(), 1);
+    assert_eq!(
+        told(&plugin, &call(fits + 1)).await,
+        r#"err("HttpRequestHeaderSectionSize")"#
+    );
+    server.assert_connections(1);
 }
 
 /// Falls with the second `header_bytes` in `exchange`.
@@ -169,7 +188,9 @@ async fn one_header_byte_more_than_may_come_back_is_refused() {
     let fixed = "content-length0x-big".len();
     for (extra, good) in [(0, true), (1, false), (1 << 20, false)] {
         let value = "v".repeat(limit - fixed + extra);
-        let server = Server::http(format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-big: {value}\r\n\r\n"));
+        let server = Server::http(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-big: {value}\r\n\r\n"
+        ));
         let spec = web(server.port()).limits(|limits| limits.header_bytes = ByteSize::kib(16));
         let call = format!(r#"request(false, "127.0.0.1:{}", "/")"#, server.port());
         let (result, _) = attempt(&runtime(&[]), spec, &call).await;

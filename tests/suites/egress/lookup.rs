@@ -16,7 +16,12 @@ async fn a_name_without_a_rule_never_leaves_the_host() {
     let spec = spec().grant("tcp=allowed.test:80").grant("http=web.test");
     let records = spec.records();
     let plugin = load(&runtime, &spec).await;
-    for name in ["secret.evil.test", "web.test", "sub.allowed.test", "allowed.test.evil.test"] {
+    for name in [
+        "secret.evil.test",
+        "web.test",
+        "sub.allowed.test",
+        "allowed.test.evil.test",
+    ] {
         let result = told(&plugin, &format!(r#"resolve("{name}")"#)).await;
         assert_eq!(result, r#"err("access-denied")"#, "{name}");
         assert_denied(&records, "dns", name);
@@ -36,11 +41,22 @@ async fn an_address_needs_no_lookup() {
 /// rule opens are told.
 #[tokio::test]
 async fn a_guest_is_told_only_the_addresses_it_may_use() {
-    let addresses = ["127.0.0.1", "192.88.98.1", "::ffff:10.0.0.1", "2600::1", "169.254.169.254"];
+    let addresses = [
+        "127.0.0.1",
+        "192.88.98.1",
+        "::ffff:10.0.0.1",
+        "2600::1",
+        "169.254.169.254",
+    ];
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
     let resolver = StaticResolver::new([("mixed.test".to_owned(), addresses)]);
     let spec = spec().grant("tcp=mixed.test:80");
-    let (result, _) = attempt(&runtime_with(Arc::new(resolver)), spec, r#"resolve("mixed.test")"#).await;
+    let (result, _) = attempt(
+        &runtime_with(Arc::new(resolver)),
+        spec,
+        r#"resolve("mixed.test")"#,
+    )
+    .await;
     assert_eq!(result, r#"ok(["192.88.98.1", "2600::1"])"#);
 }
 
@@ -49,9 +65,18 @@ async fn a_name_that_does_not_exist_and_text_that_is_no_name_are_told_apart() {
     let runtime = runtime(&[]);
     let spec = spec().grant("tcp=*.test:80");
     let plugin = load(&runtime, &spec).await;
-    assert_eq!(told(&plugin, r#"resolve("none.test")"#).await, r#"err("name-unresolvable")"#);
-    assert_eq!(told(&plugin, r#"resolve("not a name")"#).await, r#"err("invalid-argument")"#);
-    assert_eq!(told(&plugin, r#"resolve("")"#).await, r#"err("invalid-argument")"#);
+    assert_eq!(
+        told(&plugin, r#"resolve("none.test")"#).await,
+        r#"err("name-unresolvable")"#
+    );
+    assert_eq!(
+        told(&plugin, r#"resolve("not a name")"#).await,
+        r#"err("invalid-argument")"#
+    );
+    assert_eq!(
+        told(&plugin, r#"resolve("")"#).await,
+        r#"err("invalid-argument")"#
+    );
 }
 
 /// Unicode becomes ASCII before any rule is compared with it.

@@ -11,7 +11,12 @@ const DENIED: &str = r#"err("access-denied")"#;
 async fn an_address_that_is_not_granted_is_not_connected_to() {
     let listener = Untouched::new();
     let port = listener.port();
-    let (result, records) = attempt(&runtime(&[]), spec(), &format!(r#"tcp-connect("127.0.0.1", {port})"#)).await;
+    let (result, records) = attempt(
+        &runtime(&[]),
+        spec(),
+        &format!(r#"tcp-connect("127.0.0.1", {port})"#),
+    )
+    .await;
     assert_eq!(result, DENIED);
     assert_denied(&records, "tcp", &format!("127.0.0.1:{port}"));
     listener.assert_untouched();
@@ -60,8 +65,16 @@ async fn a_rule_for_everything_does_not_reach_this_machine() {
     let records = plugin_spec.records();
     let runtime = runtime(&[]);
     let plugin = load(&runtime, &plugin_spec).await;
-    for address in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.0.1", "100.64.0.1", "::1", "fe80::1", "fd00::1"]
-    {
+    for address in [
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "192.168.0.1",
+        "100.64.0.1",
+        "::1",
+        "fe80::1",
+        "fd00::1",
+    ] {
         let call = format!(r#"tcp-connect("{address}", {})"#, listener.port());
         assert_eq!(told(&plugin, &call).await, DENIED, "{address}");
         assert_denied(&records, "tcp", address);
@@ -101,7 +114,12 @@ async fn a_granted_name_that_leads_inside_gives_no_address() {
     let port = listener.port();
     let spec = spec().grant(&format!("tcp=inside.test:{port}"));
     let runtime = runtime(&[("inside.test", "127.0.0.1")]);
-    let (result, records) = attempt(&runtime, spec, &format!(r#"resolve-and-connect("inside.test", {port})"#)).await;
+    let (result, records) = attempt(
+        &runtime,
+        spec,
+        &format!(r#"resolve-and-connect("inside.test", {port})"#),
+    )
+    .await;
     assert_eq!(result, DENIED);
     assert_denied(&records, "dns", "inside.test (127.0.0.1)");
     listener.assert_untouched();
@@ -118,10 +136,19 @@ async fn an_answer_that_changes_changes_nothing() {
     let spec = spec().resident().grant(&format!("tcp=turns.test:{port}"));
     let records = spec.records();
     let plugin = load(&runtime, &spec).await;
-    assert_eq!(told(&plugin, r#"resolve("turns.test")"#).await, r#"ok(["192.88.98.1"])"#);
-    assert_eq!(told(&plugin, &format!(r#"tcp-connect("127.0.0.1", {port})"#)).await, DENIED);
+    assert_eq!(
+        told(&plugin, r#"resolve("turns.test")"#).await,
+        r#"ok(["192.88.98.1"])"#
+    );
+    assert_eq!(
+        told(&plugin, &format!(r#"tcp-connect("127.0.0.1", {port})"#)).await,
+        DENIED
+    );
     assert_eq!(told(&plugin, r#"resolve("turns.test")"#).await, DENIED);
-    assert_eq!(told(&plugin, &format!(r#"tcp-connect("127.0.0.1", {port})"#)).await, DENIED);
+    assert_eq!(
+        told(&plugin, &format!(r#"tcp-connect("127.0.0.1", {port})"#)).await,
+        DENIED
+    );
     assert_eq!(resolver.asked(), 2);
     assert_denied(&records, "dns", "turns.test (127.0.0.1)");
     listener.assert_untouched();
@@ -163,7 +190,11 @@ async fn a_granted_address_is_listened_on() {
 async fn a_scan_finds_nothing() {
     let listener = Untouched::new();
     let port = listener.port();
-    let call = format!(r#"scan("127.0.0.1", {}, {})"#, port.saturating_sub(5), port.saturating_add(5));
+    let call = format!(
+        r#"scan("127.0.0.1", {}, {})"#,
+        port.saturating_sub(5),
+        port.saturating_add(5)
+    );
     let (result, records) = attempt(&runtime(&[]), spec(), &call).await;
     assert_eq!(result, "[]");
     assert_eq!(records.denials().len(), 11);

@@ -47,8 +47,14 @@ async fn a_grant_for_one_peer_is_none_for_another() {
     let records = spec.records();
     let runtime = runtime(&[]);
     let plugin = load(&runtime, &spec).await;
-    assert_eq!(told(&plugin, &format!(r#"udp-send("127.0.0.1", {port}, [1])"#)).await, DENIED);
-    assert_eq!(told(&plugin, &format!(r#"udp-send-to("127.0.0.1", {port}, [1])"#)).await, DENIED);
+    assert_eq!(
+        told(&plugin, &format!(r#"udp-send("127.0.0.1", {port}, [1])"#)).await,
+        DENIED
+    );
+    assert_eq!(
+        told(&plugin, &format!(r#"udp-send-to("127.0.0.1", {port}, [1])"#)).await,
+        DENIED
+    );
     assert_denied(&records, "udp", &format!("127.0.0.1:{port}"));
     listener.assert_untouched();
 }

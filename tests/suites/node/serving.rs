@@ -1,4 +1,5 @@
 //! A daemon and its operators: calls over the socket, administration, the stop.
+#![expect(clippy::disallowed_methods, reason = "a test waits for its own task")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -342,4 +343,50 @@ async fn a_socket_that_was_left_behind_is_replaced_and_no_other_file_is() {
         Code::WrongState
     );
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_status_dump_is_written_on_a_signal_while_every_guest_and_the_worker_are_stuck() {
+    let folder = state();
+    let host = at(folder.path());
+    load(&host, "guest-spin", "spin").await;
+    let daemon = serve(
+        host.clone(),
+        odeon::daemon::DaemonConfig {
+            signals: true,
+            ..config()
+        },
+    )
+    .await
+    .unwrap();
+    let mut peer = Peer::greeted(daemon.socket()).await;
+    for _ in 0..4 {
+        peer.begin("spin/cpu.spin", &[]).await;
+    }
+    soon("all run", || host.list()[0].in_flight == 4).await;
+    let path = folder.path().join("status-dump.json");
+    // Nothing of the daemon that runs on the one worker gets a turn meanwhile.
+    tokio::spawn(async move {
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::USR1).unwrap();
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        while !path.exists() {
+            assert!(std::time::Instant::now() < until, "the dump was not written");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let dump: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(dump["status"]["in_flight"].as_array().unwrap().len(), 4);
+        assert_eq!(dump["plugins"]["spin"]["in_flight"], 4);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    })
+    .await
+    .unwrap();
+
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+    tokio::time::timeout(Duration::from_secs(20), daemon.stopped())
+        .await
+        .expect("SIGTERM stops it")
+        .unwrap();
 }

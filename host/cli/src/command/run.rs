@@ -26,7 +26,7 @@ use crate::{
     output::Done,
     signals::Interrupts,
     tokens::{Pair, by_name, grant_set, limits, name_from_file},
-    whereabouts::{TRUST, Whereabouts, absolute, make_private},
+    whereabouts::{TRUST, Whereabouts, make_private},
 };
 
 /// How long a call that was interrupted may take to say so.

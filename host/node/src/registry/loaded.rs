@@ -187,7 +187,9 @@ impl Forms {
     }
 
     fn shortest(&self, interface: Option<&str>, function: &str, index: usize) -> String {
+        // A short interface with its version is taken, and never shown.
         let mut texts = short(interface, function);
+        texts.truncate(2);
         texts.extend(any_version(interface, function));
         texts.extend(exact(interface, function));
         let fits = |text: &String| self.0.get(text.as_str()) == Some(&Form::One(index));

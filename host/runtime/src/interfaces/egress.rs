@@ -93,7 +93,8 @@ impl Egress {
     /// A call begins: what is counted per call is counted anew.
     pub(crate) fn begin(&self) {
         let limits = &self.unit.spec.limits;
-        self.bytes_left.store(limits.egress_bytes.bytes(), Ordering::Relaxed);
+        self.bytes_left
+            .store(limits.egress_bytes.bytes(), Ordering::Relaxed);
         self.queries_left.store(limits.dns_queries, Ordering::Relaxed);
         self.reported.store(0, Ordering::Relaxed);
     }
@@ -109,7 +110,8 @@ impl Egress {
 
     /// Whether this very address may be used. A no is written down.
     pub(crate) fn permit(&self, protocol: Protocol, address: SocketAddr) -> Result<(), Denied> {
-        self.check(protocol, address).map_err(|denied| self.denied(&denied))
+        self.check(protocol, address)
+            .map_err(|denied| self.denied(&denied))
     }
 
     /// Whether a socket may be used like this. A no is written down, except
@@ -129,7 +131,8 @@ impl Egress {
             SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => self.permit(Protocol::Listen, address).is_ok(),
             SocketAddrUse::TcpListen => {
                 // A rule for port 0 is about whichever port the system chose.
-                self.check(Protocol::Listen, SocketAddr::new(address.ip(), 0)).is_ok()
+                self.check(Protocol::Listen, SocketAddr::new(address.ip(), 0))
+                    .is_ok()
                     || self.permit(Protocol::Listen, address).is_ok()
             }
             SocketAddrUse::TcpAccept => self.any(Protocol::Listen),
@@ -141,7 +144,9 @@ impl Egress {
 
     /// Whether a request to this host may be begun. A no is written down.
     pub(crate) fn permit_request(&self, host: &str, port: u16) -> Result<(), Denied> {
-        self.policy.check_request(host, port).map_err(|denied| self.denied(&denied))
+        self.policy
+            .check_request(host, port)
+            .map_err(|denied| self.denied(&denied))
     }
 
     /// The addresses of a name that this guest may use: the name must be one
@@ -168,9 +173,10 @@ impl Egress {
         for answer in answers.into_iter().take(ANSWERS) {
             let answer = answer.to_canonical();
             let checked = match protocol {
-                Some(protocol) => {
-                    self.policy.check(protocol, SocketAddr::new(answer, port), Some(name)).map(|_| ())
-                }
+                Some(protocol) => self
+                    .policy
+                    .check(protocol, SocketAddr::new(answer, port), Some(name))
+                    .map(|_| ()),
                 None => self.policy.check_answer(answer, name),
             };
             match checked {
@@ -179,7 +185,9 @@ impl Egress {
             }
         }
         if allowed.is_empty() {
-            let Some(denied) = refused else { return Err(NoAddress::Failed(LookupError::NotFound)) };
+            let Some(denied) = refused else {
+                return Err(NoAddress::Failed(LookupError::NotFound));
+            };
             let kind = protocol.map_or("dns", kind);
             self.unit.deny(kind, &denied.target, &denied.to_string());
             return Err(NoAddress::Denied);
@@ -247,7 +255,8 @@ impl Egress {
     }
 
     fn denied(&self, denied: &EgressDenied) -> Denied {
-        self.unit.deny(kind(denied.protocol), &denied.target, &denied.to_string());
+        self.unit
+            .deny(kind(denied.protocol), &denied.target, &denied.to_string());
         Denied
     }
 
@@ -268,7 +277,10 @@ pub(crate) fn is_any(address: SocketAddr) -> bool {
 }
 
 fn take(left: &AtomicU64, amount: u64) -> bool {
-    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount)).is_ok()
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+        left.checked_sub(amount)
+    })
+    .is_ok()
 }
 
 /// The protocol as the audit names it.

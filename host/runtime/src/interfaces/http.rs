@@ -37,7 +37,10 @@ impl Http {
         // bounds what many short ones take; the request itself is counted
         // exactly when it is sent.
         ctx.set_field_size_limit(limit.saturating_mul(2));
-        Http { ctx, sender: Sender { egress } }
+        Http {
+            ctx,
+            sender: Sender { egress },
+        }
     }
 }
 
@@ -45,7 +48,11 @@ impl WasiHttpView for HostState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         let egress = self.egress().clone();
         let http = self.http.get_or_insert_with(|| Box::new(Http::new(egress)));
-        WasiHttpCtxView { hooks: &mut http.sender, table: &mut self.table, ctx: &mut http.ctx }
+        WasiHttpCtxView {
+            hooks: &mut http.sender,
+            table: &mut self.table,
+            ctx: &mut http.ctx,
+        }
     }
 }
 
@@ -73,6 +80,10 @@ impl WasiHttpHooks for Sender {
         options: Option<RequestOptions>,
         _: End,
     ) -> Box<dyn Future<Output = Result<Exchange>> + Send> {
-        Box::new(exchange(self.egress.clone(), request, options.unwrap_or_default()))
+        Box::new(exchange(
+            self.egress.clone(),
+            request,
+            options.unwrap_or_default(),
+        ))
     }
 }

@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use odeon_authority::Protocol;
 use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::p2::SocketError;
 use wasmtime_wasi::p2::bindings::sockets;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, Network};
-use wasmtime_wasi::p2::SocketError;
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView, WasiSocketsView as _};
-use wasmtime_wasi::WasiCtxBuilder;
 
 use crate::interfaces::egress::{Denied, Egress, Slot, is_any};
 use crate::state::HostState;
@@ -40,7 +40,10 @@ impl HasData for HasSockets {
 impl HostState {
     fn guarded_sockets(&mut self) -> Sockets<'_> {
         let egress = self.egress().clone();
-        Sockets { wasi: self.sockets(), egress }
+        Sockets {
+            wasi: self.sockets(),
+            egress,
+        }
     }
 }
 
@@ -62,15 +65,23 @@ pub(crate) use self::concurrent::add_to_linker as add_concurrent_to_linker;
 /// they use it. Whatever path leads there, this is the last question.
 pub(crate) fn guard(builder: &mut WasiCtxBuilder, egress: &Arc<Egress>) {
     let egress = egress.clone();
-    builder.allow_tcp(true).allow_udp(true).allow_ip_name_lookup(false).socket_addr_check(move |address, usage| {
-        let permitted = egress.permit_socket(address, usage);
-        Box::pin(std::future::ready(permitted))
-    });
+    builder
+        .allow_tcp(true)
+        .allow_udp(true)
+        .allow_ip_name_lookup(false)
+        .socket_addr_check(move |address, usage| {
+            let permitted = egress.permit_socket(address, usage);
+            Box::pin(std::future::ready(permitted))
+        });
 }
 
 impl Sockets<'_> {
     fn permit(&self, address: SocketAddr, usage: SocketAddrUse) -> Result<(), Denied> {
-        if self.egress.permit_socket(address, usage) { Ok(()) } else { Err(Denied) }
+        if self.egress.permit_socket(address, usage) {
+            Ok(())
+        } else {
+            Err(Denied)
+        }
     }
 
     /// Whether a guest may bind a socket by hand. Unlike the system's own

@@ -23,7 +23,11 @@ pub(crate) struct Metered<S> {
 
 impl<S> Metered<S> {
     pub(crate) fn new(inner: S, egress: Arc<Egress>, slot: Slot) -> Self {
-        Metered { inner, egress, _slot: slot }
+        Metered {
+            inner,
+            egress,
+            _slot: slot,
+        }
     }
 }
 
@@ -73,7 +77,11 @@ impl MeteredOutput {
     /// Counts what goes through `stream` from now on.
     pub(crate) fn wrap(stream: &mut DynOutputStream, egress: Arc<Egress>) {
         let inner = mem::replace(stream, Box::new(Closed));
-        *stream = Box::new(MeteredOutput { inner, egress, open: true });
+        *stream = Box::new(MeteredOutput {
+            inner,
+            egress,
+            open: true,
+        });
     }
 }
 
@@ -91,11 +99,19 @@ impl OutputStream for MeteredOutput {
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        if self.open { self.inner.flush() } else { Err(StreamError::Closed) }
+        if self.open {
+            self.inner.flush()
+        } else {
+            Err(StreamError::Closed)
+        }
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        if self.open { self.inner.check_write() } else { Err(StreamError::Closed) }
+        if self.open {
+            self.inner.check_write()
+        } else {
+            Err(StreamError::Closed)
+        }
     }
 
     async fn cancel(&mut self) {

@@ -16,7 +16,8 @@ pub(super) struct Names(VecDeque<(IpAddr, Box<str>)>);
 impl Names {
     /// Remembers that the host resolved `name` to `address`.
     pub(super) fn remember(&mut self, address: IpAddr, name: &str) {
-        self.0.retain(|(known, called)| !(*known == address && &**called == name));
+        self.0
+            .retain(|(known, called)| !(*known == address && &**called == name));
         if self.0.len() >= REMEMBERED {
             self.0.pop_front();
         }
@@ -25,7 +26,10 @@ impl Names {
 
     /// The names of this address.
     pub(super) fn of(&self, address: IpAddr) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(known, _)| *known == address).map(|(_, name)| &**name)
+        self.0
+            .iter()
+            .filter(move |(known, _)| *known == address)
+            .map(|(_, name)| &**name)
     }
 }
 
@@ -54,6 +58,9 @@ mod tests {
         let mut names = Names::default();
         (0..3).for_each(|_| names.remember(address(1), "a.example"));
         names.remember(address(1), "b.example");
-        assert_eq!(names.of(address(1)).collect::<Vec<_>>(), ["a.example", "b.example"]);
+        assert_eq!(
+            names.of(address(1)).collect::<Vec<_>>(),
+            ["a.example", "b.example"]
+        );
     }
 }

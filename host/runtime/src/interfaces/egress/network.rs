@@ -20,7 +20,10 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new(resolver: Arc<dyn Resolver>) -> Arc<Self> {
-        Arc::new(Network { resolver, tls: OnceLock::new() })
+        Arc::new(Network {
+            resolver,
+            tls: OnceLock::new(),
+        })
     }
 
     pub(super) async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
@@ -36,7 +39,9 @@ impl Network {
             return Ok(config.clone());
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
+        let roots = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.into(),
+        };
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
@@ -48,6 +53,8 @@ impl Network {
 
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Network").field("resolver", &self.resolver).finish_non_exhaustive()
+        f.debug_struct("Network")
+            .field("resolver", &self.resolver)
+            .finish_non_exhaustive()
     }
 }

@@ -40,7 +40,9 @@ pub struct SystemResolver;
 impl Resolver for SystemResolver {
     fn lookup<'a>(&'a self, name: &'a str) -> Lookup<'a> {
         Box::pin(async move {
-            let answers = tokio::net::lookup_host((name, 0)).await.map_err(|_| LookupError::NotFound)?;
+            let answers = tokio::net::lookup_host((name, 0))
+                .await
+                .map_err(|_| LookupError::NotFound)?;
             Ok(answers.map(|answer| answer.ip()).collect())
         })
     }
@@ -57,8 +59,14 @@ impl StaticResolver {
     /// Knows these names, in any case, with or without a final dot. Other
     /// names have no address.
     pub fn new(table: impl IntoIterator<Item = (String, Vec<IpAddr>)>) -> Self {
-        let table = table.into_iter().map(|(name, addresses)| (normal(&name), addresses)).collect();
-        StaticResolver { table, otherwise: None }
+        let table = table
+            .into_iter()
+            .map(|(name, addresses)| (normal(&name), addresses))
+            .collect();
+        StaticResolver {
+            table,
+            otherwise: None,
+        }
     }
 
     /// Asks `resolver` for names that are not in the table.

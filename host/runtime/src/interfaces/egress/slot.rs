@@ -18,9 +18,12 @@ impl Slot {
     /// Takes a place if one is free.
     pub(super) fn take(unit: &Arc<Unit>) -> Option<Self> {
         let limit = usize::try_from(unit.spec.limits.connections).unwrap_or(usize::MAX);
-        let taken = unit.counters.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
-            (open < limit).then(|| open.saturating_add(1))
-        });
+        let taken = unit
+            .counters
+            .connections
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
+                (open < limit).then(|| open.saturating_add(1))
+            });
         taken.ok().map(|_| Slot(unit.clone()))
     }
 }

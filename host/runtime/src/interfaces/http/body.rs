@@ -24,7 +24,12 @@ pub(super) struct ResponseBody {
 
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, between: Option<Duration>, header_limit: u64) -> Self {
-        ResponseBody { incoming, between, waiting: None, header_limit }
+        ResponseBody {
+            incoming,
+            between,
+            waiting: None,
+            header_limit,
+        }
     }
 }
 
@@ -41,14 +46,26 @@ impl Body for ResponseBody {
             this.waiting = None;
             return Poll::Ready(frame.map(|frame| {
                 let frame = frame.map_err(|error| hyper_error(&error, this.header_limit))?;
-                if frame.trailers_ref().is_some_and(|trailers| header_bytes(trailers) > this.header_limit) {
-                    return Err(Error::HttpResponseTrailerSectionSize(Some(narrow(this.header_limit))));
+                if frame
+                    .trailers_ref()
+                    .is_some_and(|trailers| header_bytes(trailers) > this.header_limit)
+                {
+                    return Err(Error::HttpResponseTrailerSectionSize(Some(narrow(
+                        this.header_limit,
+                    ))));
                 }
                 Ok(frame)
             }));
         }
-        let Some(between) = this.between else { return Poll::Pending };
-        ready!(this.waiting.get_or_insert_with(|| Box::pin(sleep(between))).as_mut().poll(context));
+        let Some(between) = this.between else {
+            return Poll::Pending;
+        };
+        ready!(
+            this.waiting
+                .get_or_insert_with(|| Box::pin(sleep(between)))
+                .as_mut()
+                .poll(context)
+        );
         Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
     }
 

@@ -33,9 +33,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 pub(super) async fn open(egress: &Arc<Egress>, target: &Target, slot: Slot) -> Result<Box<dyn Stream>> {
     let addresses = match target.address() {
         Some(address) => vec![address],
-        None => {
-            egress.lookup(Some(Protocol::Http), &target.host, target.port).await.map_err(no_address)?
-        }
+        None => egress
+            .lookup(Some(Protocol::Http), &target.host, target.port)
+            .await
+            .map_err(no_address)?,
     };
     let mut failed = Error::DestinationNotFound;
     for address in addresses {
@@ -51,11 +52,7 @@ pub(super) async fn open(egress: &Arc<Egress>, target: &Target, slot: Slot) -> R
     Err(failed)
 }
 
-async fn encrypt(
-    stream: Metered<TcpStream>,
-    egress: &Egress,
-    target: &Target,
-) -> Result<Box<dyn Stream>> {
+async fn encrypt(stream: Metered<TcpStream>, egress: &Egress, target: &Target) -> Result<Box<dyn Stream>> {
     if !target.tls {
         return Ok(Box::new(stream));
     }
@@ -63,13 +60,23 @@ async fn encrypt(
         Some(address) => ServerName::from(address),
         None => ServerName::try_from(target.host.clone()).map_err(|_| Error::HttpRequestUriInvalid)?,
     };
-    let config = egress.unit().network.tls().map_err(|_| Error::ConfigurationError)?;
-    let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|error| tls_error(&error))?;
+    let config = egress
+        .unit()
+        .network
+        .tls()
+        .map_err(|_| Error::ConfigurationError)?;
+    let stream = TlsConnector::from(config)
+        .connect(name, stream)
+        .await
+        .map_err(|error| tls_error(&error))?;
     Ok(Box::new(stream))
 }
 
 fn no_address(none: NoAddress) -> Error {
-    let dns = |what: &str| Error::DnsError { rcode: Some(what.to_owned()), info_code: None };
+    let dns = |what: &str| Error::DnsError {
+        rcode: Some(what.to_owned()),
+        info_code: None,
+    };
     match none {
         NoAddress::Denied => Error::DestinationIpProhibited,
         NoAddress::TooMany => dns("REFUSED"),
@@ -81,7 +88,11 @@ fn no_address(none: NoAddress) -> Error {
 
 impl Target {
     fn address(&self) -> Option<IpAddr> {
-        let host = self.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&self.host);
+        let host = self
+            .host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(&self.host);
         host.parse().ok()
     }
 }

@@ -39,9 +39,10 @@ pub(super) fn tls_error(error: &io::Error) -> Error {
         Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
             Error::TlsCertificateError
         }
-        Some(rustls::Error::AlertReceived(alert)) => {
-            Error::TlsAlertReceived { alert_id: Some(u8::from(*alert)), alert_message: None }
-        }
+        Some(rustls::Error::AlertReceived(alert)) => Error::TlsAlertReceived {
+            alert_id: Some(u8::from(*alert)),
+            alert_message: None,
+        },
         _ => Error::TlsProtocolError,
     }
 }

@@ -36,7 +36,9 @@ pub(super) async fn exchange(
 ) -> Result<Exchange> {
     let limit = egress.unit().spec.limits.header_bytes.bytes();
     let target = target(&request)?;
-    egress.permit_request(&target.host, target.port).map_err(|_| Error::HttpRequestDenied)?;
+    egress
+        .permit_request(&target.host, target.port)
+        .map_err(|_| Error::HttpRequestDenied)?;
     if header_bytes(request.headers()) > limit {
         return Err(Error::HttpRequestHeaderSectionSize(Some(narrow(limit))));
     }
@@ -44,7 +46,10 @@ pub(super) async fn exchange(
     let connecting = connect::open(&egress, &target, slot);
     let stream = within(options.connect_timeout, Error::ConnectionTimeout, connecting).await?;
 
-    let buffer = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(STATUS_LINE).max(SMALLEST_BUFFER);
+    let buffer = usize::try_from(limit)
+        .unwrap_or(usize::MAX)
+        .saturating_add(STATUS_LINE)
+        .max(SMALLEST_BUFFER);
     let (mut sender, mut connection) = http1::Builder::new()
         .max_buf_size(buffer)
         .handshake(TokioIo::new(stream))
@@ -65,7 +70,9 @@ pub(super) async fn exchange(
         .map_err(|error| hyper_error(&error, limit))
     };
     let (response, open) = match options.first_byte_timeout {
-        Some(time) => timeout(time, sending).await.map_err(|_| Error::ConnectionReadTimeout)??,
+        Some(time) => timeout(time, sending)
+            .await
+            .map_err(|_| Error::ConnectionReadTimeout)??,
         None => sending.await?,
     };
     if header_bytes(response.headers()) > limit {
@@ -103,18 +110,28 @@ fn target(request: &Request<WasiBody>) -> Result<Target> {
         None if tls => 443,
         None => 80,
     };
-    Ok(Target { host: authority.host().to_owned(), port, tls })
+    Ok(Target {
+        host: authority.host().to_owned(),
+        port,
+        tls,
+    })
 }
 
 /// The form in which a server that is no proxy is asked: path and query only.
 fn origin_form(uri: &Uri) -> Result<Uri> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    Uri::builder().path_and_query(path).build().map_err(|_| Error::HttpRequestUriInvalid)
+    Uri::builder()
+        .path_and_query(path)
+        .build()
+        .map_err(|_| Error::HttpRequestUriInvalid)
 }
 
 /// Names and values together.
 pub(super) fn header_bytes(headers: &HeaderMap) -> u64 {
-    headers.iter().map(|(name, value)| (name.as_str().len() as u64).saturating_add(value.len() as u64)).sum()
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().len() as u64).saturating_add(value.len() as u64))
+        .sum()
 }
 
 pub(super) fn narrow(limit: u64) -> u32 {

@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use odeon_authority::Protocol;
 use wasmtime::AsContextMut as _;
 use wasmtime::component::{Access, Accessor, FutureReader, Linker, Resource, StreamReader};
+use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup;
 use wasmtime_wasi::p3::bindings::sockets::types::{
     self, Duration, ErrorCode, HostTcpSocket, HostTcpSocketWithStore, HostUdpSocket, HostUdpSocketWithStore,
     IpAddress, IpAddressFamily, IpSocketAddress,
 };
-use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup;
 use wasmtime_wasi::p3::sockets::{SocketError, SocketResult};
 use wasmtime_wasi::sockets::{
     SocketAddrUse, TcpSocket, UdpSocket, WasiSockets, WasiSocketsCtxView, WasiSocketsView,
@@ -81,7 +81,11 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         socket: Resource<TcpSocket>,
         remote: IpSocketAddress,
     ) -> SocketResult<()> {
-        store.with(|mut store| store.get().permit(SocketAddr::from(remote), SocketAddrUse::TcpConnect))?;
+        store.with(|mut store| {
+            store
+                .get()
+                .permit(SocketAddr::from(remote), SocketAddrUse::TcpConnect)
+        })?;
         let store = store.with_getter::<WasiSockets>(wasi);
         <WasiSockets as HostTcpSocketWithStore<HostState>>::connect(&store, socket, remote).await
     }
@@ -175,7 +179,8 @@ impl HostUdpSocketWithStore<HostState> for HasSockets {
             Ok(sockets.egress)
         })?;
         let store = store.with_getter::<WasiSockets>(wasi);
-        let sent = <WasiSockets as HostUdpSocketWithStore<HostState>>::send(&store, socket, data, remote).await;
+        let sent =
+            <WasiSockets as HostUdpSocketWithStore<HostState>>::send(&store, socket, data, remote).await;
         if sent.is_err() {
             egress.refund(length);
         }

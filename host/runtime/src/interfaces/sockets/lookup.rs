@@ -10,7 +10,9 @@ use std::vec;
 use futures::FutureExt as _;
 use odeon_authority::Protocol;
 use wasmtime::component::Resource;
-use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{Host, HostResolveAddressStream, ResolveAddressStream};
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
+    Host, HostResolveAddressStream, ResolveAddressStream,
+};
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, Network};
 use wasmtime_wasi::p2::{DynPollable, Pollable, SocketError, SocketResult, subscribe};
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
@@ -107,12 +109,17 @@ impl HostResolveAddressStream for Sockets<'_> {
         }
     }
 
-    fn subscribe(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<Resource<DynPollable>> {
+    fn subscribe(
+        &mut self,
+        stream: Resource<ResolveAddressStream>,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
         subscribe(self.wasi.table, ours(&stream))
     }
 
     fn drop(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
-        self.wasi.table.delete(Resource::<Lookup>::new_own(stream.rep()))?;
+        self.wasi
+            .table
+            .delete(Resource::<Lookup>::new_own(stream.rep()))?;
         Ok(())
     }
 }

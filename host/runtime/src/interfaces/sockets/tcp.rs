@@ -68,7 +68,11 @@ impl tcp::HostTcpSocket for Sockets<'_> {
     fn accept(
         &mut self,
         socket: Resource<TcpSocket>,
-    ) -> SocketResult<(Resource<TcpSocket>, Resource<DynInputStream>, Resource<DynOutputStream>)> {
+    ) -> SocketResult<(
+        Resource<TcpSocket>,
+        Resource<DynInputStream>,
+        Resource<DynOutputStream>,
+    )> {
         let (accepted, input, output) = tcp::HostTcpSocket::accept(&mut self.wasi, socket)?;
         self.meter(&output)?;
         Ok((accepted, input, output))

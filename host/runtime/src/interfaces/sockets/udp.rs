@@ -90,7 +90,9 @@ impl udp::HostOutgoingDatagramStream for Sockets<'_> {
         let mut refused = None;
         for datagram in &datagrams {
             let permitted = match datagram.remote_address {
-                Some(remote) => self.permit(SocketAddr::from(remote), SocketAddrUse::UdpSend).is_ok(),
+                Some(remote) => self
+                    .permit(SocketAddr::from(remote), SocketAddrUse::UdpSend)
+                    .is_ok(),
                 None => true,
             };
             if !permitted || self.egress.charge(datagram.data.len(), Protocol::Udp).is_err() {

@@ -37,9 +37,16 @@ pub(super) fn stream(
 ) -> wasmtime::Result<(StreamReader<u8>, Arc<AtomicBool>)> {
     let exhausted = Arc::new(AtomicBool::new(false));
     let (into, from) = mpsc::channel(1);
-    let counter = Counter { egress, into: PollSender::new(into), exhausted: exhausted.clone() };
+    let counter = Counter {
+        egress,
+        into: PollSender::new(into),
+        exhausted: exhausted.clone(),
+    };
     data.pipe(store.as_context_mut(), counter)?;
-    Ok((StreamReader::new(store.as_context_mut(), Pieces(from))?, exhausted))
+    Ok((
+        StreamReader::new(store.as_context_mut(), Pieces(from))?,
+        exhausted,
+    ))
 }
 
 /// How the sending ended, with a denial if the stream was cut off.
@@ -49,7 +56,13 @@ pub(super) fn outcome(
     exhausted: Arc<AtomicBool>,
 ) -> wasmtime::Result<FutureReader<Outcome>> {
     let (tell, told) = oneshot::channel();
-    sent.pipe(store.as_context_mut(), Verdict { tell: Some(tell), exhausted })?;
+    sent.pipe(
+        store.as_context_mut(),
+        Verdict {
+            tell: Some(tell),
+            exhausted,
+        },
+    )?;
     FutureReader::new(store.as_context_mut(), told)
 }
 
@@ -88,7 +101,11 @@ impl StreamConsumer<HostState> for Counter {
         }
         source.mark_read(piece.len());
         let taken = self.into.send_item(piece);
-        Poll::Ready(Ok(if taken.is_ok() { StreamResult::Completed } else { StreamResult::Dropped }))
+        Poll::Ready(Ok(if taken.is_ok() {
+            StreamResult::Completed
+        } else {
+            StreamResult::Dropped
+        }))
     }
 }
 
