@@ -14,6 +14,7 @@ mod measure;
 mod memory;
 mod raw;
 mod scaling;
+mod socket;
 
 use serde::Serialize;
 
@@ -64,6 +65,7 @@ const GROUPS: &[Group] = &[
     ),
     (&["fresh-call"], fresh::rows),
     (&["fresh-scaling"], scaling::rows),
+    (&["socket-call"], socket::rows),
     (&["idle-resident-rss"], memory::rows),
     (&["load-cold"], cold::rows),
 ];

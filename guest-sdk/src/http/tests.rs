@@ -1,3 +1,5 @@
+//! Addresses are split into what a request needs, and error codes read as words.
+
 use super::{ErrorCode, Scheme, split, words};
 
 #[track_caller]

@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Verify(command::verify::Args),
     /// Say what may be loaded
     Trust(command::trust::Args),
+    /// Show what was decided and done
+    Audit(command::audit::Args),
     /// Write the completions of a shell
     Completions(generate::Completions),
     /// Write the manual pages

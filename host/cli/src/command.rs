@@ -3,6 +3,7 @@
 //! Owns what they have in common: which of them need a host, and the one
 //! thread on which all waiting is done.
 
+pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod cancel;
 pub(crate) mod check;
@@ -71,6 +72,7 @@ pub(crate) fn run(cli: Cli, child: CompileChild) -> Done<Exit> {
         Command::Sign(args) => sign::run(&args, &context),
         Command::Verify(args) => verify::run(&args, &context),
         Command::Trust(args) => trust::run(&args, &context),
+        Command::Audit(args) => audit::run(&args, &context),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args, context.out),
     };

@@ -181,6 +181,7 @@ fn died(status: std::process::ExitStatus, limits: &CompileLimits) -> CompileErro
     match status.signal() {
         Some(SIGXCPU | SIGKILL) => CompileError::Time(limits.time),
         Some(SIGABRT | SIGSEGV) => CompileError::Memory(limits.memory >> 20),
+        None if status.code() == Some(child::OUT_OF_MEMORY) => CompileError::Memory(limits.memory >> 20),
         _ => CompileError::Process(format!("it ended with {status} and no answer")),
     }
 }

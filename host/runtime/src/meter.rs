@@ -20,6 +20,7 @@ pub(crate) struct Meter {
     memory_limit: u64,
     table_elements: u64,
     table_limit: u64,
+    instance_limit: usize,
     refused: Option<Refused>,
 }
 
@@ -30,6 +31,7 @@ impl Meter {
             memory_limit: limits.memory.bytes(),
             table_elements: 0,
             table_limit: limits.table_elements,
+            instance_limit: usize::try_from(limits.core_instances).unwrap_or(usize::MAX),
             refused: None,
         }
     }
@@ -51,6 +53,11 @@ impl Meter {
 }
 
 impl ResourceLimiter for Meter {
+    /// Of nested components, only the engine knows how many there are.
+    fn instances(&self) -> usize {
+        self.instance_limit
+    }
+
     fn memory_growing(
         &mut self,
         current: usize,

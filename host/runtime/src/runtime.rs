@@ -290,7 +290,7 @@ impl Inner {
         let engine_failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
         let class = source.description.class;
         let engine = shard.engine(class).map_err(engine_failed)?;
-        let component = deserialize(engine, &source.native).map_err(engine_failed)?;
+        let component = deserialize(engine, &source.native).map_err(|error| pool_refused(&error))?;
         let linker = shard.linker(class, source.flavour).map_err(engine_failed)?;
         let pre = linker
             .instantiate_pre(&component)
@@ -313,6 +313,19 @@ impl Inner {
             .collect::<Result<_, _>>()?;
         let lifecycle = |function| index(Some(crate::plugin::LIFECYCLE), function);
         Ok(Template { pre, methods, load: lifecycle("load"), unload: lifecycle("unload") })
+    }
+}
+
+/// Says why an engine does not take native code that was made for it: only its
+/// pool looks at what nested components add up to.
+fn pool_refused(error: &wasmtime::Error) -> LoadError {
+    let words = format!("{error:#}");
+    match words.contains("pooling allocator") {
+        true => LoadError::DoesNotFit(format!(
+            "the component is too large for its engine class: {words}; make it of fewer parts, or ask for the class \
+             heavy"
+        )),
+        false => LoadError::Engine(words),
     }
 }
 

@@ -48,7 +48,9 @@ impl HostState {
     pub(crate) fn new(unit: Arc<Unit>) -> Self {
         let limits = &unit.spec.limits;
         let mut table = ResourceTable::new();
-        table.set_max_capacity(usize::try_from(limits.handles).unwrap_or(usize::MAX));
+        // Some handles take two entries (a timer and what polls it). The exact
+        // count is the engine's, of handles the guest itself holds.
+        table.set_max_capacity(usize::try_from(limits.handles.saturating_mul(2)).unwrap_or(usize::MAX));
         HostState {
             meter: Meter::new(limits),
             call: Call {

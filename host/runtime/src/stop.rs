@@ -157,7 +157,14 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
 /// Stops for which the engine has no error type of its own.
 fn engine_words(error: &wasmtime::Error, limits: &odeon_authority::Limits) -> Fault {
     let words = error.root_cause().to_string();
-    if words.contains("fuel allocated for hostcalls") {
+    if words.contains("instance count too high") {
+        return limit_fault(
+            Code::InstanceLimit,
+            "core-instances",
+            &format!("one instance is made of more than {} core instances", limits.core_instances),
+        );
+    }
+    if words.contains("fuel allocated for hostcalls") || words.starts_with("requested len ") {
         return Stop::HostCallBytes.fault(limits);
     }
     if words.contains("resource table has no free keys") || words.contains("store handle limit exceeded") {

@@ -2,7 +2,7 @@
 (component
   (core module $m
     (table $a (export "a") 0 funcref)
-    (table $b 0 externref)
+    (table $b 0 funcref)
     (func (export "grow-until-refused") (result i32)
       (local $elements i32)
       (loop $again
@@ -16,7 +16,7 @@
         (drop (table.grow $a (ref.null func) (i32.const 1024)))
         (br $again)))
     (func (export "grow-by") (param i32) (result i32)
-      (i32.ne (table.grow $b (ref.null extern) (local.get 0)) (i32.const -1)))
+      (i32.ne (table.grow $b (ref.null func) (local.get 0)) (i32.const -1)))
   )
   (core instance $i (instantiate $m))
   (func (export "grow-until-refused") (result u32) (canon lift (core func $i "grow-until-refused")))

@@ -65,7 +65,7 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
 fn component(seed: usize) -> Vec<u8> {
     use std::fmt::Write as _;
     /// So many functions make a MiB.
-    const FUNCTIONS: usize = 3600;
+    const FUNCTIONS: usize = 1610;
     let mut text = String::from("(component (core module $m (memory (export \"memory\") 1)\n");
     for number in 0..FUNCTIONS {
         let salt = number * 2_654_435_761 + seed * 97 + 1;

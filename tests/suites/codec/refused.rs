@@ -44,7 +44,7 @@ fn broken_results_are_judged_as_the_engine_judges_them() {
 async fn lies_about_room_for_arguments_are_faults() {
     let runtime = runtime();
     let plugin = spec().load(&runtime, "wat-bad-realloc").await;
-    for lie in ["outside(\"text\")", "negative(\"text\")", "misaligned([1, 2, 3])"] {
+    for lie in ["outside(\"a longer text\")", "negative(\"text\")", "misaligned([1, 2, 3])"] {
         for ended in stopped_both_ways(&plugin, lie, Code::BadResult).await {
             assert!(!ended.fault.message.is_empty());
         }

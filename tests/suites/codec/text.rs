@@ -63,6 +63,7 @@ pub(crate) fn component(ty: &Type) -> (String, bool) {
     (global $next (mut i32) (i32.const 1024))
     (func (export "realloc") (param i32 i32 $align i32 $size i32) (result i32)
       (local $at i32)
+      (if (i32.eqz (local.get $size)) (then (return (local.get $align))))
       (local.set $at (i32.and (i32.add (global.get $next) (i32.sub (local.get $align) (i32.const 1)))
         (i32.sub (i32.const 0) (local.get $align))))
       (global.set $next (i32.add (local.get $at) (local.get $size)))

@@ -138,7 +138,7 @@ async fn compiling_ends_at_its_output_limit() {
 async fn timed_plugins_are_served_and_loaded_beside_a_bomb() {
     let runtime = runtime(|limits| limits.time = Duration::from_secs(3));
     let good = spec().load(&runtime, "sample-calculator").await;
-    let bomb = huge_function(600_000);
+    let bomb = huge_function(300_000);
     let exploding = refused(&runtime, &bomb);
     tokio::pin!(exploding);
     let served = async {

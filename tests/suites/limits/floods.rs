@@ -21,7 +21,7 @@ async fn one_host_call_copies_so_many_bytes_and_no_more() {
     }
 }
 
-/// Enforced by `HostState::new` (`set_max_capacity`).
+/// Enforced by `instance::store` (`set_max_component_handles`).
 #[tokio::test]
 async fn handles_are_given_out_up_to_their_limit() {
     let runtime = runtime();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use odeon::{Args, CallOptions, Code, Interrupt, LoadRequest, Placing, Reason, UnloadMode};
+use odeon::{Args, CallOptions, Code, Interrupt, LimitsPatch, LoadRequest, Placing, Reason, UnloadMode};
 use odeon_authority::InstanceMode;
 use odeon_tests::guests;
 
@@ -202,4 +202,34 @@ async fn user_data_fits_its_limit_and_is_json() {
     assert_eq!(over.code, Code::MessageTooLarge);
     let no_json = fault(host.call("echo/add", Args::Wave("1, 2"), with("{".into())).await);
     assert_eq!(no_json.code, Code::InvalidArguments);
+}
+
+/// Enforced by `MethodEntry::check` with the limits that `Loaded::new` sets.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_is_nested_up_to_its_limit_and_no_deeper() {
+    // Three lists and the number inside them.
+    let nested = [1_u32; 4].map(u32::to_le_bytes).concat();
+    for (most, fits) in [(4, true), (3, false)] {
+        let host = ephemeral();
+        let limits = LimitsPatch {
+            value_depth: Some(most),
+            ..LimitsPatch::default()
+        };
+        let request = LoadRequest::component(guests::component("guest-echo"))
+            .named("echo".parse().unwrap())
+            .allow_unsigned()
+            .with_limits(limits);
+        host.load(request).await.unwrap();
+        let called = host.call_encoded("echo/echo.nested", &nested);
+        if fits {
+            called.expect("it is as deep as it may be");
+        } else {
+            assert_eq!(fault(called).code, Code::MessageTooLarge);
+        }
+        assert_eq!(
+            host.list()[0].calls,
+            u64::from(fits),
+            "no guest saw what is too deep"
+        );
+    }
 }

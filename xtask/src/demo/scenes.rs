@@ -149,7 +149,7 @@ pub(super) fn hostile(stage: &mut Stage) -> Result<()> {
 }
 
 pub(super) fn audit(stage: &mut Stage) -> Result<()> {
-    stage.odeon(0, &["audit", "--verify"])?.has("calculator")?;
+    stage.odeon(0, &["audit", "--verify"])?.has("unbroken")?;
     Ok(())
 }
 

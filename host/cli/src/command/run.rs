@@ -20,6 +20,7 @@ use odeon_protocol::{Code, Fault, Kind, MethodRow, PluginName, wave};
 use super::{Context, wait};
 use crate::{
     answer::Answer,
+    component,
     failure::Failure,
     guest_lines::GuestLines,
     invocation::{Given, choose, encode, line},
@@ -156,15 +157,22 @@ fn request(args: &Args) -> Done<LoadRequest> {
     request.grants = grant_set(&args.grants)?;
     request.limits = limits(&args.limits)?;
     request.config = by_name(&args.config, "--config")?;
-    let stem = args
-        .file
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default();
-    if args.allow_unsigned && stem.parse::<PluginName>().is_err() {
+    if is_nameless(&args.file) {
         request.name = name_from_file(&args.file).or_else(|| "component".parse().ok());
     }
     Ok(request)
+}
+
+/// Whether the component does not say its own name, so that its file's does.
+/// A file that cannot be read is for the way in to complain about.
+fn is_nameless(path: &Path) -> bool {
+    let Ok(bytes) = component::read(path) else {
+        return false;
+    };
+    if !matches!(odeon_authority::manifest_of(&bytes), Ok(None)) {
+        return false;
+    }
+    odeon_authority::inspect(&bytes, None).is_ok_and(|signed| signed.claim.is_none())
 }
 
 fn start(whereabouts: &Whereabouts, child: CompileChild, context: &Context) -> Done<Host> {

@@ -1,3 +1,5 @@
+//! The configuration file: every field is read, and what is misspelt or out of range is pointed at.
+
 use std::path::Path;
 use std::time::Duration;
 

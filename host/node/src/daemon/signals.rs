@@ -81,7 +81,11 @@ impl Signals {
 
 fn dump(shared: &Shared, folder: &Path) {
     let path = folder.join(DUMP);
-    let text = shared.host.status_dump().to_string();
+    let mut dumped = shared.host.status_dump();
+    if let Some(socket) = dumped.pointer_mut("/status/socket") {
+        *socket = shared.socket.display().to_string().into();
+    }
+    let text = dumped.to_string();
     match write_private(&path, text.as_bytes()) {
         Ok(()) => tracing::info!(path = %path.display(), dump = text, "status dump"),
         Err(error) => tracing::error!(%error, dump = text, "the status dump could not be written"),

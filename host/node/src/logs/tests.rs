@@ -1,3 +1,5 @@
+//! Kept log lines are bounded in number and bytes, and a follower that is behind learns what it missed.
+
 use super::{FOLLOWER_BEHIND, KEPT_BYTES, KEPT_LINES, Logs};
 
 #[test]

@@ -1,3 +1,5 @@
+//! Secrets are read when they are revealed, only from the owner's own files, and up to their size.
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;

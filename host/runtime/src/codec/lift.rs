@@ -218,8 +218,8 @@ fn sequence(
     let element = match ty {
         I::String => {
             utf8_guest(cx)?;
-            charge(cx, count)?;
             let text = memory(cx, at, count, 1)?;
+            charge(cx, count)?;
             if std::str::from_utf8(text).is_err() {
                 return Err(BadValue::Utf8.into());
             }
@@ -232,9 +232,9 @@ fn sequence(
     let abi = cx.types.canonical_abi(&element);
     let (size, align) = (abi.size32 as usize, abi.align32 as usize);
     let length = count.checked_mul(size).ok_or(BadValue::Length)?;
+    let bytes = memory(cx, at, length, align)?;
     // Elements without size still cost: a count is all it takes to write them.
     charge(cx, length.max(count))?;
-    let bytes = memory(cx, at, length, align)?;
     if plain(&element) {
         return bulk(out, count, bytes);
     }
@@ -256,8 +256,8 @@ fn entries(
     let map = &types[map];
     let size = map.entry_abi.size32 as usize;
     let length = count.checked_mul(size).ok_or(BadValue::Length)?;
-    charge(cx, length.max(count))?;
     let bytes = memory(cx, at, length, map.entry_abi.align32 as usize)?;
+    charge(cx, length.max(count))?;
     let key_size = types.canonical_abi(&map.key).size32 as usize;
     let value_size = types.canonical_abi(&map.value).size32 as usize;
     write_count(out, count)?;

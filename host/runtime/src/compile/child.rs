@@ -92,8 +92,24 @@ enum Refusal {
     WrongClass(String),
 }
 
+/// The exit code of a child that ran out of memory in a way it could tell.
+pub(super) const OUT_OF_MEMORY: i32 = 7;
+
+/// The compiler panics when it gets no memory or no thread; so does a bug of
+/// it. The parent has to know which it was.
+fn tell_out_of_memory() {
+    std::panic::set_hook(Box::new(|panic| {
+        let words = panic.to_string();
+        let no_memory = ["out of memory", "out-of-memory", "ThreadPoolBuildError"];
+        if no_memory.iter().any(|known| words.contains(known)) {
+            std::process::exit(OUT_OF_MEMORY);
+        }
+    }));
+}
+
 /// Does the job of a child and gives its exit code.
 fn serve(job: &Job) -> i32 {
+    tell_out_of_memory();
     if confine(&job.limits).is_err() {
         return 3;
     }

@@ -21,9 +21,6 @@ use crate::sinks::Stream;
 use crate::state::HostState;
 use crate::unit::Unit;
 
-/// Random bytes a guest may ask for at a time.
-const RANDOM_BYTES: u64 = 1 << 20;
-
 /// How much a guest may write to its output at a time.
 const WRITE_CHUNK: usize = 64 << 10;
 
@@ -46,7 +43,7 @@ impl Wasi {
         builder
             .stdout(GuestOutput { unit: unit.clone(), lines: stdout.clone() })
             .stderr(GuestOutput { unit: unit.clone(), lines: stderr.clone() })
-            .max_random_size(RANDOM_BYTES);
+            .max_random_size(spec.limits.host_call_bytes.bytes());
         sockets::guard(&mut builder, egress);
         for (name, value) in &spec.env {
             builder.env(name, value);

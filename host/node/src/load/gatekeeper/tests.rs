@@ -1,3 +1,5 @@
+//! The gatekeeper takes exactly as many loads in a minute as its limit says.
+
 use std::time::{Duration, Instant};
 
 use odeon_authority::{HostLimits, Ledger};

@@ -1,3 +1,5 @@
+//! The table of method names answers exactly as the protocol's resolver does.
+
 use odeon_protocol::{MemberPath, ResolveError, resolve_member, shortest_member};
 
 use super::{Form, Forms};

@@ -1,3 +1,5 @@
+//! Imports that the host does not have are refused with the nearest that it has, and a way to mend them.
+
 use std::sync::Arc;
 
 use odeon_protocol::Type;
