@@ -94,5 +94,14 @@ fn row(
     (value, baseline): (f64, f64),
     baseline_name: &'static str,
 ) -> Row {
-    Row { section: SECTION, id, value, unit, baseline, baseline_name, ratio: value / baseline, target: None }
+    Row {
+        section: SECTION,
+        id,
+        value,
+        unit,
+        baseline,
+        baseline_name,
+        ratio: value / baseline,
+        target: None,
+    }
 }

@@ -31,7 +31,10 @@ pub fn assert_quiet() {
     let (wall, cpu) = (Instant::now(), process_cpu());
     std::thread::sleep(Duration::from_secs(1));
     let used = (process_cpu() - cpu).as_secs_f64() / wall.elapsed().as_secs_f64();
-    assert!(used < SHARE, "expected less than {SHARE} of a core while nothing runs, found {used:.3}");
+    assert!(
+        used < SHARE,
+        "expected less than {SHARE} of a core while nothing runs, found {used:.3}"
+    );
 }
 
 /// Waits until `done`, looking often, for at most `most`; gives how long it took.

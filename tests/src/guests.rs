@@ -1,6 +1,9 @@
 //! The components that tests and benches load, and where they lie.
 
-#![expect(clippy::disallowed_methods, reason = "tests learn where they run from cargo's environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests learn where they run from cargo's environment"
+)]
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -14,7 +17,11 @@ use std::path::{Path, PathBuf};
 #[track_caller]
 pub fn component(name: &str) -> PathBuf {
     let path = folder().join(format!("{name}.wasm"));
-    assert!(path.is_file(), "there is no {}: run `cargo xtask guests` first", path.display());
+    assert!(
+        path.is_file(),
+        "there is no {}: run `cargo xtask guests` first",
+        path.display()
+    );
     path
 }
 
@@ -53,7 +60,11 @@ pub fn assemble(text: &str) -> Vec<u8> {
 #[track_caller]
 pub fn odeon() -> PathBuf {
     let path = target().join("release").join("odeon");
-    assert!(path.is_file(), "there is no {}: run `cargo build --release` first", path.display());
+    assert!(
+        path.is_file(),
+        "there is no {}: run `cargo build --release` first",
+        path.display()
+    );
     path
 }
 

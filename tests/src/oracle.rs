@@ -28,7 +28,9 @@ impl Oracle {
         let engine = Engine::new(&config).expect("an engine");
         let component = Component::new(&engine, bytes).expect("the component compiles");
         let mut store = Store::new(&engine, ());
-        let instance = Linker::new(&engine).instantiate(&mut store, &component).expect("an instance");
+        let instance = Linker::new(&engine)
+            .instantiate(&mut store, &component)
+            .expect("an instance");
         Oracle { store, instance }
     }
 
@@ -46,15 +48,24 @@ impl Oracle {
     ) -> wasmtime::Result<Option<Value>> {
         let store = &mut self.store;
         let interface = interface.map(|name| {
-            self.instance.get_export_index(&mut *store, None, name).expect("the interface is exported")
+            self.instance
+                .get_export_index(&mut *store, None, name)
+                .expect("the interface is exported")
         });
         let index = self
             .instance
             .get_export_index(&mut *store, interface.as_ref(), function)
             .expect("the function is exported");
-        let function = self.instance.get_func(&mut *store, index).expect("it is a function");
-        let params: Vec<Val> =
-            ty.params.iter().zip(args).map(|(param, value)| to_val(&param.ty, value)).collect();
+        let function = self
+            .instance
+            .get_func(&mut *store, index)
+            .expect("it is a function");
+        let params: Vec<Val> = ty
+            .params
+            .iter()
+            .zip(args)
+            .map(|(param, value)| to_val(&param.ty, value))
+            .collect();
         let mut results = vec![Val::Bool(false); usize::from(ty.result.is_some())];
         function.call(&mut *store, &params, &mut results)?;
         Ok(ty.result.as_ref().map(|ty| from_val(ty, &results[0])))
@@ -91,11 +102,18 @@ pub fn to_val(ty: &Type, value: &Value) -> Val {
         (Type::FixedList(..), Value::Bytes(v)) => Val::FixedLengthList(bytes(v)),
         (Type::List(ty), Value::List(items)) => Val::List(all(ty, items)),
         (Type::FixedList(ty, _), Value::List(items)) => Val::FixedLengthList(all(ty, items)),
-        (Type::Map(key, ty), Value::Map(entries)) => {
-            Val::Map(entries.iter().map(|(k, v)| (to_val(key, k), to_val(ty, v))).collect())
-        }
+        (Type::Map(key, ty), Value::Map(entries)) => Val::Map(
+            entries
+                .iter()
+                .map(|(k, v)| (to_val(key, k), to_val(ty, v)))
+                .collect(),
+        ),
         (Type::Record(fields), Value::Record(values)) => Val::Record(
-            fields.iter().zip(values).map(|(field, v)| (field.name.to_string(), to_val(&field.ty, v))).collect(),
+            fields
+                .iter()
+                .zip(values)
+                .map(|(field, v)| (field.name.to_string(), to_val(&field.ty, v)))
+                .collect(),
         ),
         (Type::Tuple(types), Value::Tuple(values)) => {
             Val::Tuple(types.iter().zip(values).map(|(ty, v)| to_val(ty, v)).collect())
@@ -110,9 +128,14 @@ pub fn to_val(ty: &Type, value: &Value) -> Val {
             Ok(v) => Ok(boxed(ok.as_deref(), v.as_deref())),
             Err(v) => Err(boxed(err.as_deref(), v.as_deref())),
         }),
-        (Type::Flags(names), Value::Flags(set)) => {
-            Val::Flags(names.iter().zip(set).filter(|(_, set)| **set).map(|(name, _)| name.to_string()).collect())
-        }
+        (Type::Flags(names), Value::Flags(set)) => Val::Flags(
+            names
+                .iter()
+                .zip(set)
+                .filter(|(_, set)| **set)
+                .map(|(name, _)| name.to_string())
+                .collect(),
+        ),
         _ => panic!("{value:?} is no {ty:?}"),
     }
 }
@@ -155,31 +178,50 @@ pub fn from_val(ty: &Type, val: &Val) -> Value {
                 _ => Value::List(values.collect()),
             }
         }
-        (Type::Map(key, ty), Val::Map(entries)) => {
-            Value::Map(entries.iter().map(|(k, v)| (from_val(key, k), from_val(ty, v))).collect())
-        }
-        (Type::Record(fields), Val::Record(values)) => {
-            Value::Record(fields.iter().zip(values).map(|(field, (_, v))| from_val(&field.ty, v)).collect())
-        }
+        (Type::Map(key, ty), Val::Map(entries)) => Value::Map(
+            entries
+                .iter()
+                .map(|(k, v)| (from_val(key, k), from_val(ty, v)))
+                .collect(),
+        ),
+        (Type::Record(fields), Val::Record(values)) => Value::Record(
+            fields
+                .iter()
+                .zip(values)
+                .map(|(field, (_, v))| from_val(&field.ty, v))
+                .collect(),
+        ),
         (Type::Tuple(types), Val::Tuple(values)) => {
             Value::Tuple(types.iter().zip(values).map(|(ty, v)| from_val(ty, v)).collect())
         }
         (Type::Variant(cases), Val::Variant(name, payload)) => {
-            let case = cases.iter().position(|case| *case.name == **name).expect("a case of the type");
+            let case = cases
+                .iter()
+                .position(|case| *case.name == **name)
+                .expect("a case of the type");
             let ty = cases[case].ty.as_ref();
-            Value::Variant { case: case as u32, payload: unboxed(ty, payload.as_deref()) }
+            Value::Variant {
+                case: case as u32,
+                payload: unboxed(ty, payload.as_deref()),
+            }
         }
-        (Type::Enum(names), Val::Enum(name)) => {
-            Value::Enum(names.iter().position(|known| **known == **name).expect("a case of the type") as u32)
-        }
+        (Type::Enum(names), Val::Enum(name)) => Value::Enum(
+            names
+                .iter()
+                .position(|known| **known == **name)
+                .expect("a case of the type") as u32,
+        ),
         (Type::Option(ty), Val::Option(v)) => Value::Option(unboxed(Some(ty), v.as_deref())),
         (Type::Result(ok, err), Val::Result(v)) => Value::Result(match v {
             Ok(v) => Ok(unboxed(ok.as_deref(), v.as_deref())),
             Err(v) => Err(unboxed(err.as_deref(), v.as_deref())),
         }),
-        (Type::Flags(names), Val::Flags(set)) => {
-            Value::Flags(names.iter().map(|name| set.iter().any(|known| **known == **name)).collect())
-        }
+        (Type::Flags(names), Val::Flags(set)) => Value::Flags(
+            names
+                .iter()
+                .map(|name| set.iter().any(|known| **known == **name))
+                .collect(),
+        ),
         _ => panic!("{val:?} is no {ty:?}"),
     }
 }

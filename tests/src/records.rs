@@ -117,6 +117,9 @@ impl AuditSink for Records {
 impl SecretSource for Records {
     fn reveal(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         let secrets = self.secrets.lock().unwrap();
-        secrets.get(name).map(|bytes| Zeroizing::new(bytes.clone())).ok_or(SecretError::NotFound)
+        secrets
+            .get(name)
+            .map(|bytes| Zeroizing::new(bytes.clone()))
+            .ok_or(SecretError::NotFound)
     }
 }

@@ -21,8 +21,15 @@ pub fn runtime() -> Runtime {
 
 /// How [`runtime`] is set up.
 pub fn config() -> RuntimeConfig {
-    let pool = PoolSize { instances: 64, ..PoolSize::default() };
-    RuntimeConfig { workers: 2, pool, ..RuntimeConfig::new(Compiler::InProcess) }
+    let pool = PoolSize {
+        instances: 64,
+        ..PoolSize::default()
+    };
+    RuntimeConfig {
+        workers: 2,
+        pool,
+        ..RuntimeConfig::new(Compiler::InProcess)
+    }
 }
 
 /// What is decided about a plugin, from defaults.
@@ -98,7 +105,10 @@ impl Spec {
 
     /// With this grant, as on a command line.
     pub fn grant(mut self, grant: &str) -> Self {
-        self.spec.grants.add(grant.parse().expect("a grant")).expect("a grant that can be added");
+        self.spec
+            .grants
+            .add(grant.parse().expect("a grant"))
+            .expect("a grant that can be added");
         self
     }
 
@@ -206,7 +216,12 @@ pub fn decode(ty: &FunctionType, bytes: &[u8]) -> String {
 
 /// Limits on values that are never the reason for anything here.
 pub fn wide() -> ValueLimits {
-    ValueLimits { max_bytes: 1 << 30, max_nodes: 1 << 28, max_text: 1 << 30, ..ValueLimits::default() }
+    ValueLimits {
+        max_bytes: 1 << 30,
+        max_nodes: 1 << 28,
+        max_text: 1 << 30,
+        ..ValueLimits::default()
+    }
 }
 
 /// Calls from an asynchronous task.
@@ -271,8 +286,15 @@ pub async fn stopped_both_ways(plugin: &Plugin, invocation: &str, code: Code) ->
         .expect("the calling thread ends")
     });
     let (outcome, after) = blocked.await.expect("the calling thread ends");
-    let blocked = Stopped { fault: expect_fault(invocation, outcome.map(|_| String::new()), code), after };
-    assert_eq!(plugin.stats().instances, 0, "a stopped instance is left behind by {invocation}");
+    let blocked = Stopped {
+        fault: expect_fault(invocation, outcome.map(|_| String::new()), code),
+        after,
+    };
+    assert_eq!(
+        plugin.stats().instances,
+        0,
+        "a stopped instance is left behind by {invocation}"
+    );
     [tasked, blocked]
 }
 
@@ -288,7 +310,11 @@ pub async fn stopped(plugin: &Plugin, invocation: &str, code: Code) -> Stopped {
     let outcome = plugin.call(id, args, CallContext::default()).await;
     let after = began.elapsed();
     let fault = expect_fault(invocation, outcome.map(|reply| decode(&ty, &reply.bytes)), code);
-    assert_eq!(plugin.stats().instances, 0, "a stopped instance is left behind by {invocation}");
+    assert_eq!(
+        plugin.stats().instances,
+        0,
+        "a stopped instance is left behind by {invocation}"
+    );
     Stopped { fault, after }
 }
 

@@ -31,7 +31,6 @@ pub(crate) struct Package {
     /// The folder, relative to the root, with `/` between its parts.
     pub(crate) dir: String,
     pub(crate) dependencies: Vec<Dependency>,
-    pub(crate) has_library: bool,
     /// Set for what is compiled to WebAssembly by `cargo xtask guests`.
     pub(crate) guest: Option<Guest>,
 }
@@ -140,17 +139,10 @@ impl Package {
                 name: dependency.name,
             })
             .collect();
-        let has_library = package.targets.iter().any(|target| {
-            target
-                .kind
-                .iter()
-                .any(|kind| matches!(kind.as_str(), "lib" | "rlib" | "proc-macro"))
-        });
         Ok(Package {
             name: package.name,
             dir,
             dependencies,
-            has_library,
             guest,
         })
     }
@@ -179,7 +171,6 @@ struct PackageMetadata {
     name: String,
     manifest_path: PathBuf,
     dependencies: Vec<DependencyMetadata>,
-    targets: Vec<TargetMetadata>,
     metadata: Option<serde_json::Value>,
 }
 
@@ -187,11 +178,6 @@ struct PackageMetadata {
 struct DependencyMetadata {
     name: String,
     path: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-struct TargetMetadata {
-    kind: Vec<String>,
 }
 
 #[cfg(test)]

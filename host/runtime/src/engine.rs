@@ -159,6 +159,8 @@ fn pool(class: EngineClass, size: PoolSize) -> PoolingAllocationConfig {
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
+        .max_memories_per_module(MEMORIES)
+        .max_tables_per_module(TABLES)
         .max_memory_size(size.memory)
         .table_elements(TABLE_ELEMENTS)
         .max_unused_warm_slots(instances)

@@ -19,11 +19,16 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
     let raw = Raw::echo();
     let (mut store, function) = raw.resident::<(u32, u32), (u32,)>("add");
     let mut bare = || {
-        let (sum,) = function.call(&mut store, (black_box(2), black_box(3))).expect("a sum");
+        let (sum,) = function
+            .call(&mut store, (black_box(2), black_box(3)))
+            .expect("a sum");
         assert_eq!(sum, 5);
     };
 
-    let typed = stage.host.typed::<(u32, u32), (u32,)>("echo/add").expect("the method");
+    let typed = stage
+        .host
+        .typed::<(u32, u32), (u32,)>("echo/add")
+        .expect("the method");
     let by_type = compare(
         effort,
         Clock::ThreadCpu,
@@ -41,10 +46,16 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
         Clock::ThreadCpu,
         ROUNDS,
         || {
-            let reply = stage.host.call_encoded(black_box("echo/add"), black_box(&args)).expect("a sum");
+            let reply = stage
+                .host
+                .call_encoded(black_box("echo/add"), black_box(&args))
+                .expect("a sum");
             assert_eq!(reply.bytes, [5, 0, 0, 0]);
         },
         &mut bare,
     );
-    vec![row("call-typed", "ns", by_type, BASELINE), row("call-by-name", "ns", by_name, BASELINE)]
+    vec![
+        row("call-typed", "ns", by_type, BASELINE),
+        row("call-by-name", "ns", by_name, BASELINE),
+    ]
 }

@@ -26,25 +26,39 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
     for round in 0..effort.rounds(ROUNDS) {
         // Another component every time: nothing of it can be remembered.
         let bytes = component(round);
-        assert!((SIZE..SIZE + SIZE / 8).contains(&bytes.len()), "expected 1 MiB, found {}", bytes.len());
+        assert!(
+            (SIZE..SIZE + SIZE / 8).contains(&bytes.len()),
+            "expected 1 MiB, found {}",
+            bytes.len()
+        );
         let path = folder.path().join(format!("cold-{round}.wasm"));
         std::fs::write(&path, &bytes).expect("the component's file");
         let name: PluginName = format!("cold-{round}").parse().expect("a name");
         let mut load = || {
             let began = Instant::now();
             let request = LoadRequest::component(&path).named(name.clone()).allow_unsigned();
-            stage.tokio.block_on(stage.host.load(request)).expect("it is loaded");
-            let reply = stage.host.call_encoded(&format!("{name}/answer"), &[]).expect("an answer");
+            stage
+                .tokio
+                .block_on(stage.host.load(request))
+                .expect("it is loaded");
+            let reply = stage
+                .host
+                .call_encoded(&format!("{name}/answer"), &[])
+                .expect("an answer");
             loaded.push(began.elapsed().as_secs_f64() * 1e3);
             assert_eq!(reply.bytes.len(), 4);
         };
         let mut compile = || {
             let began = Instant::now();
             let component = Component::new(&engine, &bytes).expect("it compiles");
-            let pre = Linker::new(&engine).instantiate_pre(&component).expect("it links");
+            let pre = Linker::new(&engine)
+                .instantiate_pre(&component)
+                .expect("it links");
             let mut store = store(&engine);
             let instance = pre.instantiate(&mut store).expect("an instance");
-            let answer = instance.get_typed_func::<(), (u32,)>(&mut store, "answer").expect("the function");
+            let answer = instance
+                .get_typed_func::<(), (u32,)>(&mut store, "answer")
+                .expect("the function");
             answer.call(&mut store, ()).expect("an answer");
             bare.push(began.elapsed().as_secs_f64() * 1e3);
         };
@@ -57,7 +71,12 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
         }
     }
     let numbers = (median(loaded), median(bare));
-    vec![row("load-cold", "ms", numbers, "raw parallel compile + instantiate + call")]
+    vec![row(
+        "load-cold",
+        "ms",
+        numbers,
+        "raw parallel compile + instantiate + call",
+    )]
 }
 
 /// A component of a MiB: functions that do arithmetic, load, store, branch and
@@ -69,7 +88,10 @@ fn component(seed: usize) -> Vec<u8> {
     let mut text = String::from("(component (core module $m (memory (export \"memory\") 1)\n");
     for number in 0..FUNCTIONS {
         let salt = number * 2_654_435_761 + seed * 97 + 1;
-        let _ = writeln!(text, "(func $f{number} (param $a i32) (param $b i32) (result i32) (local $c i32)");
+        let _ = writeln!(
+            text,
+            "(func $f{number} (param $a i32) (param $b i32) (result i32) (local $c i32)"
+        );
         for step in 0..14 {
             let constant = (salt >> (step % 7)) & 0x3fff_ffff;
             let offset = (salt.wrapping_mul(step + 3)) & 0x7fff;

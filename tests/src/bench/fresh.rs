@@ -23,12 +23,20 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
         Clock::ThreadCpu,
         ROUNDS,
         || {
-            let reply = stage.host.call_encoded("echo/add", black_box(&ARGS)).expect("a sum");
+            let reply = stage
+                .host
+                .call_encoded("echo/add", black_box(&ARGS))
+                .expect("a sum");
             assert_eq!(reply.bytes, SUM);
         },
         bare(),
     );
-    vec![row("fresh-call", "ns", numbers, "raw fresh instance + call, pool + keep resident + pagemap scan")]
+    vec![row(
+        "fresh-call",
+        "ns",
+        numbers,
+        "raw fresh instance + call, pool + keep resident + pagemap scan",
+    )]
 }
 
 /// One bare fresh call: store, instance, call, and all of it dropped.
@@ -36,12 +44,18 @@ pub(super) fn bare() -> impl FnMut() {
     let raw = Raw::echo();
     let component = raw.pre.component();
     let interface = component.get_export_index(None, ECHO).expect("the interface");
-    let add = component.get_export_index(Some(&interface), "add").expect("the function");
+    let add = component
+        .get_export_index(Some(&interface), "add")
+        .expect("the function");
     move || {
         let mut store = store(raw.pre.engine());
         let instance = raw.pre.instantiate(&mut store).expect("an instance");
-        let function = instance.get_typed_func::<(u32, u32), (u32,)>(&mut store, &add).expect("the function's type");
-        let (sum,) = function.call(&mut store, (black_box(2), black_box(3))).expect("a sum");
+        let function = instance
+            .get_typed_func::<(u32, u32), (u32,)>(&mut store, &add)
+            .expect("the function's type");
+        let (sum,) = function
+            .call(&mut store, (black_box(2), black_box(3)))
+            .expect("a sum");
         assert_eq!(sum, 5);
     }
 }

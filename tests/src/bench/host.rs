@@ -24,17 +24,27 @@ pub(super) fn compiler() -> Compiler {
 impl Stage {
     /// A host of so many workers.
     pub(super) fn new(workers: usize) -> Self {
-        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("tokio");
+        let tokio = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .expect("tokio");
         let state = tempfile::tempdir().expect("a state directory");
         let builder = Host::builder(compiler())
             .state_dir(state.path().join("state"))
             .workers(workers)
-            .pool(PoolSize { instances: raw::INSTANCES, memory: raw::MEMORY });
+            .pool(PoolSize {
+                instances: raw::INSTANCES,
+                memory: raw::MEMORY,
+            });
         let host = {
             let _context = tokio.enter();
             builder.start().expect("a host")
         };
-        Stage { host, tokio, _state: state }
+        Stage {
+            host,
+            tokio,
+            _state: state,
+        }
     }
 
     /// Loads `guest-echo` under this name.
@@ -42,7 +52,9 @@ impl Stage {
         let name: PluginName = name.parse().expect("a name");
         let mut request = LoadRequest::component(echo()).named(name).allow_unsigned();
         request.placing.instance = Some(mode);
-        self.tokio.block_on(self.host.load(request)).expect("guest-echo is loaded");
+        self.tokio
+            .block_on(self.host.load(request))
+            .expect("guest-echo is loaded");
     }
 }
 

@@ -79,7 +79,11 @@ impl<F: FnMut()> Side<F> {
                 turns *= 2;
             }
         }
-        Side { work, turns, samples: Vec::new() }
+        Side {
+            work,
+            turns,
+            samples: Vec::new(),
+        }
     }
 
     fn sample(&mut self, clock: Clock) {

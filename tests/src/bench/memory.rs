@@ -69,9 +69,16 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
 
 fn measured(side: Side) -> f64 {
     let program = std::env::current_exe().expect("the path of this program");
-    let output = Command::new(program).args([ARGUMENT, &side.to_string()]).output().expect("a process");
+    let output = Command::new(program)
+        .args([ARGUMENT, &side.to_string()])
+        .output()
+        .expect("a process");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{side}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{side}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     text.trim().parse().expect("a number of bytes")
 }
 
@@ -88,10 +95,20 @@ const GUEST: &str = "guest-forger";
 const INTERFACE: &str = "odeon-tests:forger/conduct@0.1.0";
 
 fn odeon() -> f64 {
-    let pool = PoolSize { instances: raw::INSTANCES, memory: raw::MEMORY };
-    let config = RuntimeConfig { workers: 1, pool, ..RuntimeConfig::new(Compiler::InProcess) };
+    let pool = PoolSize {
+        instances: raw::INSTANCES,
+        memory: raw::MEMORY,
+    };
+    let config = RuntimeConfig {
+        workers: 1,
+        pool,
+        ..RuntimeConfig::new(Compiler::InProcess)
+    };
     let runtime = Runtime::new(config).expect("a runtime");
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("tokio");
     let spec = spec().resident_workers(WARM + COUNTED).limits(|limits| {
         limits.calls_in_flight = (WARM + COUNTED) as u64;
     });
@@ -123,14 +140,18 @@ fn bare() -> f64 {
     let engine = raw::engine();
     let component = Component::new(&engine, guests::bytes(GUEST)).expect("the guest compiles");
     let mut linker = Linker::<()>::new(&engine);
-    let mut request = linker.instance("odeon:plugin/request@0.1.0").expect("the interface");
+    let mut request = linker
+        .instance("odeon:plugin/request@0.1.0")
+        .expect("the interface");
     request
         .func_new("report-progress", |_, _, _, results| {
             results[0] = Val::Result(Ok(None));
             Ok(())
         })
         .expect("the function");
-    linker.define_unknown_imports_as_traps(&component).expect("the rest of the imports");
+    linker
+        .define_unknown_imports_as_traps(&component)
+        .expect("the rest of the imports");
     let pre = linker.instantiate_pre(&component).expect("the guest links");
     let kept = Mutex::new(Vec::new());
     grown(|count| {
@@ -145,8 +166,12 @@ fn bare() -> f64 {
 fn used(pre: &InstancePre<()>) -> wasmtime::Store<()> {
     let mut store = raw::store(pre.engine());
     let instance = pre.instantiate(&mut store).expect("an instance");
-    let interface = instance.get_export_index(&mut store, None, INTERFACE).expect("the interface");
-    let report = instance.get_export_index(&mut store, Some(&interface), "report").expect("the function");
+    let interface = instance
+        .get_export_index(&mut store, None, INTERFACE)
+        .expect("the interface");
+    let report = instance
+        .get_export_index(&mut store, Some(&interface), "report")
+        .expect("the function");
     let report = instance
         .get_typed_func::<(u32, u32), ((u32, Option<String>),)>(&mut store, &report)
         .expect("the function's type");
@@ -178,7 +203,15 @@ fn grown(make: impl Fn(usize) + Sync) -> f64 {
 /// Resident memory of this process, in bytes.
 fn resident() -> f64 {
     let text = std::fs::read_to_string("/proc/self/smaps_rollup").expect("the process's memory");
-    let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("a line Rss:");
-    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse().expect("a number of KiB");
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Rss:"))
+        .expect("a line Rss:");
+    let kib: f64 = line
+        .trim()
+        .trim_end_matches(" kB")
+        .trim()
+        .parse()
+        .expect("a number of KiB");
     kib * 1024.0
 }

@@ -34,6 +34,8 @@ pub(super) fn engine() -> Engine {
         .max_core_instances_per_component(64)
         .max_memories_per_component(8)
         .max_tables_per_component(16)
+        .max_memories_per_module(8)
+        .max_tables_per_module(16)
         .max_memory_size(MEMORY)
         .table_elements(20_000)
         .max_unused_warm_slots(INSTANCES)
@@ -71,7 +73,11 @@ impl Raw {
     pub(super) fn echo() -> Self {
         let engine = engine();
         let component = Component::new(&engine, guests::bytes("guest-echo")).expect("guest-echo compiles");
-        Raw { pre: Linker::new(&engine).instantiate_pre(&component).expect("guest-echo links") }
+        Raw {
+            pre: Linker::new(&engine)
+                .instantiate_pre(&component)
+                .expect("guest-echo links"),
+        }
     }
 
     /// A new instance in a new store.
@@ -88,9 +94,15 @@ impl Raw {
         R: ComponentNamedList + Lift,
     {
         let (mut store, instance) = self.instance();
-        let interface = instance.get_export_index(&mut store, None, ECHO).expect("the interface");
-        let index = instance.get_export_index(&mut store, Some(&interface), function).expect("the function");
-        let function = instance.get_typed_func(&mut store, &index).expect("the function's type");
+        let interface = instance
+            .get_export_index(&mut store, None, ECHO)
+            .expect("the interface");
+        let index = instance
+            .get_export_index(&mut store, Some(&interface), function)
+            .expect("the function");
+        let function = instance
+            .get_typed_func(&mut store, &index)
+            .expect("the function's type");
         (store, function)
     }
 }

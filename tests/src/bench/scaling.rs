@@ -31,7 +31,9 @@ impl Pair<'_> {
     fn thread(&self, number: usize) {
         loop {
             self.start.wait();
-            let Some((work, threads)) = *self.task.lock().expect("the task") else { return };
+            let Some((work, threads)) = *self.task.lock().expect("the task") else {
+                return;
+            };
             if number < threads {
                 let mut done = 0;
                 while !self.stop.load(Ordering::Relaxed) {
@@ -65,7 +67,10 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
     let stage = Stage::new(2);
     stage.load_echo("echo", InstanceMode::Fresh);
     let fresh = || {
-        let reply = stage.host.call_encoded("echo/add", black_box(&ARGS)).expect("a sum");
+        let reply = stage
+            .host
+            .call_encoded("echo/add", black_box(&ARGS))
+            .expect("a sum");
         assert_eq!(reply.bytes, SUM);
     };
     let pair = Pair {
@@ -94,7 +99,12 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
         pair.start.wait();
     });
     let [fresh, native] = scaling.map(median);
-    vec![row("fresh-scaling", "x", (fresh, native), "a native loop's own scaling")]
+    vec![row(
+        "fresh-scaling",
+        "x",
+        (fresh, native),
+        "a native loop's own scaling",
+    )]
 }
 
 /// About as long as a fresh call, in registers alone.

@@ -33,7 +33,10 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
     let path = folder.path().join("echo");
     let host = stage.host.clone();
     let measuring = async move {
-        let config = DaemonConfig { signals: false, ..DaemonConfig::default() };
+        let config = DaemonConfig {
+            signals: false,
+            ..DaemonConfig::default()
+        };
         let daemon = daemon::serve(host, config).await.expect("a daemon");
         let mut caller = Caller::connect(daemon.socket(), fingerprint).await;
         let (mut echo, _server) = echo(&path).await;
@@ -68,8 +71,16 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
         (median(calls), median(echoes) + median(fresh_calls))
     };
     // On a worker of the runtime, as the server's tasks are.
-    let numbers = stage.tokio.block_on(stage.tokio.spawn(measuring)).expect("the measuring task");
-    vec![row("socket-call", "ns", numbers, "bare length-delimited echo + raw fresh call")]
+    let numbers = stage
+        .tokio
+        .block_on(stage.tokio.spawn(measuring))
+        .expect("the measuring task");
+    vec![row(
+        "socket-call",
+        "ns",
+        numbers,
+        "bare length-delimited echo + raw fresh call",
+    )]
 }
 
 fn each(began: Instant) -> f64 {
@@ -89,11 +100,22 @@ impl Caller {
     async fn connect(socket: &Path, fingerprint: Fingerprint) -> Self {
         let stream = UnixStream::connect(socket).await.expect("a connection");
         let decoder = FrameDecoder::new(max_frame(MAX_BODY));
-        let mut caller = Caller { stream, decoder, fingerprint, input: vec![0; 4096], frame: Vec::new() };
+        let mut caller = Caller {
+            stream,
+            decoder,
+            fingerprint,
+            input: vec![0; 4096],
+            frame: Vec::new(),
+        };
         let body = Hello::new("bench").encode().expect("a greeting");
-        let hello = Envelope { body: &body, ..Envelope::new(MessageKind::Hello, Serial::new()) };
+        let hello = Envelope {
+            body: &body,
+            ..Envelope::new(MessageKind::Hello, Serial::new())
+        };
         caller.send(&hello).await;
-        caller.receive(|reply| assert_eq!(reply.kind, MessageKind::Hello)).await;
+        caller
+            .receive(|reply| assert_eq!(reply.kind, MessageKind::Hello))
+            .await;
         caller
     }
 
@@ -118,7 +140,10 @@ impl Caller {
         let envelope = self.envelope(id);
         self.send(&envelope).await;
         self.receive(|reply| {
-            assert_eq!((reply.kind, reply.id, reply.fault), (MessageKind::Reply, id, None));
+            assert_eq!(
+                (reply.kind, reply.id, reply.fault),
+                (MessageKind::Reply, id, None)
+            );
             assert_eq!(reply.body, SUM);
         })
         .await;

@@ -19,7 +19,10 @@ impl Folder {
     }
 
     pub(crate) fn of_size(max_bytes: u64) -> Self {
-        Folder { root: tempfile::tempdir().unwrap(), max_bytes }
+        Folder {
+            root: tempfile::tempdir().unwrap(),
+            max_bytes,
+        }
     }
 
     pub(crate) fn entries_dir(&self) -> PathBuf {
@@ -32,7 +35,11 @@ impl Folder {
 
     /// A runtime that uses it, as a new process would.
     pub(crate) fn start(&self) -> Result<Runtime, StartError> {
-        let cache = CacheConfig { dir: self.entries_dir(), key: self.key_file(), max_bytes: self.max_bytes };
+        let cache = CacheConfig {
+            dir: self.entries_dir(),
+            key: self.key_file(),
+            max_bytes: self.max_bytes,
+        };
         let mut config = config();
         config.cache = Some(cache);
         Runtime::new(config)
@@ -57,7 +64,10 @@ impl Folder {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.entries().iter().map(|path| fs::metadata(path).unwrap().len()).sum()
+        self.entries()
+            .iter()
+            .map(|path| fs::metadata(path).unwrap().len())
+            .sum()
     }
 }
 
@@ -74,6 +84,10 @@ pub(crate) fn answering(number: u32) -> Vec<u8> {
 /// Loads it and asks; gives whether its code came from the cache.
 pub(crate) async fn loaded(runtime: &Runtime, number: u32) -> bool {
     let plugin: Plugin = spec().prepare(runtime, &answering(number)).await.unwrap();
-    assert_eq!(call(&plugin, "answer").await.unwrap(), number.to_string(), "the code is the component's own");
+    assert_eq!(
+        call(&plugin, "answer").await.unwrap(),
+        number.to_string(),
+        "the code is the component's own"
+    );
     plugin.from_cache()
 }

@@ -42,11 +42,17 @@ fn a_key_that_is_a_link_or_too_short_is_refused() {
     let folder = Folder::new();
     drop(folder.start().unwrap());
     fs::write(folder.key_file(), [7; 31]).unwrap();
-    assert!(matches!(folder.start().map(|_| ()).unwrap_err(), StartError::Cache(CacheError::Io { .. })));
+    assert!(matches!(
+        folder.start().map(|_| ()).unwrap_err(),
+        StartError::Cache(CacheError::Io { .. })
+    ));
     let elsewhere = folder.key_file().with_extension("elsewhere");
     fs::write(&elsewhere, [7; 32]).unwrap();
     fs::set_permissions(&elsewhere, Permissions::from_mode(0o600)).unwrap();
     fs::remove_file(folder.key_file()).unwrap();
     std::os::unix::fs::symlink(&elsewhere, folder.key_file()).unwrap();
-    assert!(matches!(folder.start().map(|_| ()).unwrap_err(), StartError::Cache(CacheError::Io { .. })));
+    assert!(matches!(
+        folder.start().map(|_| ()).unwrap_err(),
+        StartError::Cache(CacheError::Io { .. })
+    ));
 }

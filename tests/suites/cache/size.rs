@@ -59,7 +59,10 @@ async fn strange_files_count_and_are_evicted() {
     let runtime = folder.start().unwrap();
     let strange = folder.entries_dir().join("strange");
     fs::write(&strange, vec![0; usize::try_from(size * 2).unwrap()]).unwrap();
-    File::open(&strange).unwrap().set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+    File::open(&strange)
+        .unwrap()
+        .set_modified(SystemTime::now() - Duration::from_secs(60))
+        .unwrap();
     assert!(!loaded(&runtime, 1).await);
     assert!(!strange.exists());
     assert!(folder.bytes() <= size * 2);

@@ -24,7 +24,10 @@ fn parts(entry: &[u8]) -> Vec<(&'static str, usize)> {
     let description_at = MAGIC + TAG + 4;
     let length = u32::from_le_bytes(entry[MAGIC + TAG..description_at].try_into().unwrap()) as usize;
     let native_at = description_at + length;
-    assert!(entry[native_at..].starts_with(b"\x7fELF"), "native code is an object file");
+    assert!(
+        entry[native_at..].starts_with(b"\x7fELF"),
+        "native code is an object file"
+    );
     vec![
         ("the first byte", 0),
         ("the format's number", MAGIC - 1),
@@ -34,7 +37,10 @@ fn parts(entry: &[u8]) -> Vec<(&'static str, usize)> {
         ("the description", description_at + 2),
         ("the description's end", native_at - 1),
         ("the native code's head", native_at + 4),
-        ("the middle of the native code", native_at + (entry.len() - native_at) / 2),
+        (
+            "the middle of the native code",
+            native_at + (entry.len() - native_at) / 2,
+        ),
         ("the last byte", entry.len() - 1),
     ]
 }
@@ -102,7 +108,11 @@ async fn the_entry_of_another_class_is_not_taken() {
     let load = |class| {
         let runtime = runtime.clone();
         async move {
-            let plugin = spec().class(class).prepare(&runtime, &answering(3)).await.unwrap();
+            let plugin = spec()
+                .class(class)
+                .prepare(&runtime, &answering(3))
+                .await
+                .unwrap();
             assert_eq!(plugin.description().class, class);
             assert_eq!(call(&plugin, "answer").await.unwrap(), "3");
             plugin.from_cache()
@@ -124,7 +134,11 @@ async fn the_entry_of_another_host_is_not_taken() {
     let runtime = ours.start().unwrap();
     loaded(&runtime, 5).await;
     let path = ours.entry();
-    assert_eq!(path.file_name(), theirs.entry().file_name(), "the name alone says nothing of the host");
+    assert_eq!(
+        path.file_name(),
+        theirs.entry().file_name(),
+        "the name alone says nothing of the host"
+    );
     fs::copy(theirs.entry(), &path).unwrap();
     assert!(!loaded(&runtime, 5).await);
 }

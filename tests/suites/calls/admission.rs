@@ -31,7 +31,10 @@ async fn one_call_more_than_run_and_wait_is_overloaded() {
     let refused = call(&plugin, "snoop.arguments").await.unwrap_err();
     assert_eq!(refused.code, Code::Overloaded);
     assert_eq!(refused.retry(), Retry::Safe);
-    assert!(refused.message.contains("2 calls running and 3 waiting"), "{refused}");
+    assert!(
+        refused.message.contains("2 calls running and 3 waiting"),
+        "{refused}"
+    );
 
     // Whoever waited gets in when somebody leaves.
     for flight in &mut running {
@@ -102,7 +105,10 @@ async fn the_started_hook_hears_of_admission_and_can_refuse_it() {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     let runtime = runtime();
-    let plugin = spec().limits(|limits| limits.calls_in_flight = 1).load(&runtime, "guest-spin").await;
+    let plugin = spec()
+        .limits(|limits| limits.calls_in_flight = 1)
+        .load(&runtime, "guest-spin")
+        .await;
     let started = Arc::new(AtomicUsize::new(0));
     let count = started.clone();
     let context = CallContext {

@@ -16,13 +16,19 @@ async fn a_guest_sees_the_request_it_serves() {
     let serial = Serial::new();
     let context = CallContext {
         serial: Some(serial),
-        callers: Arc::from([Principal::LocalUser { uid: 7 }, Principal::Plugin("first".parse().unwrap())]),
+        callers: Arc::from([
+            Principal::LocalUser { uid: 7 },
+            Principal::Plugin("first".parse().unwrap()),
+        ]),
         user_data: Some("{\"ticket\":12}".into()),
         ..CallContext::default()
     };
     let facts = call_with(&plugin, "identity.facts", context).await.unwrap();
     assert!(facts.contains(&format!("serial: \"{serial}\"")), "{facts}");
-    assert!(facts.contains(r#"callers: ["user:7", "plugin:first"]"#), "{facts}");
+    assert!(
+        facts.contains(r#"callers: ["user:7", "plugin:first"]"#),
+        "{facts}"
+    );
     assert!(facts.contains(r#"user-data: some("{\"ticket\":12}")"#), "{facts}");
     assert!(facts.contains("cancelled: false"), "{facts}");
 }
@@ -40,49 +46,91 @@ async fn a_resident_guest_sees_only_the_request_of_this_call() {
     let first = call_with(&plugin, "identity.facts", context).await.unwrap();
     assert!(first.contains("user:0"), "{first}");
     let second = call(&plugin, "identity.facts").await.unwrap();
-    assert!(second.contains("callers: []") && !second.contains("secret"), "{second}");
+    assert!(
+        second.contains("callers: []") && !second.contains("secret"),
+        "{second}"
+    );
     let serial = |facts: &str| facts.split('"').nth(1).map(str::to_owned);
     assert_ne!(serial(&first), serial(&second));
     // The same within one call.
-    assert!(call(&plugin, "identity.facts-again(50)").await.unwrap().parse::<u64>().unwrap() > 0);
+    assert!(
+        call(&plugin, "identity.facts-again(50)")
+            .await
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            > 0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_the_time_left_is_the_nearer_of_both_deadlines() {
     let runtime = runtime();
-    let plugin = spec().deadline(Duration::from_secs(10)).load(&runtime, "guest-forger").await;
+    let plugin = spec()
+        .deadline(Duration::from_secs(10))
+        .load(&runtime, "guest-forger")
+        .await;
     let left = |facts: &str| {
         let (_, after) = facts.split_once("time-left: ").expect("the field");
         Duration::from_nanos(after.split([',', '}']).next().unwrap().trim().parse().unwrap())
     };
     let own = left(&call(&plugin, "identity.facts").await.unwrap());
-    assert!(own <= Duration::from_secs(10) && own > Duration::from_millis(9500), "{own:?}");
+    assert!(
+        own <= Duration::from_secs(10) && own > Duration::from_millis(9500),
+        "{own:?}"
+    );
     let wait_until = Some(Instant::now() + Duration::from_secs(2));
-    let context = CallContext { wait_until, ..CallContext::default() };
+    let context = CallContext {
+        wait_until,
+        ..CallContext::default()
+    };
     let waited = left(&call_with(&plugin, "identity.facts", context).await.unwrap());
-    assert!(waited <= Duration::from_secs(2) && waited > Duration::from_millis(1500), "{waited:?}");
+    assert!(
+        waited <= Duration::from_secs(2) && waited > Duration::from_millis(1500),
+        "{waited:?}"
+    );
 }
 
 fn progress() -> (CallContext, Arc<Mutex<Vec<Progress>>>) {
     let reports = Arc::new(Mutex::new(Vec::new()));
     let kept = reports.clone();
     let sink: odeon_runtime::ProgressSink = Arc::new(move |report| kept.lock().unwrap().push(report));
-    (CallContext { progress: Some(sink), ..CallContext::default() }, reports)
+    (
+        CallContext {
+            progress: Some(sink),
+            ..CallContext::default()
+        },
+        reports,
+    )
 }
 
 /// The allowance of reports is enforced in `interfaces::request::report_progress`.
 #[tokio::test]
 async fn progress_is_passed_on_in_order_up_to_its_limit() {
     let runtime = runtime();
-    let plugin = spec().limits(|limits| limits.progress_reports = 5).load(&runtime, "guest-forger").await;
+    let plugin = spec()
+        .limits(|limits| limits.progress_reports = 5)
+        .load(&runtime, "guest-forger")
+        .await;
     let (context, reports) = progress();
-    assert_eq!(call_with(&plugin, "conduct.report(5, 3)", context).await.unwrap(), "(5, none)");
-    let done: Vec<_> = reports.lock().unwrap().iter().map(|report| report.completed).collect();
+    assert_eq!(
+        call_with(&plugin, "conduct.report(5, 3)", context).await.unwrap(),
+        "(5, none)"
+    );
+    let done: Vec<_> = reports
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|report| report.completed)
+        .collect();
     assert_eq!(done, [0, 1, 2, 3, 4]);
     assert_eq!(reports.lock().unwrap()[0].details, "ddd");
 
     let (context, reports) = progress();
-    assert_eq!(call_with(&plugin, "conduct.report(6, 0)", context).await.unwrap(), "(5, some(\"too-many(5)\"))");
+    assert_eq!(
+        call_with(&plugin, "conduct.report(6, 0)", context).await.unwrap(),
+        "(5, some(\"too-many(5)\"))"
+    );
     assert_eq!(reports.lock().unwrap().len(), 5);
 }
 
@@ -103,18 +151,35 @@ async fn nonsense_progress_harms_nobody() {
     let runtime = runtime();
     let plugin = spec().load(&runtime, "guest-forger").await;
     let (context, reports) = progress();
-    assert_eq!(call_with(&plugin, "conduct.report-nonsense", context).await.unwrap(), "(4, none)");
+    assert_eq!(
+        call_with(&plugin, "conduct.report-nonsense", context)
+            .await
+            .unwrap(),
+        "(4, none)"
+    );
     assert_eq!(reports.lock().unwrap()[0].completed, u64::MAX);
 }
 
 #[tokio::test]
 async fn configuration_is_what_the_operator_said() {
     let runtime = runtime();
-    let plugin = spec().config("colour", "blue").load(&runtime, "guest-forger").await;
-    assert_eq!(call(&plugin, "theft.config(\"colour\")").await.unwrap(), "ok(some(\"blue\"))");
+    let plugin = spec()
+        .config("colour", "blue")
+        .load(&runtime, "guest-forger")
+        .await;
+    assert_eq!(
+        call(&plugin, "theft.config(\"colour\")").await.unwrap(),
+        "ok(some(\"blue\"))"
+    );
     assert_eq!(call(&plugin, "theft.config(\"PATH\")").await.unwrap(), "ok(none)");
-    assert_eq!(call(&plugin, "theft.config-all").await.unwrap(), "ok([(\"colour\", \"blue\")])");
-    assert_eq!(call(&plugin, "theft.huge-key(1000000)").await.unwrap(), "ok(none)");
+    assert_eq!(
+        call(&plugin, "theft.config-all").await.unwrap(),
+        "ok([(\"colour\", \"blue\")])"
+    );
+    assert_eq!(
+        call(&plugin, "theft.huge-key(1000000)").await.unwrap(),
+        "ok(none)"
+    );
 }
 
 /// Enforced by `HostState::secret_granted`.
@@ -125,8 +190,15 @@ async fn a_secret_without_a_grant_is_denied_and_on_record() {
     let records = spec.records();
     records.keep_secret("token", b"hunter2");
     let plugin = spec.load(&runtime, "guest-forger").await;
-    assert_eq!(call(&plugin, "theft.secret(\"token\")").await.unwrap(), "err(\"denied\")");
-    let expected = Denied { plugin: "tested".into(), kind: "secret", target: "token".into() };
+    assert_eq!(
+        call(&plugin, "theft.secret(\"token\")").await.unwrap(),
+        "err(\"denied\")"
+    );
+    let expected = Denied {
+        plugin: "tested".into(),
+        kind: "secret",
+        target: "token".into(),
+    };
     assert_eq!(records.denials(), [expected]);
     assert_eq!(records.revealed(), [""; 0]);
     assert_eq!(plugin.stats().denials, 1);
@@ -140,10 +212,19 @@ async fn a_granted_secret_is_revealed_and_on_record() {
     records.keep_secret("token", b"ab");
     records.keep_secret("other", b"no");
     let plugin = spec.load(&runtime, "guest-forger").await;
-    assert_eq!(call(&plugin, "theft.secret(\"token\")").await.unwrap(), "ok([97, 98])");
+    assert_eq!(
+        call(&plugin, "theft.secret(\"token\")").await.unwrap(),
+        "ok([97, 98])"
+    );
     assert_eq!(records.revealed(), ["token"]);
-    assert_eq!(call(&plugin, "theft.secret(\"absent\")").await.unwrap(), "err(\"not-found\")");
-    assert_eq!(call(&plugin, "theft.secret(\"other\")").await.unwrap(), "err(\"denied\")");
+    assert_eq!(
+        call(&plugin, "theft.secret(\"absent\")").await.unwrap(),
+        "err(\"not-found\")"
+    );
+    assert_eq!(
+        call(&plugin, "theft.secret(\"other\")").await.unwrap(),
+        "err(\"denied\")"
+    );
 }
 
 /// Enforced by `HostSecret::reveal`: first written down, then read.
@@ -155,7 +236,10 @@ async fn a_secret_that_cannot_be_written_to_the_audit_is_not_revealed() {
     records.keep_secret("token", b"ab");
     let plugin = spec.load(&runtime, "guest-forger").await;
     records.break_audit();
-    assert_eq!(call(&plugin, "theft.secret(\"token\")").await.unwrap(), "err(\"unavailable\")");
+    assert_eq!(
+        call(&plugin, "theft.secret(\"token\")").await.unwrap(),
+        "err(\"unavailable\")"
+    );
 }
 
 /// Lines of a guest carry the serial of the request, and none of another.
@@ -166,13 +250,28 @@ async fn log_lines_name_their_request() {
     let records = spec.records();
     let plugin = spec.load(&runtime, "guest-spin").await;
     let serial = Serial::new();
-    let context = CallContext { serial: Some(serial), ..CallContext::default() };
-    call_with(&plugin, "flood.log-lines(1, 4)", context).await.unwrap();
-    call_with(&plugin, "flood.stdout-bytes(3)", CallContext { serial: Some(serial), ..CallContext::default() })
+    let context = CallContext {
+        serial: Some(serial),
+        ..CallContext::default()
+    };
+    call_with(&plugin, "flood.log-lines(1, 4)", context)
         .await
         .unwrap();
+    call_with(
+        &plugin,
+        "flood.stdout-bytes(3)",
+        CallContext {
+            serial: Some(serial),
+            ..CallContext::default()
+        },
+    )
+    .await
+    .unwrap();
     let lines = records.lines();
-    assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["xxxx", "xxx"]);
+    assert_eq!(
+        lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(),
+        ["xxxx", "xxx"]
+    );
     assert!(lines.iter().all(|line| line.serial == Some(serial)), "{lines:?}");
 }
 
@@ -182,7 +281,10 @@ fn a_blocking_call_carries_the_same_facts() {
     let tokio = tokio::runtime::Runtime::new().unwrap();
     let runtime = runtime();
     let plugin = tokio.block_on(spec().load(&runtime, "guest-forger"));
-    let context = CallContext { user_data: Some("1".into()), ..CallContext::default() };
+    let context = CallContext {
+        user_data: Some("1".into()),
+        ..CallContext::default()
+    };
     let facts = call_blocking(&plugin, "identity.facts", context).unwrap();
     assert!(facts.contains("user-data: some(\"1\")"), "{facts}");
 }

@@ -18,8 +18,16 @@ async fn cancelled_in_time(plugin: &Plugin, invocation: &'static str) {
     flight.interrupt.raise(Reason::Cancelled);
     let (outcome, _) = flight.land().await;
     assert_eq!(outcome.unwrap_err().code, Code::Cancelled, "{invocation}");
-    assert!(began.elapsed() <= PROMPT, "{invocation}: expected within {PROMPT:?}, found {:?}", began.elapsed());
-    assert_eq!(plugin.stats().instances, 0, "{invocation}: the store is gone with the call");
+    assert!(
+        began.elapsed() <= PROMPT,
+        "{invocation}: expected within {PROMPT:?}, found {:?}",
+        began.elapsed()
+    );
+    assert_eq!(
+        plugin.stats().instances,
+        0,
+        "{invocation}: the store is gone with the call"
+    );
     assert_eq!(plugin.stats().in_flight, 0);
 }
 
@@ -51,14 +59,21 @@ fn timed_a_blocking_call_is_cancelled_within_50_ms() {
     let runtime = runtime();
     let waits = tokio.block_on(spec().load(&runtime, "guest-spin"));
     let direct = tokio.block_on(spec().load(&runtime, "guest-forger"));
-    for (plugin, invocation) in
-        [(&waits, "cpu.spin"), (&waits, "wait.sleep-forever"), (&direct, "conduct.ignore-cancel")]
-    {
+    for (plugin, invocation) in [
+        (&waits, "cpu.spin"),
+        (&waits, "wait.sleep-forever"),
+        (&direct, "conduct.ignore-cancel"),
+    ] {
         let interrupt = Interrupt::new();
-        let context = CallContext { interrupt: interrupt.clone(), ..CallContext::default() };
+        let context = CallContext {
+            interrupt: interrupt.clone(),
+            ..CallContext::default()
+        };
         let calling = plugin.clone();
         let thread = std::thread::spawn(move || call_blocking(&calling, invocation, context));
-        odeon_tests::clock::until("the call runs", Duration::from_secs(20), || plugin.stats().instances == 1);
+        odeon_tests::clock::until("the call runs", Duration::from_secs(20), || {
+            plugin.stats().instances == 1
+        });
         let began = Instant::now();
         interrupt.raise(Reason::Cancelled);
         let fault = thread.join().unwrap().unwrap_err();
@@ -87,12 +102,18 @@ async fn timed_the_callers_waiting_time_ends_the_call() {
     let plugin = spec().load(&runtime, "guest-spin").await;
     for invocation in ["cpu.spin", "wait.sleep-forever", "wait.drip(5)"] {
         let began = Instant::now();
-        let context = CallContext { wait_until: Some(began + WAIT), ..CallContext::default() };
+        let context = CallContext {
+            wait_until: Some(began + WAIT),
+            ..CallContext::default()
+        };
         let fault = call_with(&plugin, invocation, context).await.unwrap_err();
         assert_eq!(fault.code, Code::WaitEnded, "{invocation}: {fault}");
         let took = began.elapsed();
         // The tick clock counts whole milliseconds.
-        assert!(took >= WAIT - Duration::from_millis(2) && took <= WAIT + Duration::from_millis(100), "{invocation}: {took:?}");
+        assert!(
+            took >= WAIT - Duration::from_millis(2) && took <= WAIT + Duration::from_millis(100),
+            "{invocation}: {took:?}"
+        );
         assert_eq!(plugin.stats().instances, 0);
     }
 }
@@ -101,12 +122,22 @@ async fn timed_the_callers_waiting_time_ends_the_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_waiting_time_runs_in_the_queue() {
     let runtime = runtime();
-    let plugin = spec().limits(|limits| limits.calls_in_flight = 1).load(&runtime, "guest-spin").await;
+    let plugin = spec()
+        .limits(|limits| limits.calls_in_flight = 1)
+        .load(&runtime, "guest-spin")
+        .await;
     let mut running = Flight::take_off(&plugin, "wait.sleep-forever").await;
     let wait_until = Some(Instant::now() + Duration::from_millis(100));
-    let fault = call_with(&plugin, "snoop.arguments", CallContext { wait_until, ..CallContext::default() })
-        .await
-        .unwrap_err();
+    let fault = call_with(
+        &plugin,
+        "snoop.arguments",
+        CallContext {
+            wait_until,
+            ..CallContext::default()
+        },
+    )
+    .await
+    .unwrap_err();
     assert_eq!(fault.code, Code::WaitEnded, "{fault}");
     assert_eq!(plugin.stats().waiting, 0);
     running.interrupt.raise(Reason::Cancelled);
@@ -148,14 +179,20 @@ async fn a_caller_who_drops_his_call_leaves_nothing_running() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn draining_lets_calls_finish_and_takes_no_new_ones() {
     let runtime = runtime();
-    let plugin = spec().limits(|limits| limits.calls_in_flight = 1).load(&runtime, "guest-spin").await;
+    let plugin = spec()
+        .limits(|limits| limits.calls_in_flight = 1)
+        .load(&runtime, "guest-spin")
+        .await;
     let mut running = Flight::take_off(&plugin, "wait.sleep(300)").await;
     let mut waiting = Flight::queue(&plugin, "snoop.arguments", CallContext::default());
     eventually("it waits", || plugin.stats().waiting == 1).await;
     let draining = plugin.drain();
     tokio::pin!(draining);
     assert!(futures::poll!(&mut draining).is_pending());
-    assert_eq!(call(&plugin, "snoop.arguments").await.unwrap_err().code, Code::Draining);
+    assert_eq!(
+        call(&plugin, "snoop.arguments").await.unwrap_err().code,
+        Code::Draining
+    );
     assert_eq!(waiting.land().await.0.unwrap_err().code, Code::Draining);
     draining.await;
     assert_eq!(plugin.stats().in_flight, 0);
@@ -185,7 +222,10 @@ async fn timed_an_interrupt_ends_all_calls_of_the_plugin() {
         assert!(began.elapsed() <= PROMPT, "{reason:?}: {:?}", began.elapsed());
         plugin.drain().await;
         assert_eq!(plugin.stats().instances, 0);
-        assert_eq!(call(&plugin, "snoop.arguments").await.unwrap_err().code, Code::Draining);
+        assert_eq!(
+            call(&plugin, "snoop.arguments").await.unwrap_err().code,
+            Code::Draining
+        );
     }
 }
 

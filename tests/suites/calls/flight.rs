@@ -42,7 +42,10 @@ impl Flight {
     pub(crate) async fn land(&mut self) -> (Result<String, Fault>, Duration) {
         let began = Instant::now();
         let landed = tokio::time::timeout(PATIENCE, self.task.join_next()).await;
-        let outcome = landed.expect("the call ends").expect("there is a call").expect("the call's task does not panic");
+        let outcome = landed
+            .expect("the call ends")
+            .expect("there is a call")
+            .expect("the call's task does not panic");
         (outcome, began.elapsed())
     }
 

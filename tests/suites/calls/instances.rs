@@ -33,7 +33,8 @@ async fn both_ways_of_calling_share_the_resident_instance() {
     let plugin = spec().resident().load(&runtime, "sample-counter").await;
     assert_eq!(call(&plugin, "increment(1)").await.unwrap(), "ok(1)");
     let blocking = plugin.clone();
-    let from_thread = std::thread::spawn(move || call_blocking(&blocking, "increment(1)", CallContext::default()));
+    let from_thread =
+        std::thread::spawn(move || call_blocking(&blocking, "increment(1)", CallContext::default()));
     assert_eq!(from_thread.join().unwrap().unwrap(), "ok(2)");
     assert_eq!(call(&plugin, "increment(1)").await.unwrap(), "ok(3)");
     assert_eq!(plugin.stats().instances, 1);
@@ -47,7 +48,11 @@ async fn a_trap_replaces_the_resident_instance() {
     assert_eq!(call(&plugin, "probe.calls").await.unwrap(), "1");
     assert_eq!(call(&plugin, "probe.calls").await.unwrap(), "2");
     stopped(&plugin, "probe.trap", Code::Trapped).await;
-    assert_eq!(call(&plugin, "probe.calls").await.unwrap(), "1", "a new instance counts from the start");
+    assert_eq!(
+        call(&plugin, "probe.calls").await.unwrap(),
+        "1",
+        "a new instance counts from the start"
+    );
 }
 
 /// The same for a plugin that is called without a fiber.
@@ -60,7 +65,9 @@ async fn a_limit_replaces_the_resident_instance() {
         .load(&runtime, "wat-post-return")
         .await;
     let (method, args, _) = odeon_tests::runtime::encode(&plugin, "spins");
-    let fault = plugin.call_blocking(method, &args, CallContext::default()).unwrap_err();
+    let fault = plugin
+        .call_blocking(method, &args, CallContext::default())
+        .unwrap_err();
     assert_eq!(fault.code, Code::CpuLimit);
     assert_eq!(plugin.stats().instances, 0);
 }

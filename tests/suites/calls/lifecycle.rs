@@ -10,8 +10,12 @@ use crate::flight::Flight;
 
 async fn configured(spec: Spec, load: &str, unload: &str) -> (odeon_runtime::Runtime, Plugin) {
     let runtime = runtime();
-    let plugin =
-        spec.config("load", load).config("unload", unload).resident().load(&runtime, "guest-lifecycle").await;
+    let plugin = spec
+        .config("load", load)
+        .config("unload", unload)
+        .resident()
+        .load(&runtime, "guest-lifecycle")
+        .await;
     (runtime, plugin)
 }
 
@@ -38,7 +42,12 @@ async fn the_instance_that_ran_load_serves_the_calls() {
 #[tokio::test]
 async fn nobody_can_call_load_as_a_method() {
     let (_runtime, plugin) = configured(spec(), "ok", "ok").await;
-    assert!(plugin.methods().iter().all(|method| &*method.function != "load" && &*method.function != "unload"));
+    assert!(
+        plugin
+            .methods()
+            .iter()
+            .all(|method| &*method.function != "load" && &*method.function != "unload")
+    );
 }
 
 #[tokio::test]
@@ -99,8 +108,15 @@ async fn timed_a_load_that_never_ends_is_stopped_at_its_own_deadline() {
         let (_runtime, plugin) = configured(hurried(), how, "ok").await;
         let began = Instant::now();
         let fault = failed(&plugin).await;
-        assert!(matches!(fault.code, Code::DeadlineLimit | Code::CpuLimit), "{how}: {fault}");
-        assert!(began.elapsed() <= DEADLINE + Duration::from_millis(100), "{how}: {:?}", began.elapsed());
+        assert!(
+            matches!(fault.code, Code::DeadlineLimit | Code::CpuLimit),
+            "{how}: {fault}"
+        );
+        assert!(
+            began.elapsed() <= DEADLINE + Duration::from_millis(100),
+            "{how}: {:?}",
+            began.elapsed()
+        );
         assert_eq!(plugin.stats().instances, 0);
     }
 }
@@ -113,8 +129,15 @@ async fn timed_an_unload_that_never_ends_is_stopped_at_its_own_deadline() {
         plugin.drain().await;
         let began = Instant::now();
         let fault = plugin.unload().await.unwrap_err();
-        assert!(matches!(fault.code, Code::DeadlineLimit | Code::CpuLimit), "{how}: {fault}");
-        assert!(began.elapsed() <= DEADLINE + Duration::from_millis(100), "{how}: {:?}", began.elapsed());
+        assert!(
+            matches!(fault.code, Code::DeadlineLimit | Code::CpuLimit),
+            "{how}: {fault}"
+        );
+        assert!(
+            began.elapsed() <= DEADLINE + Duration::from_millis(100),
+            "{how}: {:?}",
+            began.elapsed()
+        );
     }
 }
 
@@ -137,10 +160,16 @@ async fn unload_runs_after_an_interrupt() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_runs_does_not_keep_load_waiting() {
     let runtime = runtime();
-    let plugin = spec().limits(|limits| limits.calls_in_flight = 1).load(&runtime, "guest-lifecycle").await;
+    let plugin = spec()
+        .limits(|limits| limits.calls_in_flight = 1)
+        .load(&runtime, "guest-lifecycle")
+        .await;
     plugin.load().await.unwrap();
     assert_eq!(call(&plugin, "probe.load-callers").await.unwrap(), "[]");
-    let spinner = spec().limits(|limits| limits.calls_in_flight = 1).load(&runtime, "guest-spin").await;
+    let spinner = spec()
+        .limits(|limits| limits.calls_in_flight = 1)
+        .load(&runtime, "guest-spin")
+        .await;
     let mut flight = Flight::take_off(&spinner, "wait.sleep(100)").await;
     spinner.load().await.unwrap();
     flight.land().await.0.unwrap();

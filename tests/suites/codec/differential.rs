@@ -16,11 +16,19 @@ const CASES: u32 = 64;
 const OTHERS: &[&str] = &["make-bytes"];
 
 pub(crate) fn runner(cases: u32) -> TestRunner {
-    TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
+    TestRunner::new(Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    })
 }
 
 /// Calls by way of the direct codec, on this thread.
-pub(crate) fn direct(plugin: &Plugin, method: &Method, args: &[Value]) -> Result<Option<Value>, odeon_protocol::Fault> {
+pub(crate) fn direct(
+    plugin: &Plugin,
+    method: &Method,
+    args: &[Value],
+) -> Result<Option<Value>, odeon_protocol::Fault> {
     let limits = wide();
     let encoded = wire::encode_args(&method.ty, args, &limits).expect("arguments that fit");
     let reply = plugin.call_blocking(method.id, &encoded, CallContext::default())?;
@@ -42,7 +50,12 @@ fn functions_agree(resident: bool) {
         if handles || OTHERS.contains(&&*method.function) {
             continue;
         }
-        let args = method.ty.params.iter().map(|param| arb_value(&param.ty)).collect::<Vec<_>>();
+        let args = method
+            .ty
+            .params
+            .iter()
+            .map(|param| arb_value(&param.ty))
+            .collect::<Vec<_>>();
         runner(CASES)
             .run(&args.prop_map(|args| args), |args| {
                 let ours = direct(&plugin, method, &args).expect("a result");
@@ -77,15 +90,48 @@ fn lists_of_every_length_come_back_as_they_were() {
     let tokio = tokio::runtime::Runtime::new().unwrap();
     let runtime = runtime();
     let plugin = tokio.block_on(spec().resident().load(&runtime, "guest-echo"));
-    let method = |name: &str| plugin.methods().iter().find(|method| &*method.function == name).unwrap();
-    for length in [0, 1, 2, 3, 7, 8, 9, 63, 64, 65, 4095, 4096, 4097, 65_535, 65_536, 65_537, 1 << 20] {
+    let method = |name: &str| {
+        plugin
+            .methods()
+            .iter()
+            .find(|method| &*method.function == name)
+            .unwrap()
+    };
+    for length in [
+        0,
+        1,
+        2,
+        3,
+        7,
+        8,
+        9,
+        63,
+        64,
+        65,
+        4095,
+        4096,
+        4097,
+        65_535,
+        65_536,
+        65_537,
+        1 << 20,
+    ] {
         let bytes = Value::Bytes((0..length).map(|n| n as u8).collect());
-        assert_eq!(direct(&plugin, method("bytes"), &[bytes.clone()]).unwrap(), Some(bytes));
+        assert_eq!(
+            direct(&plugin, method("bytes"), &[bytes.clone()]).unwrap(),
+            Some(bytes)
+        );
         if length <= 65_537 {
             let words = Value::List((0..length as u64).map(|n| Value::U64(n * n)).collect());
-            assert_eq!(direct(&plugin, method("u64s"), &[words.clone()]).unwrap(), Some(words));
+            assert_eq!(
+                direct(&plugin, method("u64s"), &[words.clone()]).unwrap(),
+                Some(words)
+            );
             let bools = Value::List((0..length).map(|n| Value::Bool(n % 3 == 0)).collect());
-            assert_eq!(direct(&plugin, method("bools"), &[bools.clone()]).unwrap(), Some(bools));
+            assert_eq!(
+                direct(&plugin, method("bools"), &[bools.clone()]).unwrap(),
+                Some(bools)
+            );
         }
     }
 }
@@ -96,7 +142,11 @@ fn a_result_may_be_larger_than_its_arguments() {
     let tokio = tokio::runtime::Runtime::new().unwrap();
     let runtime = runtime();
     let plugin = tokio.block_on(spec().load(&runtime, "guest-echo"));
-    let method = plugin.methods().iter().find(|method| &*method.function == "make-bytes").unwrap();
+    let method = plugin
+        .methods()
+        .iter()
+        .find(|method| &*method.function == "make-bytes")
+        .unwrap();
     for count in [0, 1, 100_000, 5_000_000] {
         let made = direct(&plugin, method, &[Value::U32(count)]).unwrap();
         assert_eq!(made, Some(Value::Bytes(vec![0; count as usize])));
@@ -116,5 +166,8 @@ async fn calls_from_tasks_agree_with_calls_from_threads() {
     assert_eq!(call("swap(\"a\", 7)").await.unwrap(), "(7, \"a\")");
     assert_eq!(call("fail(\"why\")").await.unwrap(), "err(text(\"why\"))");
     assert_eq!(call("nothing").await.unwrap(), "()");
-    assert_eq!(call("echo-tree(maybe(some(none)))").await.unwrap(), "maybe(some(none))");
+    assert_eq!(
+        call("echo-tree(maybe(some(none)))").await.unwrap(),
+        "maybe(some(none))"
+    );
 }

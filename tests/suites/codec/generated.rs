@@ -2,10 +2,10 @@
 //! random values.
 
 use odeon_protocol::test_util::{arb_type, arb_value};
-use odeon_protocol::{Type, Value};
+use odeon_protocol::{Type, Value, wire};
 use odeon_tests::guests::assemble;
 use odeon_tests::oracle::Oracle;
-use odeon_tests::runtime::{runtime, spec};
+use odeon_tests::runtime::{runtime, spec, wide};
 use proptest::collection::vec;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 
@@ -27,7 +27,10 @@ fn has_plain_keys(ty: &Type) -> bool {
         Type::List(ty) | Type::FixedList(ty, _) | Type::Option(ty) => has_plain_keys(ty),
         Type::Record(fields) => fields.iter().all(|field| has_plain_keys(&field.ty)),
         Type::Tuple(types) => types.iter().all(has_plain_keys),
-        Type::Variant(cases) => cases.iter().filter_map(|case| case.ty.as_ref()).all(has_plain_keys),
+        Type::Variant(cases) => cases
+            .iter()
+            .filter_map(|case| case.ty.as_ref())
+            .all(has_plain_keys),
         Type::Result(ok, err) => ok.iter().chain(err.iter()).all(|ty| has_plain_keys(ty)),
         _ => true,
     }
@@ -44,9 +47,14 @@ fn values_of_random_types_agree_with_the_engines_own() {
         let ty = types.new_tree(&mut runner).expect("a type").current();
         let (text, is_flat) = component(&ty);
         let bytes = assemble(&text);
-        let plugin = tokio.block_on(spec().prepare(&runtime, &bytes)).unwrap_or_else(|error| panic!("{ty:?}: {error}"));
+        let plugin = tokio
+            .block_on(spec().prepare(&runtime, &bytes))
+            .unwrap_or_else(|error| panic!("{ty:?}: {error}"));
         assert_eq!(plugin.methods().len(), 2 + usize::from(is_flat));
-        let values = vec(arb_value(&ty), VALUES).new_tree(&mut runner).expect("values").current();
+        let values = vec(arb_value(&ty), VALUES)
+            .new_tree(&mut runner)
+            .expect("values")
+            .current();
         for method in plugin.methods() {
             for value in &values {
                 let arg = match &*method.function {
@@ -60,7 +68,10 @@ fn values_of_random_types_agree_with_the_engines_own() {
                     },
                     _ => value.clone(),
                 };
-                let args = [arg];
+                // On the wire there is one NaN; the engine is given that one, too.
+                let limits = wide();
+                let wire = wire::encode_args(&method.ty, &[arg], &limits).expect("an argument that fits");
+                let args = wire::decode_args(&method.ty, &wire, &limits).expect("what was encoded");
                 let ours = direct(&plugin, method, &args).unwrap_or_else(|fault| panic!("{ty:?}: {fault}"));
                 // A fresh one each, so that both allocate from the same start.
                 let theirs = Oracle::new(&bytes)

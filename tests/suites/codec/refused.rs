@@ -44,13 +44,20 @@ fn broken_results_are_judged_as_the_engine_judges_them() {
 async fn lies_about_room_for_arguments_are_faults() {
     let runtime = runtime();
     let plugin = spec().load(&runtime, "wat-bad-realloc").await;
-    for lie in ["outside(\"a longer text\")", "negative(\"text\")", "misaligned([1, 2, 3])"] {
-        for ended in stopped_both_ways(&plugin, lie, Code::BadResult).await {
+    for lie in [
+        "outside(\"a longer text\")",
+        "negative(\"text\")",
+        "misaligned([1, 2, 3])",
+    ] {
+        for ended in stopped_both_ways(&plugin, lie, Code::Trapped).await {
             assert!(!ended.fault.message.is_empty());
         }
     }
     stopped_both_ways(&plugin, "traps(\"text\")", Code::Trapped).await;
-    let many = format!("({})", ["\"some text\""; 300].join(", ").replacen('"', "[\"", 1) + "]");
+    let many = format!(
+        "({})",
+        ["\"some text\""; 300].join(", ").replacen('"', "[\"", 1) + "]"
+    );
     for harmless in ["same", "grows"] {
         assert_eq!(call(&plugin, &format!("{harmless}{many}")).await.unwrap(), "()");
     }
@@ -71,12 +78,26 @@ async fn utf16_strings_are_refused_with_a_reason() {
 async fn handles_do_not_leave_their_store() {
     let runtime = runtime();
     let plugin = spec().load(&runtime, "guest-echo").await;
-    let make = plugin.methods().iter().find(|method| &*method.function == "make").unwrap();
+    let make = plugin
+        .methods()
+        .iter()
+        .find(|method| &*method.function == "make")
+        .unwrap();
     assert!(make.ty.result.as_ref().unwrap().handle().is_some());
-    let fault = plugin.call(make.id, vec![1, 0, 0, 0], Default::default()).await.unwrap_err();
+    let fault = plugin
+        .call(make.id, vec![1, 0, 0, 0], Default::default())
+        .await
+        .unwrap_err();
     assert_eq!(fault.code, Code::NotCarriable, "{fault}");
-    let peek = plugin.methods().iter().find(|method| &*method.function == "peek").unwrap();
-    let fault = plugin.call(peek.id, vec![1, 0, 0, 0], Default::default()).await.unwrap_err();
+    let peek = plugin
+        .methods()
+        .iter()
+        .find(|method| &*method.function == "peek")
+        .unwrap();
+    let fault = plugin
+        .call(peek.id, vec![1, 0, 0, 0], Default::default())
+        .await
+        .unwrap_err();
     assert_eq!(fault.code, Code::NotCarriable, "{fault}");
     assert_eq!(plugin.stats().instances, 0);
 }

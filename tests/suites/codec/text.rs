@@ -88,7 +88,13 @@ pub(crate) fn component(ty: &Type) -> (String, bool) {
   {lifted})"#,
         definitions = types.definitions,
     );
-    (text.replace("(param i32 i32 $align i32 $size i32)", "(param i32 i32) (param $align i32) (param $size i32)"), is_flat)
+    (
+        text.replace(
+            "(param i32 i32 $align i32 $size i32)",
+            "(param i32 i32) (param $align i32) (param $size i32)",
+        ),
+        is_flat,
+    )
 }
 
 /// Types that need a name have to come from outside.
@@ -124,12 +130,17 @@ impl Types {
             }
             Type::Result(ok, err) => {
                 let ok = ok.as_ref().map(|ty| self.name(ty)).unwrap_or_default();
-                let err = err.as_ref().map(|ty| format!("(error {})", self.name(ty))).unwrap_or_default();
+                let err = err
+                    .as_ref()
+                    .map(|ty| format!("(error {})", self.name(ty)))
+                    .unwrap_or_default();
                 format!("(result {ok} {err})")
             }
             Type::Record(fields) => {
-                let fields: String =
-                    fields.iter().map(|f| format!(" (field \"{}\" {})", f.name, self.name(&f.ty))).collect();
+                let fields: String = fields
+                    .iter()
+                    .map(|f| format!(" (field \"{}\" {})", f.name, self.name(&f.ty)))
+                    .collect();
                 self.define(format!("(record{fields})"))
             }
             Type::Variant(cases) => {

@@ -7,7 +7,8 @@ use odeon_runtime::{CompileLimits, Compiler, LoadError, Runtime, RuntimeConfig};
 use odeon_tests::guests;
 use odeon_tests::runtime::{call, config, spec};
 use wasm_encoder::{
-    CodeSection, ComponentSectionId, Encode as _, Function, FunctionSection, Instruction, Module, TypeSection, ValType,
+    CodeSection, ComponentSectionId, Encode as _, Function, FunctionSection, Instruction, Module,
+    TypeSection, ValType,
 };
 
 /// A runtime that compiles in child processes, within these limits.
@@ -15,7 +16,13 @@ pub(crate) fn runtime(change: impl FnOnce(&mut CompileLimits)) -> Runtime {
     let mut compile = CompileLimits::default();
     change(&mut compile);
     let compiler = Compiler::Program(guests::odeon());
-    Runtime::new(RuntimeConfig { compiler, compile, compile_jobs: 2, ..config() }).unwrap()
+    Runtime::new(RuntimeConfig {
+        compiler,
+        compile,
+        compile_jobs: 2,
+        ..config()
+    })
+    .unwrap()
 }
 
 /// A component around a module.
@@ -94,21 +101,29 @@ const SLACK: Duration = Duration::from_millis(500);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_compiling_ends_at_its_time_limit() {
     let runtime = runtime(|limits| limits.time = TIME);
-    for (bomb, bytes) in [("a huge function", huge_function(300_000)), ("a million functions", million_functions())] {
+    for (bomb, bytes) in [
+        ("a huge function", huge_function(300_000)),
+        ("a million functions", million_functions()),
+    ] {
         let (error, took) = refused(&runtime, &bytes).await;
         assert_eq!(error.code(), Code::CompileLimit, "{bomb}: {error}");
         assert_eq!(error.code().kind(), Kind::InvalidComponent);
         assert!(error.to_string().contains("0.5 s"), "{error}");
         assert!(took < TIME + SLACK, "{bomb}: {took:?}");
     }
-    odeon_tests::clock::until("the children are gone", Duration::from_secs(2), || crate::child::children().is_empty());
+    odeon_tests::clock::until("the children are gone", Duration::from_secs(2), || {
+        crate::child::children().is_empty()
+    });
 }
 
 /// Enforced by `child::confine` (`RLIMIT_AS`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn compiling_ends_at_its_memory_limit() {
     let runtime = runtime(|limits| limits.memory = 256 << 20);
-    for (bomb, bytes) in [("a huge function", huge_function(300_000)), ("a million functions", million_functions())] {
+    for (bomb, bytes) in [
+        ("a huge function", huge_function(300_000)),
+        ("a million functions", million_functions()),
+    ] {
         let (error, _) = refused(&runtime, &bytes).await;
         assert_eq!(error.code(), Code::CompileLimit, "{bomb}: {error}");
         assert!(error.to_string().contains("256 MiB of memory"), "{bomb}: {error}");
@@ -146,13 +161,20 @@ async fn timed_plugins_are_served_and_loaded_beside_a_bomb() {
         for _ in 0..100 {
             let began = Instant::now();
             call(&good, "math.add(1, 2)").await.unwrap();
-            assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+            assert!(
+                began.elapsed() < Duration::from_millis(100),
+                "{:?}",
+                began.elapsed()
+            );
         }
         spec().load(&runtime, "sample-counter").await;
     };
     tokio::pin!(served);
     let first = futures::future::select(&mut exploding, &mut served).await;
-    assert!(matches!(first, futures::future::Either::Right(_)), "the bomb was over before the rest was served");
+    assert!(
+        matches!(first, futures::future::Either::Right(_)),
+        "the bomb was over before the rest was served"
+    );
     let (error, _) = exploding.await;
     assert_eq!(error.code(), Code::CompileLimit, "{error}");
 }

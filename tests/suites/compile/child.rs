@@ -21,8 +21,15 @@ pub(crate) fn children() -> Vec<u32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
         .filter(|pid| {
             // The parent is the second field after the name in parentheses.
-            let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-            let after = stat.rsplit(')').next().unwrap_or_default().split_whitespace().nth(1);
+            let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+                return false;
+            };
+            let after = stat
+                .rsplit(')')
+                .next()
+                .unwrap_or_default()
+                .split_whitespace()
+                .nth(1);
             after == Some(own.as_str())
         })
         .collect()
@@ -43,9 +50,18 @@ async fn what_the_child_compiles_runs_here() {
 async fn a_child_tells_what_this_process_would_have_found() {
     let child = runtime(|_| {});
     let here = odeon_tests::runtime::runtime();
-    for guest in ["guest-echo", "guest-spin", "sample-http-fetcher", "wat-world-types"] {
+    for guest in [
+        "guest-echo",
+        "guest-spin",
+        "sample-http-fetcher",
+        "wat-world-types",
+    ] {
         let bytes = guests::bytes(guest);
-        assert_eq!(child.describe(&bytes, None).await, here.describe(&bytes, None).await, "{guest}");
+        assert_eq!(
+            child.describe(&bytes, None).await,
+            here.describe(&bytes, None).await,
+            "{guest}"
+        );
     }
 }
 
@@ -56,7 +72,9 @@ async fn a_load_that_is_given_up_takes_its_child_along() {
     let bomb = {
         let mut text = String::from("(component (core module ");
         (0..40_000).for_each(|n| {
-            text.push_str(&format!("(func (param i32) (result i32) (i32.mul (local.get 0) (i32.const {n})))"));
+            text.push_str(&format!(
+                "(func (param i32) (result i32) (i32.mul (local.get 0) (i32.const {n})))"
+            ));
         });
         guests::assemble(&(text + "))"))
     };
@@ -69,7 +87,9 @@ async fn a_load_that_is_given_up_takes_its_child_along() {
             }
         } => {}
     }
-    until("the child is gone", Duration::from_secs(2), || children().is_empty());
+    until("the child is gone", Duration::from_secs(2), || {
+        children().is_empty()
+    });
 }
 
 /// What is no component is refused by the child, with its words.
@@ -85,7 +105,10 @@ async fn invalid_bytes_are_refused_with_a_reason() {
     ] {
         let (error, _) = refused(&runtime, &bytes).await;
         assert_eq!(error.code(), Code::CompileFailed, "{name}: {error}");
-        assert!(!error.to_string().contains("/root") && error.to_string().len() < 5000, "{name}: {error}");
+        assert!(
+            !error.to_string().contains("/root") && error.to_string().len() < 5000,
+            "{name}: {error}"
+        );
     }
 }
 
@@ -110,12 +133,23 @@ async fn a_program_that_is_no_compiler_is_an_error() {
         "printf '\\002\\000\\000\\000{}'",
         "cat > /dev/null; printf '\\004\\000\\000\\000null'",
     ] {
-        let config = RuntimeConfig { compiler: script(folder.path(), text), ..config() };
+        let config = RuntimeConfig {
+            compiler: script(folder.path(), text),
+            ..config()
+        };
         let (error, _) = refused(&Runtime::new(config).unwrap(), &bytes).await;
         assert_eq!(error.code(), Code::Internal, "{text}: {error}");
     }
     let missing = Compiler::Program(folder.path().join("nothing"));
-    let (error, _) = refused(&Runtime::new(RuntimeConfig { compiler: missing, ..config() }).unwrap(), &bytes).await;
+    let (error, _) = refused(
+        &Runtime::new(RuntimeConfig {
+            compiler: missing,
+            ..config()
+        })
+        .unwrap(),
+        &bytes,
+    )
+    .await;
     assert_eq!(error.code(), Code::Internal, "{error}");
 }
 
@@ -126,9 +160,18 @@ async fn the_child_has_no_environment() {
     let seen = folder.path().join("seen");
     let compiler = script(folder.path(), &format!("/usr/bin/env > {}", seen.display()));
     let config = RuntimeConfig { compiler, ..config() };
-    refused(&Runtime::new(config).unwrap(), &guests::bytes("sample-calculator")).await;
+    refused(
+        &Runtime::new(config).unwrap(),
+        &guests::bytes("sample-calculator"),
+    )
+    .await;
     let seen = fs::read_to_string(seen).unwrap();
     let names: Vec<_> = seen.lines().filter_map(|line| line.split('=').next()).collect();
     // What the shell sets by itself.
-    assert!(names.iter().all(|name| ["PWD", "SHLVL", "_", "OLDPWD"].contains(name)), "{names:?}");
+    assert!(
+        names
+            .iter()
+            .all(|name| ["PWD", "SHLVL", "_", "OLDPWD"].contains(name)),
+        "{names:?}"
+    );
 }

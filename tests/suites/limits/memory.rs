@@ -14,9 +14,14 @@ async fn growth_is_refused_at_the_limit() {
     let runtime = runtime();
     for touch in ["true", "false"] {
         let plugin = spec().memory(8).load(&runtime, "guest-spin").await;
-        let grown = call(&plugin, &format!("memory.grow-until-refused({touch})")).await.unwrap();
+        let grown = call(&plugin, &format!("memory.grow-until-refused({touch})"))
+            .await
+            .unwrap();
         let pages: u64 = grown.parse().unwrap();
-        assert!(pages > 0 && pages < 8 * PAGES_PER_MIB, "it started with a few pages, and got {pages} more");
+        assert!(
+            pages > 0 && pages < 8 * PAGES_PER_MIB,
+            "it started with a few pages, and got {pages} more"
+        );
     }
 }
 
@@ -25,7 +30,11 @@ async fn growth_is_refused_at_the_limit() {
 async fn the_limit_is_exact() {
     let runtime = runtime();
     let plugin = spec().memory(8).load(&runtime, "guest-spin").await;
-    let free: u64 = call(&plugin, "memory.grow-until-refused(false)").await.unwrap().parse().unwrap();
+    let free: u64 = call(&plugin, "memory.grow-until-refused(false)")
+        .await
+        .unwrap()
+        .parse()
+        .unwrap();
     let by = |pages: u64| format!("memory.grow-by({pages})");
     assert!(call(&plugin, &by(free)).await.unwrap().starts_with("some("));
     assert_eq!(call(&plugin, &by(free + 1)).await.unwrap(), "none");
@@ -104,7 +113,10 @@ async fn what_starts_larger_than_its_limits_does_not_fit() {
     assert!(error.to_string().contains("limits.memory = 64MiB"), "{error}");
     let error = refused("wat-huge-table").await;
     assert_eq!(error.code(), Code::DoesNotFit, "{error}");
-    assert!(error.to_string().contains("limits.table-elements = 20000"), "{error}");
+    assert!(
+        error.to_string().contains("limits.table-elements = 20000"),
+        "{error}"
+    );
 }
 
 /// A 64-bit memory would not be held to a slot.
@@ -118,7 +130,10 @@ async fn a_64_bit_memory_is_refused() {
 #[tokio::test]
 async fn tables_grow_up_to_their_limit() {
     let runtime = runtime();
-    let plugin = spec().limits(|limits| limits.table_elements = 5000).load(&runtime, "wat-tables").await;
+    let plugin = spec()
+        .limits(|limits| limits.table_elements = 5000)
+        .load(&runtime, "wat-tables")
+        .await;
     assert_eq!(call(&plugin, "grow-until-refused").await.unwrap(), "4096");
     assert_eq!(call(&plugin, "grow-by(5000)").await.unwrap(), "true");
     assert_eq!(call(&plugin, "grow-by(5001)").await.unwrap(), "false");

@@ -23,14 +23,21 @@ async fn p99(plugin: &Plugin) -> Duration {
         let mut times = Vec::with_capacity(CALLS);
         for _ in 0..CALLS {
             let began = Instant::now();
-            plugin.call(method, args.clone(), CallContext::default()).await.expect("the sum");
+            plugin
+                .call(method, args.clone(), CallContext::default())
+                .await
+                .expect("the sum");
             times.push(began.elapsed());
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
         times.sort();
         times[CALLS * 99 / 100]
     });
-    tasks.join_next().await.expect("one task").expect("it does not panic")
+    tasks
+        .join_next()
+        .await
+        .expect("one task")
+        .expect("it does not panic")
 }
 
 /// Enforced by `drive::turn` (a guest yields every tick, and is moved away
@@ -42,9 +49,16 @@ async fn timed_neighbours_of_hostile_guests_answer_in_time() {
     p99(&good).await;
     let alone = p99(&good).await;
 
-    let hostile = spec().name("hostile").cpu(Duration::from_secs(60)).deadline(Duration::from_secs(60));
+    let hostile = spec()
+        .name("hostile")
+        .cpu(Duration::from_secs(60))
+        .deadline(Duration::from_secs(60));
     let spinner = hostile.load(&runtime, "guest-spin").await;
-    let forger = hostile.clone().name("forger").load(&runtime, "guest-forger").await;
+    let forger = hostile
+        .clone()
+        .name("forger")
+        .load(&runtime, "guest-forger")
+        .await;
     let stop = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
     for (plugin, invocation) in [
@@ -78,5 +92,8 @@ async fn timed_neighbours_of_hostile_guests_answer_in_time() {
         joined.expect("a hostile guest's task does not panic");
     }
     let most = (3 * alone).max(ALWAYS);
-    assert!(beside <= most, "alone {alone:?}, beside hostile guests expected at most {most:?}, found {beside:?}");
+    assert!(
+        beside <= most,
+        "alone {alone:?}, beside hostile guests expected at most {most:?}, found {beside:?}"
+    );
 }

@@ -13,7 +13,10 @@ async fn an_instance_bomb_does_not_fit() {
     let outcome = spec().prepare(&runtime, &guests::bytes("wat-instances")).await;
     let error = outcome.map(|_| ()).unwrap_err();
     assert_eq!(error.code(), Code::DoesNotFit, "{error}");
-    assert!(error.to_string().contains("1001 core module instances"), "{error}");
+    assert!(
+        error.to_string().contains("1001 core module instances"),
+        "{error}"
+    );
 }
 
 /// Enforced by `Meter::instances`, where there is no pool to do it.
@@ -24,9 +27,21 @@ async fn an_instance_bomb_ends_at_its_limit_without_a_pool() {
     let plugin = heavy.load(&runtime, "wat-instances").await;
     stopped_both_ways(&plugin, "answer", Code::InstanceLimit).await;
     let more = heavy.limits(|limits| limits.core_instances = 1001).memory(64);
-    assert_eq!(call(&more.load(&runtime, "wat-instances").await, "answer").await.unwrap(), "42");
-    let fewer = spec().class(EngineClass::Heavy).limits(|limits| limits.core_instances = 1000);
-    stopped_both_ways(&fewer.load(&runtime, "wat-instances").await, "answer", Code::InstanceLimit).await;
+    assert_eq!(
+        call(&more.load(&runtime, "wat-instances").await, "answer")
+            .await
+            .unwrap(),
+        "42"
+    );
+    let fewer = spec()
+        .class(EngineClass::Heavy)
+        .limits(|limits| limits.core_instances = 1000);
+    stopped_both_ways(
+        &fewer.load(&runtime, "wat-instances").await,
+        "answer",
+        Code::InstanceLimit,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -34,7 +49,10 @@ async fn as_many_core_instances_as_the_limit_says_do_fit() {
     let runtime = runtime();
     let bytes = guests::bytes("wat-memories");
     let nine = spec().limits(|limits| limits.core_instances = 9);
-    let plugin = nine.prepare(&runtime, &bytes).await.expect("eight memories and one that grows them");
+    let plugin = nine
+        .prepare(&runtime, &bytes)
+        .await
+        .expect("eight memories and one that grows them");
     assert_eq!(call(&plugin, "grow-each(1)").await.unwrap(), "8");
     let eight = spec().limits(|limits| limits.core_instances = 8);
     let error = eight.prepare(&runtime, &bytes).await.map(|_| ()).unwrap_err();

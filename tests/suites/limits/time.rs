@@ -20,8 +20,15 @@ async fn in_time(spec: Spec, guest: &str, invocations: &[&str], code: Code) {
     for invocation in invocations {
         for stopped in stopped_both_ways(&plugin, invocation, code).await {
             let took = stopped.after;
-            assert!(took >= LIMIT / 2, "{invocation}: it had {LIMIT:?}, found {took:?}");
-            assert!(took <= LIMIT + SLACK, "{invocation}: expected within {:?}, found {took:?}", LIMIT + SLACK);
+            assert!(
+                took >= LIMIT / 2,
+                "{invocation}: it had {LIMIT:?}, found {took:?}"
+            );
+            assert!(
+                took <= LIMIT + SLACK,
+                "{invocation}: expected within {:?}, found {took:?}",
+                LIMIT + SLACK
+            );
         }
     }
     assert_quiet();
@@ -38,43 +45,81 @@ fn short_deadline() -> Spec {
 /// Enforced by `HostState::must_stop` (`cpu_ticks_left`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_spinning_ends_at_the_cpu_limit() {
-    in_time(short_cpu(), "guest-spin", &["cpu.spin", "cpu.spin-with-host-calls"], Code::CpuLimit).await;
+    in_time(
+        short_cpu(),
+        "guest-spin",
+        &["cpu.spin", "cpu.spin-with-host-calls"],
+        Code::CpuLimit,
+    )
+    .await;
 }
 
 /// Enforced by `HostState::must_stop` (`deadline_ms`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_spinning_ends_at_the_deadline() {
-    let invocations = ["cpu.spin", "cpu.spin-with-host-calls", "flood.random-forever(1000)"];
+    let invocations = [
+        "cpu.spin",
+        "cpu.spin-with-host-calls",
+        "flood.random-forever(1000)",
+    ];
     in_time(short_deadline(), "guest-spin", &invocations, Code::DeadlineLimit).await;
 }
 
 /// Enforced by `drive::watch`, which needs no instruction of the guest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_waiting_inside_host_calls_ends_at_the_deadline() {
-    let invocations = ["wait.sleep-forever", "wait.drip(1)", "wait.drip(50)", "wait.poll-forever(500)"];
+    let invocations = [
+        "wait.sleep-forever",
+        "wait.drip(1)",
+        "wait.drip(50)",
+        "wait.poll-forever(500)",
+    ];
     in_time(short_deadline(), "guest-spin", &invocations, Code::DeadlineLimit).await;
 }
 
 /// Without a fiber, the ticker alone stops the guest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_a_guest_that_never_waits_is_stopped_too() {
-    in_time(short_cpu(), "guest-forger", &["conduct.ignore-cancel", "conduct.report-forever(0)"], Code::CpuLimit)
-        .await;
-    in_time(short_deadline(), "guest-forger", &["conduct.ignore-cancel"], Code::DeadlineLimit).await;
+    in_time(
+        short_cpu(),
+        "guest-forger",
+        &["conduct.ignore-cancel", "conduct.report-forever(0)"],
+        Code::CpuLimit,
+    )
+    .await;
+    in_time(
+        short_deadline(),
+        "guest-forger",
+        &["conduct.ignore-cancel"],
+        Code::DeadlineLimit,
+    )
+    .await;
 }
 
 /// Start code runs under the limits of the call it is for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_start_code_that_never_ends_is_stopped() {
     in_time(short_cpu(), "wat-start-spins", &["answer"], Code::CpuLimit).await;
-    in_time(short_deadline(), "wat-start-spins", &["answer"], Code::DeadlineLimit).await;
+    in_time(
+        short_deadline(),
+        "wat-start-spins",
+        &["answer"],
+        Code::DeadlineLimit,
+    )
+    .await;
 }
 
 /// So does clean-up after a result, and an allocator that is asked for room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_clean_up_and_allocation_that_never_end_are_stopped() {
     in_time(short_cpu(), "wat-post-return", &["spins"], Code::CpuLimit).await;
-    in_time(short_cpu(), "wat-bad-realloc", &["spins(\"text\")"], Code::CpuLimit).await;
+    in_time(
+        short_cpu(),
+        "wat-bad-realloc",
+        &["spins(\"text\")"],
+        Code::CpuLimit,
+    )
+    .await;
     in_time(short_cpu(), "wat-tables", &["grow-forever"], Code::CpuLimit).await;
 }
 
@@ -94,7 +139,9 @@ async fn timed_a_guest_that_watches_the_clock_sees_its_deadline_come() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_a_guest_that_sleeps_does_not_use_up_its_cpu_time() {
     let runtime = runtime();
-    let spec = spec().cpu(Duration::from_millis(20)).deadline(Duration::from_secs(10));
+    let spec = spec()
+        .cpu(Duration::from_millis(20))
+        .deadline(Duration::from_secs(10));
     let plugin = spec.load(&runtime, "guest-spin").await;
     assert_eq!(call(&plugin, "wait.sleep(400)").await.unwrap(), "()");
     stopped(&plugin, "cpu.busy(400)", Code::CpuLimit).await;
@@ -117,6 +164,9 @@ async fn the_fault_names_the_limit_and_its_field() {
     let runtime = runtime();
     let plugin = short_cpu().load(&runtime, "guest-spin").await;
     let fault = stopped(&plugin, "cpu.spin", Code::CpuLimit).await.fault;
-    assert!(fault.message.contains("limits.cpu") && fault.message.contains("200ms"), "{fault}");
+    assert!(
+        fault.message.contains("limits.cpu") && fault.message.contains("200ms"),
+        "{fault}"
+    );
     assert_eq!(fault.details.unwrap()["limit"], "cpu");
 }

@@ -21,7 +21,11 @@ async fn every_trap_is_a_fault_of_the_guest() {
         "wrong-type-call",
     ] {
         for ended in stopped_both_ways(&plugin, trap, Code::Trapped).await {
-            assert!(ended.fault.message.starts_with("the guest trapped"), "{trap}: {}", ended.fault);
+            assert!(
+                ended.fault.message.starts_with("the guest trapped"),
+                "{trap}: {}",
+                ended.fault
+            );
             assert!(ended.fault.backtrace.is_some(), "{trap}");
         }
     }
@@ -52,11 +56,17 @@ async fn traps_before_and_after_the_function_itself_are_faults() {
 async fn the_hosts_process_is_invisible() {
     let runtime = runtime();
     let plugin = spec().env("NAME", "value").load(&runtime, "guest-spin").await;
-    assert_eq!(call(&plugin, "snoop.environment").await.unwrap(), "[(\"NAME\", \"value\")]");
+    assert_eq!(
+        call(&plugin, "snoop.environment").await.unwrap(),
+        "[(\"NAME\", \"value\")]"
+    );
     assert_eq!(call(&plugin, "snoop.arguments").await.unwrap(), "[]");
     assert_eq!(call(&plugin, "snoop.initial-directory").await.unwrap(), "none");
     assert_eq!(call(&plugin, "snoop.stdin-is-terminal").await.unwrap(), "false");
-    assert_eq!(call(&plugin, "wait.read-stdin(10)").await.unwrap(), "err(\"closed\")");
+    assert_eq!(
+        call(&plugin, "wait.read-stdin(10)").await.unwrap(),
+        "err(\"closed\")"
+    );
 }
 
 /// A guest that goes down with a long backtrace brings down nothing else.

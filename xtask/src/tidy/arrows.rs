@@ -122,7 +122,6 @@ mod tests {
             name: dir.to_owned(),
             dir: dir.to_owned(),
             dependencies,
-            has_library: true,
             guest: None,
         }
     }

@@ -66,7 +66,6 @@ mod tests {
             name: "odeon-tests".to_owned(),
             dir: "tests".to_owned(),
             dependencies: Vec::new(),
-            has_library: true,
             guest: None,
         });
         tree

@@ -22,7 +22,6 @@ fn a_guest_is_what_names_its_target() {
     assert_eq!(guest.target, "wasm32-wasip2");
     assert_eq!(guest.manifest.as_deref(), Some("odeon.toml"));
     assert_eq!(workspace.native().count(), 0);
-    assert!(!package.has_library);
     assert_eq!(package.dependencies[1].dir.as_deref(), Some("host/q"));
 }
 
