@@ -25,7 +25,12 @@ pub struct Fault {
 impl Fault {
     /// A fault with a message and nothing else.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Fault { code, message: message.into(), details: None, backtrace: None }
+        Fault {
+            code,
+            message: message.into(),
+            details: None,
+            backtrace: None,
+        }
     }
 
     /// Adds facts for a program.
@@ -91,7 +96,18 @@ impl Serialize for Fault {
 
 impl<'de> Deserialize<'de> for Fault {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Written { code, message, details, backtrace, .. } = Written::deserialize(deserializer)?;
-        Ok(Fault { code, message, details, backtrace })
+        let Written {
+            code,
+            message,
+            details,
+            backtrace,
+            ..
+        } = Written::deserialize(deserializer)?;
+        Ok(Fault {
+            code,
+            message,
+            details,
+            backtrace,
+        })
     }
 }

@@ -24,7 +24,11 @@ pub struct InvalidId {
 
 impl InvalidId {
     pub(crate) fn new(what: &'static str, expected: &'static str, found: &str) -> Self {
-        InvalidId { what, expected, found: found.chars().take(80).collect() }
+        InvalidId {
+            what,
+            expected,
+            found: found.chars().take(80).collect(),
+        }
     }
 }
 
@@ -49,11 +53,17 @@ impl FromStr for PluginName {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let fits = text.len() <= Self::MAX
             && text.starts_with(|c: char| c.is_ascii_lowercase())
-            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.');
+            && text
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.');
         if fits {
             Ok(PluginName(text.into()))
         } else {
-            Err(InvalidId::new("plugin name", "1 to 64 of a-z, 0-9, - and ., starting with a letter", text))
+            Err(InvalidId::new(
+                "plugin name",
+                "1 to 64 of a-z, 0-9, - and ., starting with a letter",
+                text,
+            ))
         }
     }
 }
@@ -141,7 +151,9 @@ impl FromStr for Serial {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Uuid::try_parse(text).map(Serial).map_err(|_| InvalidId::new("serial", "a UUID", text))
+        Uuid::try_parse(text)
+            .map(Serial)
+            .map_err(|_| InvalidId::new("serial", "a UUID", text))
     }
 }
 

@@ -133,6 +133,7 @@ fn a_field_that_no_request_has_is_refused() {
 #[test]
 fn every_field_is_taken_at_its_limit_and_refused_one_later() {
     let entries = |count: usize| (0..count).map(|n| (format!("l{n}"), "1".to_owned())).collect();
+    #[allow(clippy::type_complexity, reason = "a table of cases")]
     let cases: [(&str, usize, &dyn Fn(usize) -> AdminRequest); 5] = [
         ("path", MAX_PATH, &|n| {
             AdminRequest::Load(load(&format!("/{}", "p".repeat(n - 1))))

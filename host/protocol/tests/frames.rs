@@ -89,7 +89,7 @@ fn a_frame_ends_at_its_limit() {
         let mut decoder = FrameDecoder::new(1000);
         assert_eq!(
             frames(&mut decoder, frame(&at).chunks(pieces)).unwrap(),
-            [at.clone()]
+            std::slice::from_ref(&at)
         );
         let mut decoder = FrameDecoder::new(1000);
         assert_eq!(

@@ -48,7 +48,9 @@ pub enum CacheError {
         source: io::Error,
     },
     /// The key file can be read by others.
-    #[error("the cache's key file can be read by others (mode {mode:o}, expected 600); remove it and start again")]
+    #[error(
+        "the cache's key file can be read by others (mode {mode:o}, expected 600); remove it and start again"
+    )]
     KeyExposed {
         /// Its mode.
         mode: u32,
@@ -76,13 +78,21 @@ impl Cache {
             .recursive(true)
             .mode(0o700)
             .create(&config.dir)
-            .map_err(|source| CacheError::Io { what: "folder", source })?;
+            .map_err(|source| CacheError::Io {
+                what: "folder",
+                source,
+            })?;
         let key = host_key(&config.key)?;
         let compatibility = EngineClass::ALL
             .into_iter()
             .map(|class| Ok((class, compatibility(class)?)))
             .collect::<Result<_, CacheError>>()?;
-        Ok(Cache { dir: config.dir.clone(), key, max_bytes: config.max_bytes, compatibility })
+        Ok(Cache {
+            dir: config.dir.clone(),
+            key,
+            max_bytes: config.max_bytes,
+            compatibility,
+        })
     }
 
     /// The name of the entry for these bytes compiled for that class: it
@@ -93,7 +103,11 @@ impl Cache {
         hash.update(MAGIC);
         hash.update(class.map_or("any", EngineClass::as_str));
         hash.update([0]);
-        for (_, compatibility) in self.compatibility.iter().filter(|(c, _)| class.is_none_or(|class| class == *c)) {
+        for (_, compatibility) in self
+            .compatibility
+            .iter()
+            .filter(|(c, _)| class.is_none_or(|class| class == *c))
+        {
             hash.update(compatibility);
         }
         hash.update(Sha256::digest(bytes));
@@ -118,9 +132,12 @@ impl Cache {
         let native_at = MAGIC.len() + TAG + 4 + description.len();
         let description = serde_json::from_slice(description).ok()?;
         // Recently used: eviction goes by this time.
-        let _ = file.set_modified(SystemTime::now());
+        drop(file.set_modified(SystemTime::now()));
         bytes.drain(..native_at);
-        Some(Compiled { description, native: bytes })
+        Some(Compiled {
+            description,
+            native: bytes,
+        })
     }
 
     /// Keeps native code that was compiled here. Written beside the old entry
@@ -136,7 +153,11 @@ impl Cache {
         body.extend_from_slice(&length.to_le_bytes());
         body.extend_from_slice(&description);
         body.extend_from_slice(&compiled.native);
-        let tag = self.mac(entry, &body).ok_or_else(|| io::Error::other("no key"))?.finalize().into_bytes();
+        let tag = self
+            .mac(entry, &body)
+            .ok_or_else(|| io::Error::other("no key"))?
+            .finalize()
+            .into_bytes();
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.dir)?;
         file.write_all(MAGIC)?;
         file.write_all(&tag)?;
@@ -195,8 +216,8 @@ fn compatibility(class: EngineClass) -> Result<[u8; 32], CacheError> {
             self.0.update(bytes);
         }
     }
-    let engine =
-        wasmtime::Engine::new(&compile_config(class)).map_err(|error| CacheError::Engine(format!("{error:#}")))?;
+    let engine = wasmtime::Engine::new(&compile_config(class))
+        .map_err(|error| CacheError::Engine(format!("{error:#}")))?;
     let mut collect = Collect(Sha256::new());
     collect.0.update(env!("CARGO_PKG_VERSION"));
     engine.precompile_compatibility_hash().hash(&mut collect);
@@ -205,9 +226,16 @@ fn compatibility(class: EngineClass) -> Result<[u8; 32], CacheError> {
 
 /// Reads the host's key, or makes one.
 fn host_key(path: &Path) -> Result<[u8; 32], CacheError> {
-    let failed = |source| CacheError::Io { what: "key file", source };
+    let failed = |source| CacheError::Io {
+        what: "key file",
+        source,
+    };
     for _ in 0..2 {
-        match OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(path) {
+        match OpenOptions::new()
+            .read(true)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+            .open(path)
+        {
             Ok(mut file) => {
                 let mode = file.metadata().map_err(failed)?.mode() & 0o777;
                 if mode & 0o077 != 0 {
@@ -223,9 +251,18 @@ fn host_key(path: &Path) -> Result<[u8; 32], CacheError> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| failed(io::Error::other(error.to_string())))?;
         let parent = path.parent().unwrap_or(Path::new("."));
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
-        let mut file = tempfile::Builder::new().prefix(".key-").tempfile_in(parent).map_err(failed)?;
-        file.write_all(&key).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)
+            .map_err(failed)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".key-")
+            .tempfile_in(parent)
+            .map_err(failed)?;
+        file.write_all(&key)
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(failed)?;
         match file.persist_noclobber(path) {
             Ok(_) => return Ok(key),
             // Another process was first: its key counts.

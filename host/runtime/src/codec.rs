@@ -33,12 +33,21 @@ use wasmtime::component::{ComponentNamedList, ComponentType, Func, Lift, Lower, 
 pub(crate) use self::shape::BadValue;
 pub(crate) use self::val::{from_val, to_val};
 
-const _: () = assert!(MAX_FLAT_PARAMS == 16 && MAX_FLAT_RESULTS == 1, "Args and Out are laid out for these");
+const _: () = assert!(
+    MAX_FLAT_PARAMS == 16 && MAX_FLAT_RESULTS == 1,
+    "Args and Out are laid out for these"
+);
 
 /// What [`Args`] and [`Out`] claim of themselves: only the number of slots
 /// matters, as the engine asks each value for the rest at run time.
 const fn slots(count: u8) -> CanonicalAbiInfo {
-    CanonicalAbiInfo { size32: 0, align32: 1, size64: 0, align64: 1, flat_count: Some(count) }
+    CanonicalAbiInfo {
+        size32: 0,
+        align32: 1,
+        size64: 0,
+        align64: 1,
+        flat_count: Some(count),
+    }
 }
 
 /// A whole parameter list in the wire form, checked against the function's

@@ -113,7 +113,12 @@ pub(crate) async fn compile(
     pool: PoolSize,
     limits: CompileLimits,
 ) -> Result<Compiled, CompileError> {
-    let job = Job { class, pool_instances: pool.instances, pool_memory: pool.memory as u64, limits };
+    let job = Job {
+        class,
+        pool_instances: pool.instances,
+        pool_memory: pool.memory as u64,
+        limits,
+    };
     let program = match compiler {
         Compiler::InProcess => {
             let bytes = bytes.to_vec();
@@ -150,7 +155,7 @@ async fn run(program: &OsString, job: &Job, bytes: &[u8]) -> Result<Compiled, Co
     };
     let send = async move {
         // A child that stops reading has given up, and says why on its output.
-        let _ = input.write_all(bytes).await;
+        drop(input.write_all(bytes).await);
         drop(input);
     };
     let limit = job.limits.output.saturating_add(child::HEADER);
@@ -162,7 +167,10 @@ async fn run(program: &OsString, job: &Job, bytes: &[u8]) -> Result<Compiled, Co
     if answer.len() as u64 > limit {
         return Err(CompileError::Output(job.limits.output >> 20));
     }
-    let status = child.wait().await.map_err(|error| failed("cannot wait for it", error))?;
+    let status = child
+        .wait()
+        .await
+        .map_err(|error| failed("cannot wait for it", error))?;
     match child::parse(answer) {
         Some(Outcome::Compiled(compiled)) if status.success() => Ok(compiled),
         Some(Outcome::Refused(error)) => Err(error),

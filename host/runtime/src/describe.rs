@@ -105,7 +105,10 @@ pub(crate) fn surface(
     component: &Component,
     budget: TypeBudget,
 ) -> Result<(Vec<Export>, Vec<Import>), TooComplex> {
-    let mut reader = Reader { budget, left: budget.nodes };
+    let mut reader = Reader {
+        budget,
+        left: budget.nodes,
+    };
     let ty = component.component_type();
     let mut exports = Vec::new();
     for (name, item) in ty.exports(engine) {
@@ -135,13 +138,19 @@ pub(crate) fn surface(
         let mut functions = Vec::new();
         match item.ty {
             ComponentItem::ComponentFunc(function) => {
-                functions.push(ImportedFunction { name: name.into(), ty: reader.function(&function)? });
+                functions.push(ImportedFunction {
+                    name: name.into(),
+                    ty: reader.function(&function)?,
+                });
             }
             ComponentItem::ComponentInstance(instance) => {
                 for (name, item) in instance.exports(engine) {
                     if let ComponentItem::ComponentFunc(function) = item.ty {
                         let ty = reader.function(&function)?;
-                        functions.push(ImportedFunction { name: name.into(), ty });
+                        functions.push(ImportedFunction {
+                            name: name.into(),
+                            ty,
+                        });
                     }
                 }
             }
@@ -149,7 +158,10 @@ pub(crate) fn surface(
             ComponentItem::Type(_) => continue,
             _ => {}
         }
-        imports.push(Import { name: name.into(), functions });
+        imports.push(Import {
+            name: name.into(),
+            functions,
+        });
     }
     Ok((exports, imports))
 }
@@ -165,11 +177,20 @@ impl Reader {
     fn function(&mut self, function: &types::ComponentFunc) -> Result<FunctionType, TooComplex> {
         let params = function
             .params()
-            .map(|(name, ty)| Ok(Field { name: name.into(), ty: self.ty(&ty, 1)? }))
+            .map(|(name, ty)| {
+                Ok(Field {
+                    name: name.into(),
+                    ty: self.ty(&ty, 1)?,
+                })
+            })
             .collect::<Result<Vec<_>, TooComplex>>()?;
         let mut results = function.results();
         let result = results.next().map(|ty| self.ty(&ty, 1)).transpose()?;
-        Ok(FunctionType { params: params.into(), result, is_async: function.async_() })
+        Ok(FunctionType {
+            params: params.into(),
+            result,
+            is_async: function.async_(),
+        })
     }
 
     fn optional(&mut self, ty: Option<types::Type>, depth: u32) -> Result<Option<Arc<Type>>, TooComplex> {
@@ -180,7 +201,10 @@ impl Reader {
         if depth > self.budget.depth {
             return Err(TooComplex::Depth(self.budget.depth));
         }
-        self.left = self.left.checked_sub(1).ok_or(TooComplex::Nodes(self.budget.nodes))?;
+        self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or(TooComplex::Nodes(self.budget.nodes))?;
         let below = depth + 1;
         Ok(match ty {
             types::Type::Bool => Type::Bool,
@@ -200,13 +224,19 @@ impl Reader {
             types::Type::FixedLengthList(list) => {
                 Type::FixedList(Arc::new(self.ty(&list.ty(), below)?), list.len())
             }
-            types::Type::Map(map) => {
-                Type::Map(Arc::new(self.ty(&map.key(), below)?), Arc::new(self.ty(&map.value(), below)?))
-            }
+            types::Type::Map(map) => Type::Map(
+                Arc::new(self.ty(&map.key(), below)?),
+                Arc::new(self.ty(&map.value(), below)?),
+            ),
             types::Type::Record(record) => Type::Record(
                 record
                     .fields()
-                    .map(|f| Ok(Field { name: f.name.into(), ty: self.ty(&f.ty, below)? }))
+                    .map(|f| {
+                        Ok(Field {
+                            name: f.name.into(),
+                            ty: self.ty(&f.ty, below)?,
+                        })
+                    })
                     .collect::<Result<Vec<_>, TooComplex>>()?
                     .into(),
             ),
@@ -222,7 +252,10 @@ impl Reader {
                     .cases()
                     .map(|case| {
                         let ty = case.ty.map(|ty| self.ty(&ty, below)).transpose()?;
-                        Ok(Case { name: case.name.into(), ty })
+                        Ok(Case {
+                            name: case.name.into(),
+                            ty,
+                        })
                     })
                     .collect::<Result<Vec<_>, TooComplex>>()?
                     .into(),
@@ -230,9 +263,10 @@ impl Reader {
             types::Type::Enum(names) => Type::Enum(self.names(names.names())?),
             types::Type::Flags(names) => Type::Flags(self.names(names.names())?),
             types::Type::Option(option) => Type::Option(Arc::new(self.ty(&option.ty(), below)?)),
-            types::Type::Result(result) => {
-                Type::Result(self.optional(result.ok(), below)?, self.optional(result.err(), below)?)
-            }
+            types::Type::Result(result) => Type::Result(
+                self.optional(result.ok(), below)?,
+                self.optional(result.err(), below)?,
+            ),
             types::Type::Own(_) => Type::Handle("own<resource>".into()),
             types::Type::Borrow(_) => Type::Handle("borrow<resource>".into()),
             types::Type::Future(_) => Type::Handle("future".into()),
@@ -241,9 +275,15 @@ impl Reader {
         })
     }
 
-    fn names<'a>(&mut self, names: impl ExactSizeIterator<Item = &'a str>) -> Result<Arc<[Arc<str>]>, TooComplex> {
+    fn names<'a>(
+        &mut self,
+        names: impl ExactSizeIterator<Item = &'a str>,
+    ) -> Result<Arc<[Arc<str>]>, TooComplex> {
         let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
-        self.left = self.left.checked_sub(count).ok_or(TooComplex::Nodes(self.budget.nodes))?;
+        self.left = self
+            .left
+            .checked_sub(count)
+            .ok_or(TooComplex::Nodes(self.budget.nodes))?;
         Ok(names.map(Arc::from).collect())
     }
 }

@@ -11,9 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy,
-};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
 
 /// Which engine a component runs on. Chosen by what the component imports,
 /// exports and weighs; a manifest may ask for another.
@@ -76,7 +74,10 @@ pub struct PoolSize {
 
 impl Default for PoolSize {
     fn default() -> Self {
-        PoolSize { instances: 500, memory: 128 << 20 }
+        PoolSize {
+            instances: 500,
+            memory: 128 << 20,
+        }
     }
 }
 

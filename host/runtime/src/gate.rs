@@ -55,7 +55,9 @@ impl Gate {
         // Never counted in and out again: that would wake whoever waits, which
         // may be the caller itself, for nothing.
         let room = |inside: usize| (inside < self.limit).then_some(inside + 1);
-        self.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok()?;
+        self.in_flight
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, room)
+            .ok()?;
         let pass = Pass { gate: self };
         // Looked at only now: whoever closes waits for those he sees inside.
         (!self.closed.load(Ordering::SeqCst)).then_some(pass)

@@ -68,7 +68,11 @@ impl Instance {
         let mut store = store(template, unit);
         prepare(store.data_mut());
         match template.pre.instantiate(&mut store) {
-            Ok(instance) => Ok(Instance { store, instance, shard }),
+            Ok(instance) => Ok(Instance {
+                store,
+                instance,
+                shard,
+            }),
             Err(error) => Err(Box::new(NotMade { error, state: store })),
         }
     }
@@ -84,7 +88,11 @@ impl Instance {
         let mut store = store(template, unit);
         prepare(store.data_mut());
         match template.pre.instantiate_async(&mut store).await {
-            Ok(instance) => Ok(Instance { store, instance, shard }),
+            Ok(instance) => Ok(Instance {
+                store,
+                instance,
+                shard,
+            }),
             Err(error) => Err(Box::new(NotMade { error, state: store })),
         }
     }
@@ -106,7 +114,9 @@ impl Instance {
     ) -> wasmtime::Result<Vec<u8>> {
         self.store.set_epoch_deadline(1);
         let function = self.function(index)?;
-        let Out(result) = codec::direct(function).call_async(&mut self.store, codec::Args(args)).await?;
+        let Out(result) = codec::direct(function)
+            .call_async(&mut self.store, codec::Args(args))
+            .await?;
         Ok(result)
     }
 
@@ -129,7 +139,9 @@ impl Instance {
             .map(|(param, value)| codec::to_val(&param.ty, value))
             .collect::<Result<Vec<_>, _>>()?;
         let mut results = vec![Val::Bool(false); usize::from(ty.result.is_some())];
-        function.call_async(&mut self.store, &params, &mut results).await?;
+        function
+            .call_async(&mut self.store, &params, &mut results)
+            .await?;
         let mut out = Vec::new();
         if let (Some(ty), Some(val)) = (&ty.result, results.first()) {
             let value = codec::from_val(ty, val)?;
@@ -140,6 +152,8 @@ impl Instance {
 
     #[inline]
     pub(crate) fn function(&mut self, index: &ComponentExportIndex) -> wasmtime::Result<component::Func> {
-        self.instance.get_func(&mut self.store, index).ok_or_else(|| Trap::CannotEnterComponent.into())
+        self.instance
+            .get_func(&mut self.store, index)
+            .ok_or_else(|| Trap::CannotEnterComponent.into())
     }
 }

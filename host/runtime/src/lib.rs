@@ -40,13 +40,11 @@ pub use control::{
 };
 pub use describe::{Description, Export, Import, ImportedFunction, Needs, TooComplex};
 pub use engine::{EngineClass, PoolSize, UnknownClass};
-pub use link::{LinkReport, Mismatch, Problem, check_imports};
 pub use interfaces::egress::{Lookup, LookupError, Resolver, StaticResolver, SystemResolver};
+pub use link::{LinkReport, Mismatch, Problem, check_imports};
 pub use plugin::{LifecycleError, Method, MethodId, Plugin, PluginStats, Reply, TypedMethod};
 pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};
-pub use sinks::{
-    AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream,
-};
+pub use sinks::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream};
 pub use unit::{InstanceModel, PluginSpec};
 /// The traits that Rust types of a typed call implement, with their derives.
 pub use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};

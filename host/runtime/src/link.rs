@@ -56,13 +56,19 @@ pub(crate) fn flavour(description: &Description) -> Flavour {
         // A type-only use of an interface needs no function of it.
         import.functions.is_empty() || DIRECT.contains(&name)
     };
-    if description.imports.iter().all(direct) { Flavour::Direct } else { Flavour::Waiting }
+    if description.imports.iter().all(direct) {
+        Flavour::Direct
+    } else {
+        Flavour::Waiting
+    }
 }
 
 /// Whether a component uses the file system of WASI 0.3.
 pub(crate) fn uses_filesystem_0_3(description: &Description) -> bool {
     let names = description.imports.iter().map(|import| &*import.name);
-    names.filter_map(|name| name.strip_prefix("wasi:filesystem/")).any(|rest| rest.contains("@0.3"))
+    names
+        .filter_map(|name| name.strip_prefix("wasi:filesystem/"))
+        .any(|rest| rest.contains("@0.3"))
 }
 
 /// The host functions of one flavour on one engine: one function per group of

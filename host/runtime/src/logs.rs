@@ -28,7 +28,13 @@ impl LogGate {
     /// A gate that lets `rate` bytes through at once and `rate` per second
     /// after that.
     pub(crate) fn new(rate: u64, now_ms: u64) -> Self {
-        LogGate { bucket: Mutex::new(Bucket { tokens: rate, at_ms: now_ms }), dropped: AtomicU64::new(0) }
+        LogGate {
+            bucket: Mutex::new(Bucket {
+                tokens: rate,
+                at_ms: now_ms,
+            }),
+            dropped: AtomicU64::new(0),
+        }
     }
 
     fn admit(&self, bytes: u64, rate: u64, now_ms: u64) -> bool {
@@ -110,7 +116,12 @@ pub(crate) struct LineSplitter {
 
 impl LineSplitter {
     pub(crate) fn new(stream: Stream, limit: usize) -> Self {
-        LineSplitter { stream, line: Vec::new(), limit, cut: false }
+        LineSplitter {
+            stream,
+            line: Vec::new(),
+            limit,
+            cut: false,
+        }
     }
 
     /// Takes bytes and passes every line that they complete to the log.
@@ -145,7 +156,13 @@ impl LineSplitter {
             _ => Level::Info,
         };
         let text = String::from_utf8_lossy(&self.line);
-        unit.log(serial, self.stream, level, "", text.strip_suffix('\r').unwrap_or(&text));
+        unit.log(
+            serial,
+            self.stream,
+            level,
+            "",
+            text.strip_suffix('\r').unwrap_or(&text),
+        );
         self.line.clear();
         self.cut = false;
     }

@@ -64,7 +64,9 @@ impl ResourceLimiter for Meter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let grown = self.memory.saturating_add((desired.saturating_sub(current)) as u64);
+        let grown = self
+            .memory
+            .saturating_add((desired.saturating_sub(current)) as u64);
         if grown > self.memory_limit {
             self.refused = Some(Refused::Memory);
             return Ok(false);
@@ -87,7 +89,9 @@ impl ResourceLimiter for Meter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let grown = self.table_elements.saturating_add((desired.saturating_sub(current)) as u64);
+        let grown = self
+            .table_elements
+            .saturating_add((desired.saturating_sub(current)) as u64);
         if grown > self.table_limit {
             self.refused = Some(Refused::Table);
             return Ok(false);

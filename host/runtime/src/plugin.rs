@@ -56,6 +56,10 @@ pub(crate) struct Shared {
     methods: Vec<Method>,
     pub(crate) gate: Gate,
     /// Instances that are kept and free.
+    #[allow(
+        clippy::vec_box,
+        reason = "an instance is large and changes hands with every call"
+    )]
     idle: Mutex<Vec<Box<Instance>>>,
     budget: Budget,
     message: usize,
@@ -111,7 +115,10 @@ pub struct PluginStats {
 impl Plugin {
     pub(crate) fn new(runtime: &Runtime, spec: PluginSpec, source: Source) -> Result<Self, LoadError> {
         let inner = runtime.inner.clone();
-        let first = inner.shards.first().ok_or_else(|| LoadError::Engine("the runtime has no workers".into()))?;
+        let first = inner
+            .shards
+            .first()
+            .ok_or_else(|| LoadError::Engine("the runtime has no workers".into()))?;
         let template = inner.template(first, &source)?;
         let methods = source
             .description
@@ -154,11 +161,24 @@ impl Plugin {
         filesystem::warn(&unit);
         let templates: Vec<OnceLock<Template>> = inner.shards.iter().map(|_| OnceLock::new()).collect();
         if let Some(slot) = templates.first() {
-            let _ = slot.set(template);
+            slot.get_or_init(|| template);
         }
         let idle = Mutex::new(Vec::new());
-        let shared = Shared { runtime: inner, unit, source, templates, methods, gate, idle, budget, message, values };
-        Ok(Plugin { shared: Arc::new(shared) })
+        let shared = Shared {
+            runtime: inner,
+            unit,
+            source,
+            templates,
+            methods,
+            gate,
+            idle,
+            budget,
+            message,
+            values,
+        };
+        Ok(Plugin {
+            shared: Arc::new(shared),
+        })
     }
 
     /// What was decided about it.
@@ -193,7 +213,12 @@ impl Plugin {
             instances: counters.instances.load(Ordering::Relaxed),
             in_flight: shared.gate.in_flight(),
             waiting: shared.gate.waiting(),
-            idle_memory: shared.idle.lock().iter().map(|instance| instance.store.data().meter.memory()).sum(),
+            idle_memory: shared
+                .idle
+                .lock()
+                .iter()
+                .map(|instance| instance.store.data().meter.memory())
+                .sum(),
         }
     }
 
@@ -325,9 +350,10 @@ impl Shared {
                     self.gate.waiting()
                 ),
             ),
-            Refusal::Closed => {
-                Fault::new(Code::Draining, format!("{} is being unloaded and takes no calls", spec.name))
-            }
+            Refusal::Closed => Fault::new(
+                Code::Draining,
+                format!("{} is being unloaded and takes no calls", spec.name),
+            ),
         }
     }
 
@@ -338,7 +364,11 @@ impl Shared {
         if let Some(template) = slot.get() {
             return Some((shard, template));
         }
-        let made = self.runtime.shards.get(shard).and_then(|s| self.runtime.template(s, &self.source).ok());
+        let made = self
+            .runtime
+            .shards
+            .get(shard)
+            .and_then(|s| self.runtime.template(s, &self.source).ok());
         match made {
             Some(template) => Some((shard, slot.get_or_init(|| template))),
             None => Some((0, self.templates.first()?.get()?)),
@@ -347,7 +377,8 @@ impl Shared {
 
     fn here(&self) -> Result<(usize, &Template), Fault> {
         let shard = here(self.templates.len());
-        self.template(shard).ok_or_else(|| Fault::new(Code::Internal, "the plugin has no code for this worker"))
+        self.template(shard)
+            .ok_or_else(|| Fault::new(Code::Internal, "the plugin has no code for this worker"))
     }
 
     /// A call on this thread, from admission to result.
@@ -365,7 +396,10 @@ impl Shared {
                     instance.store.data_mut().begin(context, self.budget, false);
                     let shard = instance.shard;
                     let Some((_, template)) = self.template(shard) else {
-                        return Err(Fault::new(Code::Internal, "the plugin has no code for this worker"));
+                        return Err(Fault::new(
+                            Code::Internal,
+                            "the plugin has no code for this worker",
+                        ));
                     };
                     (instance, template)
                 }
@@ -375,7 +409,10 @@ impl Shared {
         };
         let _running = self.unit.ticker.running(instance.shard);
         let Some(index) = template.methods.get(method.0) else {
-            return Err(Fault::new(Code::MethodNotFound, "the plugin has no method of this number"));
+            return Err(Fault::new(
+                Code::MethodNotFound,
+                "the plugin has no method of this number",
+            ));
         };
         let called = instance.call(index, args);
         let reply = self.settle(instance, called);
@@ -401,7 +438,11 @@ impl Shared {
                 "no memory slot is free for another instance on this worker; try again later",
             );
         }
-        explain(&not_made.error, &not_made.state.data().meter, &self.unit.spec.limits)
+        explain(
+            &not_made.error,
+            &not_made.state.data().meter,
+            &self.unit.spec.limits,
+        )
     }
 
     fn take_idle(&self) -> Option<Box<Instance>> {

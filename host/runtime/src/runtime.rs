@@ -97,9 +97,9 @@ impl LoadError {
             LoadError::Compile(CompileError::Refused(_)) => Code::CompileFailed,
             LoadError::Compile(CompileError::TooComplex(_)) => Code::TypeTooDeep,
             LoadError::Compile(CompileError::WrongClass(_)) | LoadError::DoesNotFit(_) => Code::DoesNotFit,
-            LoadError::Compile(
-                CompileError::Time(_) | CompileError::Memory(_) | CompileError::Output(_),
-            ) => Code::CompileLimit,
+            LoadError::Compile(CompileError::Time(_) | CompileError::Memory(_) | CompileError::Output(_)) => {
+                Code::CompileLimit
+            }
             LoadError::Compile(CompileError::Process(_)) | LoadError::Engine(_) => Code::Internal,
             LoadError::Link(_) => Code::LinkFailed,
             LoadError::LimitUnsupported(_) => Code::LimitUnsupported,
@@ -147,11 +147,23 @@ impl Runtime {
         let workers = config.workers.max(1);
         let ticker = Ticker::start(workers)?;
         let cache = config.cache.as_ref().map(Cache::open).transpose()?;
-        let shards = (0..workers).map(|_| Shard::new(config.pool, ticker.clone())).collect();
+        let shards = (0..workers)
+            .map(|_| Shard::new(config.pool, ticker.clone()))
+            .collect();
         let compile_permits = Semaphore::new(config.compile_jobs.max(1));
         let background = OnceLock::new();
         let network = Network::new(config.resolver.clone());
-        Ok(Runtime { inner: Arc::new(Inner { shards, ticker, network, config, cache, compile_permits, background }) })
+        Ok(Runtime {
+            inner: Arc::new(Inner {
+                shards,
+                ticker,
+                network,
+                config,
+                cache,
+                compile_permits,
+                background,
+            }),
+        })
     }
 
     /// Compiles a component, or takes it from the cache, without making it a
@@ -165,7 +177,9 @@ impl Runtime {
         bytes: &[u8],
         class: Option<crate::EngineClass>,
     ) -> Result<Description, CompileError> {
-        self.compiled(bytes, class).await.map(|(compiled, _)| compiled.description)
+        self.compiled(bytes, class)
+            .await
+            .map(|(compiled, _)| compiled.description)
     }
 
     /// Makes a component a plugin: compiled, linked and ready to be
@@ -203,7 +217,10 @@ impl Runtime {
         class: Option<crate::EngineClass>,
     ) -> Result<(Compiled, bool), CompileError> {
         let inner = &*self.inner;
-        let entry = inner.cache.as_ref().map(|cache| (cache, cache.entry(bytes, class)));
+        let entry = inner
+            .cache
+            .as_ref()
+            .map(|cache| (cache, cache.entry(bytes, class)));
         if let Some((cache, entry)) = &entry
             && let Some(compiled) = cache.get(entry)
         {
@@ -241,7 +258,9 @@ impl Inner {
             .thread_name("odeon-overrun")
             .on_thread_start(|| {
                 // Without the permission to lower it, it stays as it is.
-                let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+                if rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE).is_err() {
+                    tracing::debug!("overrun threads keep their priority");
+                }
             })
             .enable_all()
             .build()?;
@@ -312,7 +331,12 @@ impl Inner {
             })
             .collect::<Result<_, _>>()?;
         let lifecycle = |function| index(Some(crate::plugin::LIFECYCLE), function);
-        Ok(Template { pre, methods, load: lifecycle("load"), unload: lifecycle("unload") })
+        Ok(Template {
+            pre,
+            methods,
+            load: lifecycle("load"),
+            unload: lifecycle("unload"),
+        })
     }
 }
 

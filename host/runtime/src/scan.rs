@@ -4,9 +4,7 @@
 //! the component needs the concurrent engine. Linear in the bytes, no
 //! recursion: nested modules and components arrive as a flat stream.
 
-use wasmparser::{
-    CanonicalFunction, CanonicalOption, ComponentExternalKind, Instance, Parser, Payload,
-};
+use wasmparser::{CanonicalFunction, CanonicalOption, ComponentExternalKind, Instance, Parser, Payload};
 
 use crate::EngineClass;
 use crate::describe::Needs;
@@ -36,7 +34,9 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, wasmparser::BinaryReaderError> 
             Payload::MemorySection(reader) => {
                 for memory in reader {
                     let memory = memory?;
-                    let page = memory.page_size_log2.map_or(PAGE, |log2| 1u64.checked_shl(log2).unwrap_or(PAGE));
+                    let page = memory
+                        .page_size_log2
+                        .map_or(PAGE, |log2| 1u64.checked_shl(log2).unwrap_or(PAGE));
                     let bytes = memory.initial.saturating_mul(page);
                     needs.memory = needs.memory.saturating_add(bytes);
                     needs.largest_memory = needs.largest_memory.max(bytes);
@@ -79,7 +79,11 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, wasmparser::BinaryReaderError> 
             _ => {}
         }
     }
-    Ok(Scan { needs, concurrent, async_lifted })
+    Ok(Scan {
+        needs,
+        concurrent,
+        async_lifted,
+    })
 }
 
 /// The class a component runs in when nobody asks for another.
@@ -109,9 +113,9 @@ fn is_wasi_0_3(name: &str) -> bool {
 
 fn needs_concurrency(function: &CanonicalFunction) -> bool {
     match function {
-        CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {
-            options.iter().any(|option| matches!(option, CanonicalOption::Async | CanonicalOption::Callback(_)))
-        }
+        CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => options
+            .iter()
+            .any(|option| matches!(option, CanonicalOption::Async | CanonicalOption::Callback(_))),
         CanonicalFunction::ResourceNew { .. }
         | CanonicalFunction::ResourceDrop { .. }
         | CanonicalFunction::ResourceRep { .. } => false,

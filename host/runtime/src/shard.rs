@@ -8,8 +8,8 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use wasmtime::component::Linker;
 use wasmtime::Engine;
+use wasmtime::component::Linker;
 
 use crate::EngineClass;
 use crate::engine::{PoolSize, engine};
@@ -27,7 +27,12 @@ pub(crate) struct Shard {
 
 impl Shard {
     pub(crate) fn new(pool: PoolSize, ticker: Ticker) -> Self {
-        Shard { pool, ticker, engines: Default::default(), linkers: Default::default() }
+        Shard {
+            pool,
+            ticker,
+            engines: Default::default(),
+            linkers: Default::default(),
+        }
     }
 
     /// The engine of this class, made when it is first asked for.

@@ -125,7 +125,11 @@ impl HostState {
         if let Some(reason) = self.unit.interrupt.reason().filter(|_| !call.after_service) {
             return Some(Stop::Interrupted(reason));
         }
-        if let Some(reason) = call.context.as_ref().and_then(|context| context.interrupt.reason()) {
+        if let Some(reason) = call
+            .context
+            .as_ref()
+            .and_then(|context| context.interrupt.reason())
+        {
             let seen = *call.cancel_seen_ms.get_or_insert(now);
             let graceful = reason == Reason::Cancelled;
             if !graceful || now.saturating_sub(seen) >= CANCEL_GRACE.as_millis() as u64 {
@@ -201,12 +205,19 @@ impl Budget {
 
     /// What `unload` may take, which runs when everything else was ended.
     pub(crate) fn after_service(limits: &odeon_authority::Limits) -> Self {
-        Budget { after_service: true, ..Budget::lifecycle(limits) }
+        Budget {
+            after_service: true,
+            ..Budget::lifecycle(limits)
+        }
     }
 
     fn within(wall: std::time::Duration, cpu: std::time::Duration) -> Self {
         let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
         let cpu_ticks = u64::try_from(cpu.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX);
-        Budget { wall_ms, cpu_ticks, after_service: false }
+        Budget {
+            wall_ms,
+            cpu_ticks,
+            after_service: false,
+        }
     }
 }

@@ -39,12 +39,14 @@ impl Stop {
                 "the call was stopped because the caller's waiting time ended; wait longer, or call without waiting",
             ),
             Stop::Interrupted(Reason::Cancelled) => Fault::new(Code::Cancelled, "the request was cancelled"),
-            Stop::Interrupted(Reason::CallerGone) => {
-                Fault::new(Code::Cancelled, "the request was cancelled because its caller went away")
-            }
-            Stop::Interrupted(Reason::Replaced) => {
-                Fault::new(Code::Cancelled, "cancelled: replaced; the call did not end before the drain deadline")
-            }
+            Stop::Interrupted(Reason::CallerGone) => Fault::new(
+                Code::Cancelled,
+                "the request was cancelled because its caller went away",
+            ),
+            Stop::Interrupted(Reason::Replaced) => Fault::new(
+                Code::Cancelled,
+                "cancelled: replaced; the call did not end before the drain deadline",
+            ),
             Stop::Interrupted(Reason::Unloaded) => {
                 Fault::new(Code::Unloaded, "the plugin was unloaded while the call ran")
             }
@@ -54,7 +56,10 @@ impl Stop {
             Stop::Deadline => limit_fault(
                 Code::DeadlineLimit,
                 "deadline",
-                &format!("the call ran longer than the plugin's deadline of {}", limits.deadline),
+                &format!(
+                    "the call ran longer than the plugin's deadline of {}",
+                    limits.deadline
+                ),
             ),
             Stop::Cpu => limit_fault(
                 Code::CpuLimit,
@@ -64,7 +69,10 @@ impl Stop {
             Stop::HostCallBytes => limit_fault(
                 Code::HostCallBytesLimit,
                 "host-call-bytes",
-                &format!("the guest made the host copy more than {} in one call", limits.host_call_bytes),
+                &format!(
+                    "the guest made the host copy more than {} in one call",
+                    limits.host_call_bytes
+                ),
             ),
             Stop::Handles => limit_fault(
                 Code::HandleLimit,
@@ -77,8 +85,11 @@ impl Stop {
 
 /// A fault that names the limit that was reached and what to do.
 fn limit_fault(code: Code, limit: &str, message: &str) -> Fault {
-    Fault::new(code, format!("{message}; if that is too little, raise limits.{limit} in its descriptor"))
-        .with_details(serde_json::json!({ "limit": limit }))
+    Fault::new(
+        code,
+        format!("{message}; if that is too little, raise limits.{limit} in its descriptor"),
+    )
+    .with_details(serde_json::json!({ "limit": limit }))
 }
 
 /// Says why a call ended with this error.
@@ -103,11 +114,17 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
                 &format!("the result is larger than {}", limits.message),
             ),
             BadValue::NotCarriable | BadValue::Encoding => Fault::new(Code::NotCarriable, bad.to_string()),
-            _ => Fault::new(Code::BadResult, format!("the guest returned no value of its result type: {bad}")),
+            _ => Fault::new(
+                Code::BadResult,
+                format!("the guest returned no value of its result type: {bad}"),
+            ),
         };
     }
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-        return Fault::new(Code::GuestExit, format!("the guest called exit with status {}", exit.0));
+        return Fault::new(
+            Code::GuestExit,
+            format!("the guest called exit with status {}", exit.0),
+        );
     }
     // What was refused before the trap explains it better than the trap does.
     if let Some(refused) = meter.refused() {
@@ -120,7 +137,10 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
             Refused::Table => limit_fault(
                 Code::TableLimit,
                 "table-elements",
-                &format!("the guest needed more than {} table elements", limits.table_elements),
+                &format!(
+                    "the guest needed more than {} table elements",
+                    limits.table_elements
+                ),
             ),
         };
     }
@@ -138,13 +158,18 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
         return limit_fault(
             Code::HostCallBytesLimit,
             "header-bytes",
-            &format!("the guest made the host keep HTTP headers of more than {}", limits.header_bytes),
+            &format!(
+                "the guest made the host keep HTTP headers of more than {}",
+                limits.header_bytes
+            ),
         );
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::StackOverflow) => {
-            limit_fault(Code::StackLimit, "stack", &format!("the guest ran out of its stack of {}", limits.stack))
-        }
+        Some(Trap::StackOverflow) => limit_fault(
+            Code::StackLimit,
+            "stack",
+            &format!("the guest ran out of its stack of {}", limits.stack),
+        ),
         Some(Trap::UnreachableCodeReached) => Fault::new(
             Code::Trapped,
             "the guest trapped: it reached an unreachable instruction, which is how a panic ends",
@@ -161,7 +186,10 @@ fn engine_words(error: &wasmtime::Error, limits: &odeon_authority::Limits) -> Fa
         return limit_fault(
             Code::InstanceLimit,
             "core-instances",
-            &format!("one instance is made of more than {} core instances", limits.core_instances),
+            &format!(
+                "one instance is made of more than {} core instances",
+                limits.core_instances
+            ),
         );
     }
     if words.contains("fuel allocated for hostcalls") || words.starts_with("requested len ") {

@@ -77,7 +77,9 @@ impl Ticker {
         if shared.resting.load(Ordering::SeqCst) {
             shared.wake();
         }
-        RunningGuard { counter: counter.map(|c| &c.0) }
+        RunningGuard {
+            counter: counter.map(|c| &c.0),
+        }
     }
 
     /// Milliseconds on the tick clock.
@@ -104,7 +106,9 @@ impl Shared {
     }
 
     fn busy(&self) -> bool {
-        self.running.iter().any(|counter| counter.0.load(Ordering::SeqCst) > 0)
+        self.running
+            .iter()
+            .any(|counter| counter.0.load(Ordering::SeqCst) > 0)
     }
 }
 

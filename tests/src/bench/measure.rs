@@ -5,7 +5,7 @@
 //! alike, and the median of each.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::clock::thread_cpu;
 
@@ -36,8 +36,6 @@ const SAMPLE: Duration = Duration::from_millis(1);
 pub(super) enum Clock {
     /// Processor time of this thread: for work that one thread does alone.
     ThreadCpu,
-    /// Time on the wall: for work of several threads or processes.
-    Wall,
 }
 
 impl Clock {
@@ -47,11 +45,6 @@ impl Clock {
                 let began = thread_cpu();
                 work();
                 thread_cpu() - began
-            }
-            Clock::Wall => {
-                let began = Instant::now();
-                work();
-                began.elapsed()
             }
         }
     }

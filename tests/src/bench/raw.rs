@@ -101,7 +101,7 @@ impl Raw {
             .get_export_index(&mut store, Some(&interface), function)
             .expect("the function");
         let function = instance
-            .get_typed_func(&mut store, &index)
+            .get_typed_func(&mut store, index)
             .expect("the function's type");
         (store, function)
     }

@@ -88,7 +88,9 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
             scope.spawn(move || pair.thread(number));
         }
         // Both workers make what they need before anything is timed.
-        (0..2).for_each(|work| drop(pair.rate(work, 2)));
+        (0..2).for_each(|work| {
+            std::hint::black_box(pair.rate(work, 2));
+        });
         for _ in 0..effort.rounds(ROUNDS) {
             for (work, scaling) in scaling.iter_mut().enumerate() {
                 let (one, two) = (pair.rate(work, 1), pair.rate(work, 2));

@@ -11,21 +11,21 @@ use tempfile::TempDir;
 
 /// A builder of small hosts. The guests here are the project's own, so that they
 /// are compiled in this process; what the compile child stops is another suite's.
-pub fn builder() -> HostBuilder {
+pub(crate) fn builder() -> HostBuilder {
     Host::builder(Compiler::InProcess).workers(1)
 }
 
 /// A host that leaves nothing behind.
-pub fn ephemeral() -> Host {
+pub(crate) fn ephemeral() -> Host {
     builder().start().expect("a host starts")
 }
 
 /// A host on this folder.
-pub fn at(folder: &Path) -> Host {
+pub(crate) fn at(folder: &Path) -> Host {
     builder().state_dir(folder).start().expect("a host starts")
 }
 
-pub fn state() -> TempDir {
+pub(crate) fn state() -> TempDir {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).expect("its mode");
@@ -33,7 +33,7 @@ pub fn state() -> TempDir {
 }
 
 /// Loads a guest although nothing vouches for it.
-pub async fn load(host: &Host, guest: &str, name: &str) -> LoadReport {
+pub(crate) async fn load(host: &Host, guest: &str, name: &str) -> LoadReport {
     let request = LoadRequest::component(guests::component(guest))
         .named(name.parse().unwrap())
         .allow_unsigned();
@@ -41,11 +41,11 @@ pub async fn load(host: &Host, guest: &str, name: &str) -> LoadReport {
 }
 
 /// A daemon on this folder, with short times.
-pub async fn daemon(host: &Host) -> Daemon {
+pub(crate) async fn daemon(host: &Host) -> Daemon {
     serve(host.clone(), config()).await.expect("a daemon starts")
 }
 
-pub fn config() -> DaemonConfig {
+pub(crate) fn config() -> DaemonConfig {
     DaemonConfig {
         drain: Duration::from_secs(5),
         handshake: Duration::from_millis(300),
@@ -55,7 +55,7 @@ pub fn config() -> DaemonConfig {
     }
 }
 
-pub fn few_loads(most: u64) -> HostLimits {
+pub(crate) fn few_loads(most: u64) -> HostLimits {
     HostLimits {
         loads_per_minute: most,
         ..HostLimits::default()
@@ -63,7 +63,7 @@ pub fn few_loads(most: u64) -> HostLimits {
 }
 
 /// What the audit of this folder says, one JSON object per line.
-pub fn audit(folder: &Path) -> Vec<serde_json::Value> {
+pub(crate) fn audit(folder: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(folder.join("audit.jsonl")).expect("there is an audit");
     text.lines()
         .map(|line| serde_json::from_str(line).expect("a line is JSON"))
@@ -71,12 +71,12 @@ pub fn audit(folder: &Path) -> Vec<serde_json::Value> {
 }
 
 /// The fault of something that must fail.
-pub fn fault<T: std::fmt::Debug>(result: Result<T, Fault>) -> Fault {
+pub(crate) fn fault<T: std::fmt::Debug>(result: Result<T, Fault>) -> Fault {
     result.expect_err("expected a fault")
 }
 
 /// Waits until something holds, which must happen soon.
-pub async fn soon(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn soon(what: &str, mut holds: impl FnMut() -> bool) {
     let waited = tokio::time::timeout(Duration::from_secs(10), async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -87,7 +87,7 @@ pub async fn soon(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Lines that a host passed on.
 #[derive(Default)]
-pub struct Lines(pub std::sync::Mutex<Vec<String>>);
+pub(crate) struct Lines(pub std::sync::Mutex<Vec<String>>);
 
 impl odeon::LogSink for Lines {
     fn line(&self, line: odeon::LogLine<'_>) {
@@ -95,6 +95,6 @@ impl odeon::LogSink for Lines {
     }
 }
 
-pub fn lines() -> Arc<Lines> {
+pub(crate) fn lines() -> Arc<Lines> {
     Arc::default()
 }

@@ -1,11 +1,17 @@
 //! The host as a library and as a daemon: the one way in, calls and requests,
 //! the control socket and its hostile peers, and the end.
 #![allow(
+    clippy::bool_assert_comparison,
+    clippy::cloned_ref_to_slice_refs,
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::let_underscore_must_use,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test that meets something else has failed"
+    unreachable_pub,
+    reason = "a test stops at the first surprise"
 )]
 
 mod calling;

@@ -12,27 +12,27 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-pub struct Peer {
-    pub stream: UnixStream,
+pub(crate) struct Peer {
+    pub(crate) stream: UnixStream,
     decoder: FrameDecoder,
     input: Vec<u8>,
 }
 
 /// An envelope that has been read.
 #[derive(Debug)]
-pub struct Seen {
-    pub id: Serial,
-    pub kind: MessageKind,
-    pub body: Vec<u8>,
-    pub fault: Option<Fault>,
-    pub user_data: Option<String>,
-    pub generation: Option<Generation>,
-    pub more: bool,
+pub(crate) struct Seen {
+    pub(crate) id: Serial,
+    pub(crate) kind: MessageKind,
+    pub(crate) body: Vec<u8>,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) user_data: Option<String>,
+    pub(crate) generation: Option<Generation>,
+    pub(crate) more: bool,
 }
 
 impl Peer {
     /// Connects and introduces itself.
-    pub async fn greeted(socket: &Path) -> Self {
+    pub(crate) async fn greeted(socket: &Path) -> Self {
         let mut peer = Peer::silent(socket).await;
         let body = Hello::new("test/1").encode().unwrap();
         let mut hello = Envelope::new(MessageKind::Hello, Serial::new());
@@ -44,7 +44,7 @@ impl Peer {
     }
 
     /// Connects and says nothing.
-    pub async fn silent(socket: &Path) -> Self {
+    pub(crate) async fn silent(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).await.expect("the daemon accepts");
         Peer {
             stream,
@@ -53,7 +53,7 @@ impl Peer {
         }
     }
 
-    pub async fn send(&mut self, envelope: &Envelope<'_>) {
+    pub(crate) async fn send(&mut self, envelope: &Envelope<'_>) {
         let mut frame = Vec::new();
         envelope
             .encode_frame(&mut frame, max_frame(MAX_BODY))
@@ -62,14 +62,14 @@ impl Peer {
     }
 
     /// Sends bytes as a frame of their own.
-    pub async fn send_payload(&mut self, payload: &[u8]) {
+    pub(crate) async fn send_payload(&mut self, payload: &[u8]) {
         let mut frame = Vec::new();
         encode_frame(&mut frame, max_frame(MAX_BODY), payload).unwrap();
         self.stream.write_all(&frame).await.expect("the daemon reads");
     }
 
     /// The next envelope; none when the daemon has closed the connection.
-    pub async fn next(&mut self) -> Option<Seen> {
+    pub(crate) async fn next(&mut self) -> Option<Seen> {
         tokio::time::timeout(Duration::from_secs(10), self.read())
             .await
             .expect("an envelope or the end")
@@ -108,7 +108,7 @@ impl Peer {
     }
 
     /// A call that wants nothing but its reply.
-    pub async fn call(&mut self, target: &str, args: &[u8]) -> Seen {
+    pub(crate) async fn call(&mut self, target: &str, args: &[u8]) -> Seen {
         let id = self.begin(target, args).await;
         let reply = self.next().await.expect("a reply");
         assert_eq!((reply.id, reply.kind), (id, MessageKind::Reply));
@@ -116,7 +116,7 @@ impl Peer {
     }
 
     /// Sends a call and does not wait.
-    pub async fn begin(&mut self, target: &str, args: &[u8]) -> Serial {
+    pub(crate) async fn begin(&mut self, target: &str, args: &[u8]) -> Serial {
         let mut call = Envelope::new(MessageKind::Call, Serial::new());
         call.target = Some(target);
         call.body = args;
@@ -124,7 +124,7 @@ impl Peer {
         call.id
     }
 
-    pub async fn admin<T: DeserializeOwned>(&mut self, request: &AdminRequest) -> Result<T, Fault> {
+    pub(crate) async fn admin<T: DeserializeOwned>(&mut self, request: &AdminRequest) -> Result<T, Fault> {
         let body = request.to_json().unwrap();
         let mut envelope = Envelope::new(MessageKind::Admin, Serial::new());
         envelope.body = &body;
@@ -138,6 +138,6 @@ impl Peer {
 }
 
 /// Two numbers as arguments.
-pub fn two(a: u32, b: u32) -> Vec<u8> {
+pub(crate) fn two(a: u32, b: u32) -> Vec<u8> {
     [a.to_le_bytes(), b.to_le_bytes()].concat()
 }

@@ -18,7 +18,9 @@ type Result<T> = wasmtime::Result<T>;
 
 /// Reads the whole result.
 pub(super) fn result(cx: &mut LiftContext<'_>, ty: InterfaceType, src: ValRaw) -> Result<Vec<u8>> {
-    let InterfaceType::Tuple(index) = ty else { return Err(BadValue::NotCarriable.into()) };
+    let InterfaceType::Tuple(index) = ty else {
+        return Err(BadValue::NotCarriable.into());
+    };
     let mut out = Vec::new();
     let types = cx.types;
     let results = &types[index];
@@ -94,9 +96,9 @@ fn flat(
                 let count = types[i].names.len();
                 return flags(out, count, &raw.get_u32().to_le_bytes());
             }
-            let layout = cases(&types, &ty).ok_or(BadValue::NotCarriable)?;
+            let layout = cases(types, &ty).ok_or(BadValue::NotCarriable)?;
             let case = raw.get_u32();
-            match payload(&types, &ty, case as usize)? {
+            match payload(types, &ty, case as usize)? {
                 // A payload without flat form, as in option<tuple<>>.
                 Some(ty) => {
                     out.extend(case.to_le_bytes().iter().take(layout.discriminant));
@@ -157,13 +159,14 @@ fn load(cx: &mut LiftContext<'_>, out: &mut Vec<u8>, ty: InterfaceType, bytes: &
         I::FixedLengthList(i) => {
             let list = &types[i];
             let size = types.canonical_abi(&list.element).size32 as usize;
-            (0..list.size as usize).try_for_each(|k| load(cx, out, list.element, part(bytes, k * size, size)?))
+            (0..list.size as usize)
+                .try_for_each(|k| load(cx, out, list.element, part(bytes, k * size, size)?))
         }
         I::Flags(i) => flags(out, types[i].names.len(), bytes),
         _ => {
-            let layout = cases(&types, &ty).ok_or(BadValue::NotCarriable)?;
+            let layout = cases(types, &ty).ok_or(BadValue::NotCarriable)?;
             let case = number(bytes, layout.discriminant)?;
-            let carried = payload(&types, &ty, case as usize)?;
+            let carried = payload(types, &ty, case as usize)?;
             out.extend(case.to_le_bytes().iter().take(layout.discriminant));
             match carried {
                 Some(ty) => {
@@ -178,7 +181,10 @@ fn load(cx: &mut LiftContext<'_>, out: &mut Vec<u8>, ty: InterfaceType, bytes: &
 
 #[inline]
 fn part(bytes: &[u8], at: usize, count: usize) -> Result<&[u8]> {
-    bytes.get(at..).and_then(|rest| rest.get(..count)).ok_or_else(|| BadValue::Pointer.into())
+    bytes
+        .get(at..)
+        .and_then(|rest| rest.get(..count))
+        .ok_or_else(|| BadValue::Pointer.into())
 }
 
 #[inline]
@@ -263,7 +269,12 @@ fn entries(
     write_count(out, count)?;
     for k in 0..count {
         load(cx, out, map.key, part(bytes, k * size, key_size)?)?;
-        load(cx, out, map.value, part(bytes, k * size + map.value_offset32 as usize, value_size)?)?;
+        load(
+            cx,
+            out,
+            map.value,
+            part(bytes, k * size + map.value_offset32 as usize, value_size)?,
+        )?;
     }
     Ok(())
 }

@@ -66,7 +66,9 @@ pub(super) fn params<T>(
     ty: InterfaceType,
     dst: &mut [MaybeUninit<ValRaw>; MAX_FLAT_PARAMS],
 ) -> Result<()> {
-    let InterfaceType::Tuple(index) = ty else { return Err(BadValue::NotCarriable.into()) };
+    let InterfaceType::Tuple(index) = ty else {
+        return Err(BadValue::NotCarriable.into());
+    };
     let mut wire = Wire(wire);
     let types = cx.types;
     let params = &types[index];
@@ -80,7 +82,11 @@ pub(super) fn params<T>(
         store(cx, &mut wire, ty, at)?;
         put(&mut slots, ValRaw::i64(at as i64))?;
     }
-    if wire.0.is_empty() { Ok(()) } else { Err(BadValue::Long.into()) }
+    if wire.0.is_empty() {
+        Ok(())
+    } else {
+        Err(BadValue::Long.into())
+    }
 }
 
 #[inline]
@@ -123,8 +129,14 @@ fn flat<T>(
             put(slots, ValRaw::i64(at as i64))?;
             put(slots, ValRaw::i64(count as i64))
         }
-        I::Record(i) => types[i].fields.iter().try_for_each(|f| flat(cx, wire, f.ty, slots)),
-        I::Tuple(i) => types[i].types.iter().try_for_each(|ty| flat(cx, wire, *ty, slots)),
+        I::Record(i) => types[i]
+            .fields
+            .iter()
+            .try_for_each(|f| flat(cx, wire, f.ty, slots)),
+        I::Tuple(i) => types[i]
+            .types
+            .iter()
+            .try_for_each(|ty| flat(cx, wire, *ty, slots)),
         I::FixedLengthList(i) => {
             let list = &types[i];
             (0..list.size).try_for_each(|_| flat(cx, wire, list.element, slots))
@@ -152,11 +164,17 @@ fn flat<T>(
             let layout = cases(types, &ty).ok_or(BadValue::NotCarriable)?;
             let case = wire.number(layout.discriminant)? as usize;
             let carried = payload(types, &ty, case)?;
-            let total = types.canonical_abi(&ty).flat_count.ok_or(BadValue::NotCarriable)?;
+            let total = types
+                .canonical_abi(&ty)
+                .flat_count
+                .ok_or(BadValue::NotCarriable)?;
             put(slots, ValRaw::u32(case as u32))?;
             let mut used = 1;
             if let Some(ty) = carried {
-                used += types.canonical_abi(&ty).flat_count.ok_or(BadValue::NotCarriable)?;
+                used += types
+                    .canonical_abi(&ty)
+                    .flat_count
+                    .ok_or(BadValue::NotCarriable)?;
                 flat(cx, wire, ty, slots)?;
             }
             (used..total).try_for_each(|_| put(slots, ValRaw::u64(0)))
@@ -178,7 +196,11 @@ pub(super) fn flag_bytes(count: usize) -> usize {
 /// allocated.
 #[inline]
 fn copy<T>(cx: &mut LowerContext<'_, T>, at: usize, bytes: &[u8]) -> Result<()> {
-    match cx.as_slice_mut().get_mut(at..).and_then(|memory| memory.get_mut(..bytes.len())) {
+    match cx
+        .as_slice_mut()
+        .get_mut(at..)
+        .and_then(|memory| memory.get_mut(..bytes.len()))
+    {
         Some(memory) => {
             memory.copy_from_slice(bytes);
             Ok(())
@@ -248,7 +270,10 @@ fn sequence<T>(
 }
 
 fn block<T>(cx: &mut LowerContext<'_, T>, count: usize, size: usize, align: u32) -> Result<usize> {
-    match count.checked_mul(size).filter(|length| u32::try_from(*length).is_ok()) {
+    match count
+        .checked_mul(size)
+        .filter(|length| u32::try_from(*length).is_ok())
+    {
         Some(0) => Ok(align as usize),
         Some(length) => cx.realloc(0, 0, align, length),
         None => Err(BadValue::Length.into()),
@@ -264,12 +289,7 @@ fn utf8_guest<T>(cx: &LowerContext<'_, T>) -> Result<()> {
 }
 
 /// Writes one value into guest memory at `at`.
-fn store<T>(
-    cx: &mut LowerContext<'_, T>,
-    wire: &mut Wire<'_>,
-    ty: InterfaceType,
-    at: usize,
-) -> Result<()> {
+fn store<T>(cx: &mut LowerContext<'_, T>, wire: &mut Wire<'_>, ty: InterfaceType, at: usize) -> Result<()> {
     use InterfaceType as I;
     let types = cx.types;
     match ty {

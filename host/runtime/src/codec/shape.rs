@@ -87,7 +87,10 @@ pub(super) fn cases(types: &ComponentTypes, ty: &InterfaceType) -> Option<Cases>
         I::Enum(i) => &types[i].info,
         _ => return None,
     };
-    Some(Cases { discriminant: info.size.byte_size() as usize, payload: info.payload_offset32 as usize })
+    Some(Cases {
+        discriminant: info.size.byte_size() as usize,
+        payload: info.payload_offset32 as usize,
+    })
 }
 
 /// The payload type of case number `case`.

@@ -46,7 +46,11 @@ pub(crate) fn to_val(ty: &Type, value: &Value) -> Result<Val, BadValue> {
                 .collect::<Result<_, BadValue>>()?,
         ),
         (Type::Tuple(types), Value::Tuple(values)) if types.len() == values.len() => Val::Tuple(
-            types.iter().zip(values).map(|(ty, value)| to_val(ty, value)).collect::<Result<_, _>>()?,
+            types
+                .iter()
+                .zip(values)
+                .map(|(ty, value)| to_val(ty, value))
+                .collect::<Result<_, _>>()?,
         ),
         (Type::Variant(cases), Value::Variant { case, payload }) => {
             let case = cases.get(*case as usize).ok_or(BadValue::Case)?;
@@ -75,7 +79,12 @@ pub(crate) fn to_val(ty: &Type, value: &Value) -> Result<Val, BadValue> {
             })
         }
         (Type::Flags(names), Value::Flags(set)) => Val::Flags(
-            names.iter().zip(set).filter(|(_, set)| **set).map(|(name, _)| name.to_string()).collect(),
+            names
+                .iter()
+                .zip(set)
+                .filter(|(_, set)| **set)
+                .map(|(name, _)| name.to_string())
+                .collect(),
         ),
         _ => return Err(BadValue::NotCarriable),
     })
@@ -110,7 +119,12 @@ pub(crate) fn from_val(ty: &Type, val: &Val) -> Result<Value, BadValue> {
                 });
                 Value::Bytes(bytes.collect::<Result<Vec<u8>, _>>()?)
             } else {
-                Value::List(items.iter().map(|item| from_val(ty, item)).collect::<Result<_, _>>()?)
+                Value::List(
+                    items
+                        .iter()
+                        .map(|item| from_val(ty, item))
+                        .collect::<Result<_, _>>()?,
+                )
             }
         }
         (Type::Map(key, value_ty), Val::Map(entries)) => Value::Map(
@@ -127,20 +141,33 @@ pub(crate) fn from_val(ty: &Type, val: &Val) -> Result<Value, BadValue> {
                 .collect::<Result<_, _>>()?,
         ),
         (Type::Tuple(types), Val::Tuple(values)) if types.len() == values.len() => Value::Tuple(
-            types.iter().zip(values).map(|(ty, value)| from_val(ty, value)).collect::<Result<_, _>>()?,
+            types
+                .iter()
+                .zip(values)
+                .map(|(ty, value)| from_val(ty, value))
+                .collect::<Result<_, _>>()?,
         ),
         (Type::Variant(cases), Val::Variant(name, payload)) => {
-            let (number, case) =
-                cases.iter().enumerate().find(|(_, case)| *case.name == **name).ok_or(BadValue::Case)?;
+            let (number, case) = cases
+                .iter()
+                .enumerate()
+                .find(|(_, case)| *case.name == **name)
+                .ok_or(BadValue::Case)?;
             let payload = match (&case.ty, payload) {
                 (Some(ty), Some(val)) => Some(boxed(ty, val)?),
                 (None, None) => None,
                 _ => return Err(BadValue::Case),
             };
-            Value::Variant { case: number as u32, payload }
+            Value::Variant {
+                case: number as u32,
+                payload,
+            }
         }
         (Type::Enum(names), Val::Enum(name)) => {
-            let number = names.iter().position(|found| **found == **name).ok_or(BadValue::Case)?;
+            let number = names
+                .iter()
+                .position(|found| **found == **name)
+                .ok_or(BadValue::Case)?;
             Value::Enum(number as u32)
         }
         (Type::Option(ty), Val::Option(val)) => {
@@ -157,9 +184,12 @@ pub(crate) fn from_val(ty: &Type, val: &Val) -> Result<Value, BadValue> {
                 Err(val) => Err(payload(err, val)?),
             })
         }
-        (Type::Flags(names), Val::Flags(set)) => {
-            Value::Flags(names.iter().map(|name| set.iter().any(|found| **found == **name)).collect())
-        }
+        (Type::Flags(names), Val::Flags(set)) => Value::Flags(
+            names
+                .iter()
+                .map(|name| set.iter().any(|found| **found == **name))
+                .collect(),
+        ),
         _ => return Err(BadValue::NotCarriable),
     })
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::{Compiled, CompileError, CompileLimits};
+use super::{CompileError, CompileLimits, Compiled};
 use crate::EngineClass;
 use crate::describe::{Description, TooComplex, TypeBudget, surface};
 use crate::engine::{PoolSize, compile_config};
@@ -45,7 +45,9 @@ impl CompileChild {
     pub fn enter() -> std::io::Result<CompileChild> {
         let mut args = std::env::args_os().skip(1);
         if args.next().is_some_and(|first| first == ARGUMENT) {
-            let job = args.next().and_then(|job| serde_json::from_str(job.to_str()?).ok());
+            let job = args
+                .next()
+                .and_then(|job| serde_json::from_str(job.to_str()?).ok());
             let code = match job {
                 Some(job) => serve(&job),
                 None => 2,
@@ -54,7 +56,11 @@ impl CompileChild {
         }
         // The running program itself, even when its file was replaced since.
         let own = PathBuf::from("/proc/self/exe");
-        let program = if own.exists() { own } else { std::env::current_exe()? };
+        let program = if own.exists() {
+            own
+        } else {
+            std::env::current_exe()?
+        };
         Ok(CompileChild { program })
     }
 
@@ -123,8 +129,12 @@ fn serve(job: &Job) -> i32 {
         Err(CompileError::WrongClass(text)) => (Head::Refused(Refusal::WrongClass(text)), Vec::new()),
         Err(error) => (Head::Refused(Refusal::Refused(text_of(&error))), Vec::new()),
     };
-    let Ok(head) = serde_json::to_vec(&head) else { return 5 };
-    let Ok(length) = u32::try_from(head.len()) else { return 5 };
+    let Ok(head) = serde_json::to_vec(&head) else {
+        return 5;
+    };
+    let Ok(length) = u32::try_from(head.len()) else {
+        return 5;
+    };
     let mut out = std::io::stdout().lock();
     let written = out
         .write_all(&length.to_le_bytes())
@@ -150,7 +160,10 @@ pub(super) fn parse(mut answer: Vec<u8>) -> Option<Outcome> {
     Some(match head {
         Head::Compiled(description) => {
             answer.drain(..4 + length);
-            Outcome::Compiled(Compiled { description, native: answer })
+            Outcome::Compiled(Compiled {
+                description,
+                native: answer,
+            })
         }
         Head::Refused(Refusal::Refused(text)) => Outcome::Refused(CompileError::Refused(text)),
         Head::Refused(Refusal::TooComplex(error)) => Outcome::Refused(error.into()),
@@ -160,10 +173,17 @@ pub(super) fn parse(mut answer: Vec<u8>) -> Option<Outcome> {
 
 /// Takes the limits of the job upon this process, for good.
 fn confine(limits: &CompileLimits) -> rustix::io::Result<()> {
-    let both = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
+    let both = |value: u64| Rlimit {
+        current: Some(value),
+        maximum: Some(value),
+    };
     rustix::process::setrlimit(Resource::As, both(limits.memory))?;
     // The wall limit is the parent's to keep; this one holds if it is gone.
-    let cpu = limits.time.max(Duration::from_secs(1)).as_secs().saturating_mul(64);
+    let cpu = limits
+        .time
+        .max(Duration::from_secs(1))
+        .as_secs()
+        .saturating_mul(64);
     rustix::process::setrlimit(Resource::Cpu, both(cpu))?;
     rustix::process::setrlimit(Resource::Core, both(0))?;
     rustix::process::setrlimit(Resource::Fsize, both(0))?;
@@ -198,10 +218,22 @@ pub(super) fn compile_here(job: &Job, bytes: &[u8]) -> Result<Compiled, CompileE
     }
     let engine = Engine::new(&compile_config(class)).map_err(|error| refused(format!("{error:#}")))?;
     let component = Component::from_binary(&engine, bytes).map_err(|error| refused(format!("{error:#}")))?;
-    let budget = TypeBudget { depth: job.limits.type_depth, nodes: job.limits.type_nodes };
+    let budget = TypeBudget {
+        depth: job.limits.type_depth,
+        nodes: job.limits.type_nodes,
+    };
     let (exports, imports) = surface(&engine, &component, budget)?;
-    let native = component.serialize().map_err(|error| refused(format!("{error:#}")))?;
-    let description = Description { class, exports, imports, wit: wit(bytes), needs: found.needs, async_lifted: found.async_lifted };
+    let native = component
+        .serialize()
+        .map_err(|error| refused(format!("{error:#}")))?;
+    let description = Description {
+        class,
+        exports,
+        imports,
+        wit: wit(bytes),
+        needs: found.needs,
+        async_lifted: found.async_lifted,
+    };
     Ok(Compiled { description, native })
 }
 
@@ -211,8 +243,12 @@ fn wit(bytes: &[u8]) -> Option<String> {
     let decoded = wit_component::decode(bytes).ok()?;
     let mut printer = wit_component::WitPrinter::default();
     let resolve = decoded.resolve();
-    let nested: Vec<_> = resolve.packages.iter().map(|(id, _)| id).filter(|id| *id != decoded.package()).collect();
+    let nested: Vec<_> = resolve
+        .packages
+        .iter()
+        .map(|(id, _)| id)
+        .filter(|id| *id != decoded.package())
+        .collect();
     printer.print(resolve, decoded.package(), &nested).ok()?;
     Some(printer.output.to_string())
 }
-

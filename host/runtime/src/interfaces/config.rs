@@ -9,7 +9,12 @@ impl Host for HostState {
     }
 
     fn get_all(&mut self) -> wasmtime::Result<Result<Vec<(String, String)>, Error>> {
-        let all = self.unit.spec.config.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let all = self
+            .unit
+            .spec
+            .config
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()));
         Ok(Ok(all.collect()))
     }
 }

@@ -10,7 +10,13 @@ impl Host for HostState {
     }
 
     fn caller_chain(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(self.call.context().callers.iter().map(ToString::to_string).collect())
+        Ok(self
+            .call
+            .context()
+            .callers
+            .iter()
+            .map(ToString::to_string)
+            .collect())
     }
 
     fn user_data(&mut self) -> wasmtime::Result<Option<String>> {
@@ -19,7 +25,10 @@ impl Host for HostState {
 
     fn time_left(&mut self) -> wasmtime::Result<u64> {
         const NANOSECONDS: u64 = 1_000_000;
-        Ok(self.call.left_ms(self.unit.ticker.now_ms()).saturating_mul(NANOSECONDS))
+        Ok(self
+            .call
+            .left_ms(self.unit.ticker.now_ms())
+            .saturating_mul(NANOSECONDS))
     }
 
     fn is_cancelled(&mut self) -> wasmtime::Result<bool> {
@@ -40,7 +49,11 @@ impl Host for HostState {
             return Ok(Err(ProgressError::TooMany(most)));
         }
         if let Some(sink) = &self.call.context().progress {
-            sink(Progress { completed, total, details });
+            sink(Progress {
+                completed,
+                total,
+                details,
+            });
         }
         Ok(Ok(()))
     }

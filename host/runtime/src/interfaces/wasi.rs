@@ -41,8 +41,14 @@ impl Wasi {
         let (stdout, stderr) = (output(Stream::Stdout), output(Stream::Stderr));
         let mut builder = WasiCtx::builder();
         builder
-            .stdout(GuestOutput { unit: unit.clone(), lines: stdout.clone() })
-            .stderr(GuestOutput { unit: unit.clone(), lines: stderr.clone() })
+            .stdout(GuestOutput {
+                unit: unit.clone(),
+                lines: stdout.clone(),
+            })
+            .stderr(GuestOutput {
+                unit: unit.clone(),
+                lines: stderr.clone(),
+            })
             .max_random_size(spec.limits.host_call_bytes.bytes());
         sockets::guard(&mut builder, egress);
         for (name, value) in &spec.env {
@@ -57,11 +63,21 @@ impl Wasi {
             if let Err(error) = builder.preopened_dir(host, &grant.guest, perms) {
                 // The guest sees that the directory is not there; the operator
                 // is told why.
-                unit.deny("fs", &grant.guest, &format!("the granted directory cannot be opened: {error}"));
+                unit.deny(
+                    "fs",
+                    &grant.guest,
+                    &format!("the granted directory cannot be opened: {error}"),
+                );
             }
         }
         let disk = Arc::new(Disk::new(&spec.limits));
-        Wasi { ctx: builder.build(), stdout, stderr, disk, places: Places::default() }
+        Wasi {
+            ctx: builder.build(),
+            stdout,
+            stderr,
+            disk,
+            places: Places::default(),
+        }
     }
 
     /// Begins a call: what it may write starts anew.
@@ -70,9 +86,21 @@ impl Wasi {
     }
 
     /// The file system, beside the table of the same store.
-    pub(super) fn filesystem<'s>(&'s mut self, unit: &'s Arc<Unit>, table: &'s mut ResourceTable) -> Filesystem<'s> {
-        let wasi = WasiFilesystemCtxView { ctx: self.ctx.filesystem(), table };
-        Filesystem { wasi, unit, disk: &self.disk, places: &mut self.places }
+    pub(super) fn filesystem<'s>(
+        &'s mut self,
+        unit: &'s Arc<Unit>,
+        table: &'s mut ResourceTable,
+    ) -> Filesystem<'s> {
+        let wasi = WasiFilesystemCtxView {
+            ctx: self.ctx.filesystem(),
+            table,
+        };
+        Filesystem {
+            wasi,
+            unit,
+            disk: &self.disk,
+            places: &mut self.places,
+        }
     }
 
     /// Passes unfinished lines on, at the end of a call.
@@ -86,8 +114,13 @@ impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let egress = self.egress().clone();
         let unit = &self.unit;
-        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(unit, &egress)));
-        WasiCtxView { ctx: &mut wasi.ctx, table: &mut self.table }
+        let wasi = self
+            .wasi
+            .get_or_insert_with(|| Box::new(Wasi::new(unit, &egress)));
+        WasiCtxView {
+            ctx: &mut wasi.ctx,
+            table: &mut self.table,
+        }
     }
 }
 

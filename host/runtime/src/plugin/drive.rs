@@ -75,7 +75,11 @@ impl Plugin {
             started()?;
         }
         let nothing = Interrupt::new();
-        let of_all = if budget.after_service { &nothing } else { &shared.unit.interrupt };
+        let of_all = if budget.after_service {
+            &nothing
+        } else {
+            &shared.unit.interrupt
+        };
         let watch = watch(&interrupt, of_all, until, at_deadline);
         tokio::pin!(watch);
         let mut running = Some(self.clone().run(target, args, context, budget));
@@ -99,7 +103,7 @@ impl Plugin {
                         task.0.abort();
                         // The store is gone when the task is: a guest yields
                         // at the next tick.
-                        let _ = (&mut task.0).await;
+                        drop((&mut task.0).await);
                         shared.count(false);
                         Err(stop.fault(&shared.unit.spec.limits))
                     }
@@ -130,9 +134,9 @@ impl Plugin {
             let (mut instance, template) = match kept {
                 Some(mut instance) => {
                     instance.store.data_mut().begin(context, budget, true);
-                    let (_, template) = shared
-                        .template(instance.shard)
-                        .ok_or_else(|| Fault::new(Code::Internal, "the plugin has no code for this worker"))?;
+                    let (_, template) = shared.template(instance.shard).ok_or_else(|| {
+                        Fault::new(Code::Internal, "the plugin has no code for this worker")
+                    })?;
                     (instance, template)
                 }
                 None => {
@@ -152,12 +156,18 @@ impl Plugin {
                 Target::Unload => template.unload.as_ref(),
             };
             let Some(index) = index else {
-                return Err(Fault::new(Code::MethodNotFound, "the plugin has no such function"));
+                return Err(Fault::new(
+                    Code::MethodNotFound,
+                    "the plugin has no such function",
+                ));
             };
             let lifted = match target {
-                Target::Method(method) if shared.source.description.async_lifted => {
-                    shared.source.description.exports.get(method.0).map(|export| &export.ty)
-                }
+                Target::Method(method) if shared.source.description.async_lifted => shared
+                    .source
+                    .description
+                    .exports
+                    .get(method.0)
+                    .map(|export| &export.ty),
                 _ => None,
             };
             let called = match lifted {
@@ -180,7 +190,9 @@ pub(super) enum Target {
 /// Runs the call until it ends or overruns its turn.
 async fn turn(running: &mut Option<Running>, interrupt: &Interrupt) -> Option<Result<Reply, Fault>> {
     std::future::poll_fn(|cx| {
-        let Some(future) = running.as_mut() else { return Poll::Ready(None) };
+        let Some(future) = running.as_mut() else {
+            return Poll::Ready(None);
+        };
         match future.as_mut().poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
             Poll::Pending if interrupt.ticks() >= TURN => Poll::Ready(None),

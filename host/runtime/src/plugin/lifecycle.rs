@@ -26,7 +26,9 @@ impl Plugin {
     ///
     /// When it refuses, traps, or reaches a limit.
     pub async fn load(&self) -> Result<(), LifecycleError> {
-        let Some(ty) = self.lifecycle("load") else { return Ok(()) };
+        let Some(ty) = self.lifecycle("load") else {
+            return Ok(());
+        };
         let budget = Budget::lifecycle(&self.spec().limits);
         let reply = self
             .drive(Target::Load, Vec::new(), CallContext::default(), budget)
@@ -41,7 +43,9 @@ impl Plugin {
             .ok()
             .flatten()
             .and_then(|value| odeon_protocol::wave::print(ty.result.as_ref()?, &value, &limits).ok());
-        Err(LifecycleError::Refused(text.unwrap_or_else(|| "with an error that cannot be read".into())))
+        Err(LifecycleError::Refused(
+            text.unwrap_or_else(|| "with an error that cannot be read".into()),
+        ))
     }
 
     /// Runs the plugin's `unload`, if it exports one. To be called when it is
@@ -55,7 +59,9 @@ impl Plugin {
             return Ok(());
         }
         let budget = Budget::after_service(&self.spec().limits);
-        self.drive(Target::Unload, Vec::new(), CallContext::default(), budget).await.map(|_| ())
+        self.drive(Target::Unload, Vec::new(), CallContext::default(), budget)
+            .await
+            .map(|_| ())
     }
 
     fn lifecycle(&self, function: &str) -> Option<odeon_protocol::FunctionType> {

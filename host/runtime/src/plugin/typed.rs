@@ -27,7 +27,11 @@ pub struct TypedMethod<P, R> {
 
 impl<P, R> Clone for TypedMethod<P, R> {
     fn clone(&self) -> Self {
-        TypedMethod { plugin: self.plugin.clone(), method: self.method, types: PhantomData }
+        TypedMethod {
+            plugin: self.plugin.clone(),
+            method: self.method,
+            types: PhantomData,
+        }
     }
 }
 
@@ -47,7 +51,11 @@ impl Plugin {
         if self.shared.source.flavour != Flavour::Direct {
             return Err(not_direct());
         }
-        Ok(TypedMethod { plugin: self.clone(), method, types: PhantomData })
+        Ok(TypedMethod {
+            plugin: self.clone(),
+            method,
+            types: PhantomData,
+        })
     }
 }
 
@@ -102,11 +110,17 @@ impl Plugin {
         };
         let template = shared.template(instance.shard).map(|(_, template)| template);
         let Some(index) = template.and_then(|template| template.methods.get(method.0)) else {
-            return Err(Fault::new(Code::MethodNotFound, "the plugin has no method of this number"));
+            return Err(Fault::new(
+                Code::MethodNotFound,
+                "the plugin has no method of this number",
+            ));
         };
         let _running = shared.unit.ticker.running(instance.shard);
         instance.store.set_epoch_deadline(1);
-        let function = match instance.instance.get_typed_func::<P, R>(&mut instance.store, index) {
+        let function = match instance
+            .instance
+            .get_typed_func::<P, R>(&mut instance.store, index)
+        {
             Ok(function) => function,
             Err(error) => {
                 shared.idle.lock().push(instance);

@@ -43,7 +43,7 @@ pub(super) async fn open(egress: &Arc<Egress>, target: &Target, slot: Slot) -> R
         match TcpStream::connect(SocketAddr::new(address.to_canonical(), target.port)).await {
             Ok(stream) => {
                 // Without it, a small request waits for nothing.
-                let _ = stream.set_nodelay(true);
+                drop(stream.set_nodelay(true));
                 return encrypt(Metered::new(stream, egress.clone(), slot), egress, target).await;
             }
             Err(error) => failed = connect_error(&error),

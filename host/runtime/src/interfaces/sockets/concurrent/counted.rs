@@ -161,7 +161,7 @@ impl FutureConsumer<HostState> for Verdict {
         };
         if let Some(tell) = self.tell.take() {
             // Nobody waits for it any more if this fails.
-            let _ = tell.send(outcome);
+            drop(tell.send(outcome));
         }
         Poll::Ready(Ok(()))
     }
