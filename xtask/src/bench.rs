@@ -7,7 +7,11 @@
 mod row;
 mod table;
 
-use std::{fs, path::Path, process::Stdio};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -54,17 +58,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
 }
 
 fn measure(workspace: &Workspace, section: Option<&str>) -> Result<Vec<Row>> {
-    let mut command = workspace.cargo();
-    command.args([
-        "run",
-        "--quiet",
-        "--release",
-        "-p",
-        "odeon-tests",
-        "--bin",
-        "bench",
-        "--",
-    ]);
+    // Built with the packages that the tests are built with: another selection
+    // would compile the engine anew.
+    let mut build = workspace.cargo();
+    build.args(["build", "--release", "--bin", "bench"]);
+    for package in workspace.native() {
+        build.args(["-p", &package.name]);
+    }
+    process::run(&mut build)?;
+    let mut command = Command::new(workspace.target.join("release").join("bench"));
     command.args(section).arg("--json");
     eprintln!("    $ {}", process::line(&command));
     let output = command

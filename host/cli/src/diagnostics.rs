@@ -91,7 +91,7 @@ fn window(text: &str, start: usize, end: usize) -> (String, usize, usize) {
     let part = text.get(from..to).unwrap_or_default();
     // A character that would move the cursor takes one cell, not none; its
     // place in bytes has to stay.
-    let shown: String = part
+    let mut shown: String = part
         .chars()
         .map(|c| {
             if c.is_control() && c.len_utf8() == 1 && c != '\n' {
@@ -101,6 +101,10 @@ fn window(text: &str, start: usize, end: usize) -> (String, usize, usize) {
             }
         })
         .collect();
+    if start.saturating_sub(from) >= shown.len() {
+        // Something to point at where the text ends too early.
+        shown.push(' ');
+    }
     let (start, end) = (
         start.saturating_sub(from).min(shown.len()),
         end.saturating_sub(from).min(shown.len()),

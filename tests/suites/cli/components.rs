@@ -27,7 +27,7 @@ pub(crate) const KIT: &str = r#"
   (func (export "spin") (canon lift (core func $i "spin")))
   (func (export "nothing") (canon lift (core func $i "nothing")))
   (func (export "same") (param "text" string) (result string)
-    (canon lift (core func $i "same") (memory $i "memory") (realloc (func $i "realloc")))))
+    (canon lift (core func $i "same") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))
 "#;
 
 /// [`KIT`] with another type of `add` and without the rest.
