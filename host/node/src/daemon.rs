@@ -2,7 +2,7 @@
 //!
 //! Owns the state directory's lock, the socket, the connections and the end of
 //! them all. It decides nothing that a host does not: it turns envelopes into
-//! calls of [`Host`](crate::Host), and names their principal after the peer's
+//! calls of [`Host`], and names their principal after the peer's
 //! credentials, never after what an envelope says.
 
 mod admin;
