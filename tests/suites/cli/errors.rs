@@ -16,7 +16,7 @@ macro_rules! approved {
         settings.set_prepend_module_to_snapshot(false);
         settings.set_omit_expression(true);
         settings.add_filter(r"sha256:[0-9a-f]{64}", "[digest]");
-        settings.add_filter(r"/\S*odeon-cli-\w+", "[desk]");
+        settings.add_filter(r"/\S*odeon-cli-\w+(/home)?", "[desk]");
         settings.bind(|| insta::assert_snapshot!($name, ran.stderr));
     }};
 }
