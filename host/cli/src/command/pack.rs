@@ -64,18 +64,27 @@ fn read_manifest(path: &Path) -> Done<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The beginning of the name of the custom section with a module's WIT.
+const WIT_SECTION: &[u8] = b"component-type";
+
 /// A component of a core module that says in a custom section what its
 /// functions mean.
 fn componentize(path: &Path, module: &[u8]) -> Done<Vec<u8>> {
-    let encoded = wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .and_then(|mut encoder| encoder.encode());
+    // Without it the encoder makes a component that exports nothing.
+    let encoded = if module.windows(WIT_SECTION.len()).any(|part| part == WIT_SECTION) {
+        wit_component::ComponentEncoder::default()
+            .validate(true)
+            .module(module)
+            .and_then(|mut encoder| encoder.encode())
+            .map_err(|error| format!("{error:#}"))
+    } else {
+        Err("it holds no WIT, expected a custom section component-type".to_owned())
+    };
     encoded.map_err(|error| {
         let message = format!(
             "{} is a core module that cannot be made a component: {}",
             path.display(),
-            clean(&format!("{error:#}"))
+            clean(&error)
         );
         Failure::new(Code::CoreModule, message).helped(
             "build it for the target wasm32-wasip2, which makes components; or for wasm32-unknown-unknown with the \
