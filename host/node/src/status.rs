@@ -136,7 +136,7 @@ impl Host {
                     "instances": stats.instances,
                     "in_flight": stats.in_flight,
                     "waiting": stats.waiting,
-                    "idle_memory": stats.idle_memory,
+                    "memory": stats.memory,
                 });
                 (loaded.name.to_string(), row)
             })
@@ -181,7 +181,7 @@ fn row(loaded: &Loaded) -> PluginRow {
         faults: stats.faults,
         in_flight: stats.in_flight as u64,
         instances: stats.instances as u64,
-        memory_bytes: stats.idle_memory,
+        memory_bytes: stats.memory,
     }
 }
 

@@ -4,7 +4,7 @@
 //! order of arrival, everybody else told "overloaded". Also knows when the
 //! last call is gone, which is what draining waits for.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -17,26 +17,35 @@ pub(crate) enum Refusal {
     Closed,
 }
 
+/// The low bits of [`Gate::calls`] that count those inside. More than
+/// `limits.calls-in-flight` can ever be.
+const INSIDE: u64 = (1 << 16) - 1;
+
+/// One call that left, in the bits above.
+const LEFT: u64 = INSIDE + 1;
+
 /// The admission of one plugin generation.
 pub(crate) struct Gate {
-    in_flight: AtomicUsize,
+    /// Calls inside, and above them the calls that have left: one word, so that
+    /// leaving is one step.
+    calls: AtomicU64,
     waiting: AtomicUsize,
-    limit: usize,
+    limit: u64,
     queue: usize,
     closed: AtomicBool,
-    left: Notify,
+    someone_left: Notify,
     empty: Notify,
 }
 
 impl Gate {
     pub(crate) fn new(limit: usize, queue: usize) -> Self {
         Gate {
-            in_flight: AtomicUsize::new(0),
+            calls: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
-            limit: limit.max(1),
+            limit: (limit as u64).clamp(1, INSIDE),
             queue,
             closed: AtomicBool::new(false),
-            left: Notify::new(),
+            someone_left: Notify::new(),
             empty: Notify::new(),
         }
     }
@@ -54,8 +63,8 @@ impl Gate {
     fn enter_now(&self) -> Option<Pass<'_>> {
         // Never counted in and out again: that would wake whoever waits, which
         // may be the caller itself, for nothing.
-        let room = |inside: usize| (inside < self.limit).then_some(inside + 1);
-        self.in_flight
+        let room = |calls: u64| ((calls & INSIDE) < self.limit).then_some(calls + 1);
+        self.calls
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, room)
             .ok()?;
         let pass = Pass { gate: self };
@@ -74,7 +83,7 @@ impl Gate {
         }
         let _place = Place::take(self).ok_or(Refusal::Full)?;
         loop {
-            let left = self.left.notified();
+            let left = self.someone_left.notified();
             tokio::pin!(left);
             // Registered before looking, so that whoever leaves in between is
             // not missed.
@@ -92,7 +101,7 @@ impl Gate {
     /// Lets nobody in any more; those who wait are refused.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        self.left.notify_waiters();
+        self.someone_left.notify_waiters();
     }
 
     /// Waits until nobody is inside. Cancellation safe.
@@ -110,7 +119,18 @@ impl Gate {
 
     /// Calls inside.
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::SeqCst)
+        // At most `INSIDE`, which fits.
+        (self.calls.load(Ordering::SeqCst) & INSIDE) as usize
+    }
+
+    /// Calls that were inside and have left.
+    pub(crate) fn left(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed) / LEFT
+    }
+
+    /// A number that is another one after any call came or went.
+    pub(crate) fn activity(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
     }
 
     /// Calls in the queue.
@@ -120,9 +140,9 @@ impl Gate {
 
     #[inline]
     fn leave(&self) {
-        let before = self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        let before = self.calls.fetch_add(LEFT - 1, Ordering::SeqCst) & INSIDE;
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.left.notify_one();
+            self.someone_left.notify_one();
         }
         if before == 1 && self.closed.load(Ordering::SeqCst) {
             self.empty.notify_waiters();
@@ -161,6 +181,6 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.gate.waiting.fetch_sub(1, Ordering::SeqCst);
         // Someone may have left and woken this place just before it was given up.
-        self.gate.left.notify_one();
+        self.gate.someone_left.notify_one();
     }
 }

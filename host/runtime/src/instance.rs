@@ -5,7 +5,6 @@
 //! an error from here drops it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use odeon_protocol::{FunctionType, ValueLimits, wire};
 use wasmtime::component::{self, ComponentExportIndex, InstancePre, Val};
@@ -35,19 +34,12 @@ pub(crate) struct Instance {
 fn store(template: &Template, unit: &Arc<Unit>) -> Store<HostState> {
     let limits = &unit.spec.limits;
     let mut store = Store::new(template.pre.engine(), HostState::new(unit.clone()));
-    store.limiter(|state| &mut state.meter);
+    store.limiter(|state| state);
     store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes.bytes()).unwrap_or(usize::MAX));
     store.set_max_component_handles(usize::try_from(limits.handles).unwrap_or(usize::MAX));
     store.epoch_deadline_callback(on_tick);
     store.set_epoch_deadline(1);
-    unit.counters.instances.fetch_add(1, Ordering::Relaxed);
     store
-}
-
-impl Drop for HostState {
-    fn drop(&mut self) {
-        self.unit.counters.instances.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Why there is no instance.

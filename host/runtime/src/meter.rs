@@ -4,7 +4,6 @@
 //! one is reached: whoever asks gets a yes or a no.
 
 use odeon_authority::Limits;
-use wasmtime::ResourceLimiter;
 
 /// A growth that was refused, remembered so that a trap that follows from it
 /// can be explained.
@@ -18,6 +17,8 @@ pub(crate) enum Refused {
 pub(crate) struct Meter {
     memory: u64,
     memory_limit: u64,
+    /// The growth that was allowed last and may yet fail in the engine.
+    granted: u64,
     table_elements: u64,
     table_limit: u64,
     instance_limit: usize,
@@ -29,6 +30,7 @@ impl Meter {
         Meter {
             memory: 0,
             memory_limit: limits.memory.bytes(),
+            granted: 0,
             table_elements: 0,
             table_limit: limits.table_elements,
             instance_limit: usize::try_from(limits.core_instances).unwrap_or(usize::MAX),
@@ -50,62 +52,57 @@ impl Meter {
     pub(crate) fn start(&mut self) {
         self.refused = None;
     }
-}
 
-impl ResourceLimiter for Meter {
     /// Of nested components, only the engine knows how many there are.
-    fn instances(&self) -> usize {
+    pub(crate) fn instance_limit(&self) -> usize {
         self.instance_limit
     }
 
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let grown = self
-            .memory
-            .saturating_add((desired.saturating_sub(current)) as u64);
+    /// Whether a memory may grow from `current` to `desired` bytes. The sum
+    /// over all memories counts.
+    pub(crate) fn grow_memory(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
+        let more = desired.saturating_sub(current) as u64;
+        let grown = self.memory.saturating_add(more);
         if grown > self.memory_limit {
             self.refused = Some(Refused::Memory);
-            return Ok(false);
+            return false;
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
+            return false;
         }
+        self.granted = more;
         self.memory = grown;
-        Ok(true)
+        true
     }
 
-    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+    /// The growth that was allowed last did not happen. Gives how many bytes it was.
+    pub(crate) fn memory_did_not_grow(&mut self) -> u64 {
         self.refused = Some(Refused::Memory);
-        Ok(())
+        let granted = std::mem::take(&mut self.granted);
+        self.memory = self.memory.saturating_sub(granted);
+        granted
     }
 
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    /// Whether a table may grow from `current` to `desired` elements. The sum
+    /// over all tables counts.
+    pub(crate) fn grow_table(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
         let grown = self
             .table_elements
             .saturating_add((desired.saturating_sub(current)) as u64);
         if grown > self.table_limit {
             self.refused = Some(Refused::Table);
-            return Ok(false);
+            return false;
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
+            return false;
         }
         self.table_elements = grown;
-        Ok(true)
+        true
     }
 
-    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+    /// A table could not grow although it was allowed to.
+    pub(crate) fn table_did_not_grow(&mut self) {
         self.refused = Some(Refused::Table);
-        Ok(())
     }
 }
 

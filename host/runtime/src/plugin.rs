@@ -5,6 +5,7 @@
 //! the plugin meanwhile.
 
 mod drive;
+mod idle;
 mod lifecycle;
 mod typed;
 
@@ -12,8 +13,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use odeon_protocol::{Code, Fault, FunctionType, ValueLimits};
-use parking_lot::Mutex;
 
+use self::idle::Idle;
 pub use self::lifecycle::LifecycleError;
 pub use self::typed::TypedMethod;
 use crate::codec::BadValue;
@@ -54,13 +55,8 @@ pub(crate) struct Shared {
     /// One per shard, made when a call first comes to it; the first at once.
     templates: Vec<OnceLock<Template>>,
     methods: Vec<Method>,
-    pub(crate) gate: Gate,
-    /// Instances that are kept and free.
-    #[allow(
-        clippy::vec_box,
-        reason = "an instance is large and changes hands with every call"
-    )]
-    idle: Mutex<Vec<Box<Instance>>>,
+    pub(crate) gate: Arc<Gate>,
+    idle: Idle,
     budget: Budget,
     message: usize,
     /// For exports that go by way of decoded values.
@@ -108,8 +104,8 @@ pub struct PluginStats {
     pub in_flight: usize,
     /// Calls that wait.
     pub waiting: usize,
-    /// Bytes of linear memory of its idle instances.
-    pub idle_memory: u64,
+    /// Bytes of linear memory of its instances.
+    pub memory: u64,
 }
 
 impl Plugin {
@@ -139,7 +135,11 @@ impl Plugin {
             InstanceModel::Fresh => at_once,
             InstanceModel::Resident { workers } => workers.clamp(1, at_once.max(1)),
         };
-        let gate = Gate::new(at_once, usize::try_from(limits.queue).unwrap_or(usize::MAX));
+        let gate = Arc::new(Gate::new(
+            at_once,
+            usize::try_from(limits.queue).unwrap_or(usize::MAX),
+        ));
+        inner.ticker.watch(&gate);
         let budget = Budget::call(limits);
         let message = usize::try_from(limits.message.bytes()).unwrap_or(usize::MAX);
         let values = ValueLimits {
@@ -163,7 +163,7 @@ impl Plugin {
         if let Some(slot) = templates.first() {
             slot.get_or_init(|| template);
         }
-        let idle = Mutex::new(Vec::new());
+        let idle = Idle::default();
         let shared = Shared {
             runtime: inner,
             unit,
@@ -206,19 +206,14 @@ impl Plugin {
         let shared = &*self.shared;
         let counters = &shared.unit.counters;
         PluginStats {
-            calls: counters.calls.load(Ordering::Relaxed),
+            calls: shared.gate.left(),
             faults: counters.faults.load(Ordering::Relaxed),
             denials: counters.denials.load(Ordering::Relaxed),
             lines_dropped: shared.unit.log_gate.dropped(),
             instances: counters.instances.load(Ordering::Relaxed),
             in_flight: shared.gate.in_flight(),
             waiting: shared.gate.waiting(),
-            idle_memory: shared
-                .idle
-                .lock()
-                .iter()
-                .map(|instance| instance.store.data().meter.memory())
-                .sum(),
+            memory: counters.memory.load(Ordering::Relaxed),
         }
     }
 
@@ -390,24 +385,7 @@ impl Shared {
         context: Option<Box<CallContext>>,
         pass: Pass<'_>,
     ) -> Result<Reply, Fault> {
-        let (mut instance, template) = match self.unit.spec.instances {
-            InstanceModel::Resident { .. } => match self.take_idle() {
-                Some(mut instance) => {
-                    instance.store.data_mut().begin(context, self.budget, false);
-                    let shard = instance.shard;
-                    let Some((_, template)) = self.template(shard) else {
-                        return Err(Fault::new(
-                            Code::Internal,
-                            "the plugin has no code for this worker",
-                        ));
-                    };
-                    (instance, template)
-                }
-                None => self.make_here(context)?,
-            },
-            InstanceModel::Fresh => self.make_here(context)?,
-        };
-        let _running = self.unit.ticker.running(instance.shard);
+        let (mut instance, template) = self.instance_here(context)?;
         let Some(index) = template.methods.get(method.0) else {
             return Err(Fault::new(
                 Code::MethodNotFound,
@@ -420,9 +398,26 @@ impl Shared {
         reply
     }
 
+    /// An instance that has begun a call: a kept one, or a new one of this
+    /// thread's shard. For calls that have passed the gate.
+    #[inline]
+    fn instance_here(&self, context: Option<Box<CallContext>>) -> Result<(Box<Instance>, &Template), Fault> {
+        self.unit.ticker.awake();
+        let Some(mut instance) = self.take_idle() else {
+            return self.make_here(context);
+        };
+        instance.store.data_mut().begin(context, self.budget, false);
+        match self.template(instance.shard) {
+            Some((_, template)) => Ok((instance, template)),
+            None => Err(Fault::new(
+                Code::Internal,
+                "the plugin has no code for this worker",
+            )),
+        }
+    }
+
     fn make_here(&self, context: Option<Box<CallContext>>) -> Result<(Box<Instance>, &Template), Fault> {
         let (shard, template) = self.here()?;
-        let _running = self.unit.ticker.running(shard);
         let begin = |state: &mut crate::state::HostState| state.begin(context, self.budget, false);
         match Instance::make(template, &self.unit, shard, begin) {
             Ok(instance) => Ok((Box::new(instance), template)),
@@ -431,7 +426,7 @@ impl Shared {
     }
 
     fn not_made(&self, not_made: &NotMade) -> Fault {
-        self.count(false);
+        self.count_fault();
         if is_out_of_room(&not_made.error) {
             return Fault::new(
                 Code::Overloaded,
@@ -445,8 +440,21 @@ impl Shared {
         )
     }
 
+    /// A kept instance that is free. A fresh one is never kept.
+    #[inline]
     fn take_idle(&self) -> Option<Box<Instance>> {
-        self.idle.lock().pop()
+        match self.unit.spec.instances {
+            InstanceModel::Resident { workers } => self.idle.take(workers),
+            InstanceModel::Fresh => None,
+        }
+    }
+
+    /// Keeps the instance if it is a resident one; else drops it.
+    #[inline]
+    fn keep(&self, instance: Box<Instance>) {
+        if matches!(self.unit.spec.instances, InstanceModel::Resident { .. }) {
+            self.idle.put(instance);
+        }
     }
 
     /// Turns what the instance gave into what the caller gets. The instance is
@@ -459,24 +467,20 @@ impl Shared {
         };
         let state = instance.store.data_mut();
         state.end();
-        self.count(called.is_ok());
         match called {
             Ok(bytes) => {
-                if matches!(self.unit.spec.instances, InstanceModel::Resident { .. }) {
-                    self.idle.lock().push(instance);
-                }
+                self.keep(instance);
                 Ok(Reply { bytes })
             }
-            Err(error) => Err(explain(&error, &state.meter, &self.unit.spec.limits)),
+            Err(error) => {
+                self.count_fault();
+                Err(explain(&error, &state.meter, &self.unit.spec.limits))
+            }
         }
     }
 
-    #[inline]
-    fn count(&self, ok: bool) {
-        let counters = &self.unit.counters;
-        counters.calls.fetch_add(1, Ordering::Relaxed);
-        if !ok {
-            counters.faults.fetch_add(1, Ordering::Relaxed);
-        }
+    /// Counts the end of a call that has no result. The gate counts them all.
+    fn count_fault(&self) {
+        self.unit.counters.faults.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -145,7 +145,7 @@ impl Runtime {
     /// When the cache cannot be opened or the ticker's thread not be started.
     pub fn new(config: RuntimeConfig) -> Result<Self, StartError> {
         let workers = config.workers.max(1);
-        let ticker = Ticker::start(workers)?;
+        let ticker = Ticker::start()?;
         let cache = config.cache.as_ref().map(Cache::open).transpose()?;
         let shards = (0..workers)
             .map(|_| Shard::new(config.pool, ticker.clone()))

@@ -5,11 +5,12 @@
 //! that touches none of it costs nothing for it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use odeon_protocol::Serial;
 use wasmtime::component::ResourceTable;
-use wasmtime::{StoreContextMut, UpdateDeadline};
+use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use crate::control::{CANCEL_GRACE, CallContext, Reason};
 use crate::interfaces::egress::Egress;
@@ -51,6 +52,7 @@ impl HostState {
         // Some handles take two entries (a timer and what polls it). The exact
         // count is the engine's, of handles the guest itself holds.
         table.set_max_capacity(usize::try_from(limits.handles.saturating_mul(2)).unwrap_or(usize::MAX));
+        unit.counters.instances.fetch_add(1, Ordering::Relaxed);
         HostState {
             meter: Meter::new(limits),
             call: Call {
@@ -146,6 +148,55 @@ impl HostState {
             }
             None => Some(Stop::Cpu),
         }
+    }
+}
+
+/// What the engine asks before an instance grows.
+impl ResourceLimiter for HostState {
+    fn instances(&self) -> usize {
+        self.meter.instance_limit()
+    }
+
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let may = self.meter.grow_memory(current, desired, maximum);
+        if may {
+            let more = desired.saturating_sub(current) as u64;
+            self.unit.counters.memory.fetch_add(more, Ordering::Relaxed);
+        }
+        Ok(may)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        let less = self.meter.memory_did_not_grow();
+        self.unit.counters.memory.fetch_sub(less, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.meter.grow_table(current, desired, maximum))
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.meter.table_did_not_grow();
+        Ok(())
+    }
+}
+
+impl Drop for HostState {
+    fn drop(&mut self) {
+        let counters = &self.unit.counters;
+        counters.instances.fetch_sub(1, Ordering::Relaxed);
+        counters.memory.fetch_sub(self.meter.memory(), Ordering::Relaxed);
     }
 }
 

@@ -4,6 +4,9 @@
 //! guest is running anywhere, and rests otherwise: an idle host makes no
 //! wake-ups. It is a plain thread, so it ticks even when every thread of the
 //! async runtime is busy.
+//!
+//! Whether a guest runs is read off the plugins' gates, which count their calls
+//! anyway: a call pays one load for being ticked.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,6 +16,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 use wasmtime::Engine;
 
+use crate::gate::Gate;
+
 /// How often a running guest is looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
@@ -20,17 +25,14 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// that a steady trickle of calls does not pay for waking it each time.
 const IDLE_TICKS: u32 = 50;
 
-/// One counter per worker, far enough apart that workers do not share a line.
-#[repr(align(128))]
-#[derive(Default)]
-struct Running(AtomicUsize);
-
 /// Handle to the ticking thread; the thread ends with the last handle.
 #[derive(Clone)]
 pub(crate) struct Ticker(Arc<Shared>);
 
 struct Shared {
-    running: Vec<Running>,
+    /// Guests that run without having passed a gate.
+    ungated: AtomicUsize,
+    gates: Mutex<Vec<Weak<Gate>>>,
     resting: AtomicBool,
     /// Milliseconds since `start`, refreshed every tick: a clock that costs
     /// one load and is at most a tick late while anything runs.
@@ -41,10 +43,11 @@ struct Shared {
 }
 
 impl Ticker {
-    /// Starts the thread, with one counter per worker.
-    pub(crate) fn start(workers: usize) -> std::io::Result<Self> {
+    /// Starts the thread.
+    pub(crate) fn start() -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            running: (0..workers.max(1)).map(|_| Running::default()).collect(),
+            ungated: AtomicUsize::new(0),
+            gates: Mutex::new(Vec::new()),
             resting: AtomicBool::new(false),
             now_ms: AtomicU64::new(0),
             start: Instant::now(),
@@ -64,22 +67,27 @@ impl Ticker {
         self.0.engines.write().push(engine);
     }
 
-    /// Says that a guest runs on `worker` until the returned value is dropped.
+    /// Ticks while a call is inside this gate, from now on.
+    pub(crate) fn watch(&self, gate: &Arc<Gate>) {
+        self.0.gates.lock().push(Arc::downgrade(gate));
+    }
+
+    /// To be called by whoever has passed a gate, before anything that goes by
+    /// the clock: ticks until the call has left.
     #[inline]
-    pub(crate) fn running(&self, worker: usize) -> RunningGuard<'_> {
-        let shared = &*self.0;
+    pub(crate) fn awake(&self) {
         // Sequentially consistent on both sides: either this load sees that
-        // the thread rests, or the thread sees the count before it rests.
-        let counter = shared.running.get(worker).or(shared.running.first());
-        if let Some(counter) = counter {
-            counter.0.fetch_add(1, Ordering::SeqCst);
+        // the thread rests, or the thread sees the call before it rests.
+        if self.0.resting.load(Ordering::SeqCst) {
+            self.0.wake();
         }
-        if shared.resting.load(Ordering::SeqCst) {
-            shared.wake();
-        }
-        RunningGuard {
-            counter: counter.map(|c| &c.0),
-        }
+    }
+
+    /// Ticks until the returned value is dropped, for guests that pass no gate.
+    pub(crate) fn ungated(&self) -> Ungated<'_> {
+        self.0.ungated.fetch_add(1, Ordering::SeqCst);
+        self.awake();
+        Ungated(&self.0.ungated)
     }
 
     /// Milliseconds on the tick clock.
@@ -105,10 +113,18 @@ impl Shared {
         self.now_ms.store(now, Ordering::Relaxed);
     }
 
-    fn busy(&self) -> bool {
-        self.running
-            .iter()
-            .any(|counter| counter.0.load(Ordering::SeqCst) > 0)
+    /// Whether a guest runs now, and a number that is another one when any
+    /// ran since the last look.
+    fn look(&self) -> (bool, u64) {
+        let mut busy = self.ungated.load(Ordering::SeqCst) > 0;
+        let mut activity = 0_u64;
+        self.gates.lock().retain(|gate| {
+            let Some(gate) = gate.upgrade() else { return false };
+            busy |= gate.in_flight() > 0;
+            activity = activity.wrapping_add(gate.activity());
+            true
+        });
+        (busy, activity)
     }
 }
 
@@ -121,33 +137,35 @@ impl Drop for Shared {
 }
 
 /// While this lives, a guest counts as running.
-pub(crate) struct RunningGuard<'t> {
-    counter: Option<&'t AtomicUsize>,
-}
+pub(crate) struct Ungated<'t>(&'t AtomicUsize);
 
-impl Drop for RunningGuard<'_> {
-    #[inline]
+impl Drop for Ungated<'_> {
     fn drop(&mut self) {
-        if let Some(counter) = self.counter {
-            counter.fetch_sub(1, Ordering::SeqCst);
-        }
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 fn tick(shared: &Weak<Shared>) {
-    let mut idle = 0;
+    let (mut unlooked, mut seen) = (0, 0);
     loop {
         let Some(alive) = shared.upgrade() else { return };
         alive.refresh();
         alive.engines.read().iter().for_each(Engine::increment_epoch);
-        idle = if alive.busy() { 0 } else { idle + 1 };
-        if idle <= IDLE_TICKS {
+        unlooked += 1;
+        if unlooked <= IDLE_TICKS {
             drop(alive);
             thread::sleep(TICK);
             continue;
         }
+        unlooked = 0;
+        let (busy, activity) = alive.look();
+        if busy || activity != seen {
+            seen = activity;
+            continue;
+        }
         alive.resting.store(true, Ordering::SeqCst);
-        let busy = alive.busy();
+        // Whoever came in before that is seen now; whoever comes later sees it.
+        let (busy, _) = alive.look();
         if busy {
             alive.resting.store(false, Ordering::SeqCst);
         }
@@ -156,6 +174,5 @@ fn tick(shared: &Weak<Shared>) {
             // Woken by a call, or by the last handle being dropped.
             thread::park();
         }
-        idle = 0;
     }
 }

@@ -71,10 +71,11 @@ pub(crate) struct Unit {
 /// What happened in this generation so far.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) calls: AtomicU64,
     pub(crate) faults: AtomicU64,
     pub(crate) denials: AtomicU64,
     pub(crate) instances: AtomicUsize,
+    /// Bytes of linear memory of all instances.
+    pub(crate) memory: AtomicU64,
     /// Connections that are open or being opened.
     pub(crate) connections: AtomicUsize,
 }

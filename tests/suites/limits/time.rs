@@ -147,6 +147,26 @@ async fn timed_a_guest_that_sleeps_does_not_use_up_its_cpu_time() {
     stopped(&plugin, "cpu.busy(400)", Code::CpuLimit).await;
 }
 
+/// The clock that deadlines go by stands still while nothing runs. A call that
+/// comes after such a rest has all of its time all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_a_deadline_begins_with_its_call_however_long_the_host_has_rested() {
+    let runtime = runtime();
+    let plugin = short_deadline().resident().load(&runtime, "guest-spin").await;
+    for _ in 0..2 {
+        // Longer than the ticker goes on for nobody, and than the deadline.
+        tokio::time::sleep(LIMIT * 2).await;
+        call(&plugin, "cpu.busy(50)").await.unwrap();
+        let blocking = plugin.clone();
+        tokio::time::sleep(LIMIT * 2).await;
+        let from_thread = std::thread::spawn(move || {
+            odeon_tests::runtime::call_blocking(&blocking, "cpu.busy(50)", Default::default())
+        });
+        from_thread.join().unwrap().unwrap();
+    }
+    assert_eq!(plugin.stats().faults, 0);
+}
+
 /// The limits are per call: a resident instance begins each with all of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_cpu_time_begins_anew_with_every_call() {

@@ -17,7 +17,6 @@ use crate::control::{CANCEL_GRACE, CallContext, Interrupt, Reason};
 use crate::instance::Instance;
 use crate::state::Budget;
 use crate::stop::Stop;
-use crate::unit::InstanceModel;
 
 /// Ticks after which a call is moved to the threads of lower priority.
 const TURN: u32 = 4;
@@ -104,7 +103,7 @@ impl Plugin {
                         // The store is gone when the task is: a guest yields
                         // at the next tick.
                         drop((&mut task.0).await);
-                        shared.count(false);
+                        shared.count_fault();
                         Err(stop.fault(&shared.unit.spec.limits))
                     }
                 }
@@ -118,7 +117,7 @@ impl Plugin {
     fn stopped(&self, running: Option<Running>, stop: Stop) -> Fault {
         // Drops the store, and with it whatever the guest waited for.
         drop(running);
-        self.shared.count(false);
+        self.shared.count_fault();
         stop.fault(&self.shared.unit.spec.limits)
     }
 
@@ -127,11 +126,15 @@ impl Plugin {
         Box::pin(async move {
             let shared = &*self.shared;
             let context = Some(Box::new(context));
-            let kept = match shared.unit.spec.instances {
-                InstanceModel::Resident { .. } => shared.take_idle(),
-                InstanceModel::Fresh => None,
+            let ticker = &shared.unit.ticker;
+            let _ungated = match target {
+                Target::Method(_) => {
+                    ticker.awake();
+                    None
+                }
+                Target::Load | Target::Unload => Some(ticker.ungated()),
             };
-            let (mut instance, template) = match kept {
+            let (mut instance, template) = match shared.take_idle() {
                 Some(mut instance) => {
                     instance.store.data_mut().begin(context, budget, true);
                     let (_, template) = shared.template(instance.shard).ok_or_else(|| {
@@ -141,7 +144,6 @@ impl Plugin {
                 }
                 None => {
                     let (shard, template) = shared.here()?;
-                    let _running = shared.unit.ticker.running(shard);
                     let begin = |state: &mut crate::state::HostState| state.begin(context, budget, true);
                     match Instance::make_async(template, &shared.unit, shard, begin).await {
                         Ok(instance) => (Box::new(instance), template),
@@ -149,7 +151,6 @@ impl Plugin {
                     }
                 }
             };
-            let _running = shared.unit.ticker.running(instance.shard);
             let index: Option<&ComponentExportIndex> = match target {
                 Target::Method(method) => template.methods.get(method.0),
                 Target::Load => template.load.as_ref(),

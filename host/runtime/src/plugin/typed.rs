@@ -9,7 +9,6 @@ use super::{MethodId, Plugin, wait};
 use crate::control::CallContext;
 use crate::link::Flavour;
 use crate::stop::explain;
-use crate::unit::InstanceModel;
 
 fn not_direct() -> Fault {
     Fault::new(
@@ -97,25 +96,13 @@ impl Plugin {
             Some(pass) => pass,
             None => wait::block_on(shared.admit(&CallContext::default()))?,
         };
-        let kept = match shared.unit.spec.instances {
-            InstanceModel::Resident { .. } => shared.take_idle(),
-            InstanceModel::Fresh => None,
-        };
-        let mut instance = match kept {
-            Some(mut instance) => {
-                instance.store.data_mut().begin(None, shared.budget, false);
-                instance
-            }
-            None => shared.make_here(None)?.0,
-        };
-        let template = shared.template(instance.shard).map(|(_, template)| template);
-        let Some(index) = template.and_then(|template| template.methods.get(method.0)) else {
+        let (mut instance, template) = shared.instance_here(None)?;
+        let Some(index) = template.methods.get(method.0) else {
             return Err(Fault::new(
                 Code::MethodNotFound,
                 "the plugin has no method of this number",
             ));
         };
-        let _running = shared.unit.ticker.running(instance.shard);
         instance.store.set_epoch_deadline(1);
         let function = match instance
             .instance
@@ -123,7 +110,8 @@ impl Plugin {
         {
             Ok(function) => function,
             Err(error) => {
-                shared.idle.lock().push(instance);
+                instance.store.data_mut().end();
+                shared.keep(instance);
                 return Err(Fault::new(
                     Code::InvalidArguments,
                     format!("the Rust types are not the method's: {error:#}"),
@@ -133,15 +121,15 @@ impl Plugin {
         let called = function.call(&mut instance.store, params);
         let state = instance.store.data_mut();
         state.end();
-        shared.count(called.is_ok());
         let outcome = match called {
             Ok(result) => {
-                if matches!(shared.unit.spec.instances, InstanceModel::Resident { .. }) {
-                    shared.idle.lock().push(instance);
-                }
+                shared.keep(instance);
                 Ok(result)
             }
-            Err(error) => Err(explain(&error, &state.meter, &shared.unit.spec.limits)),
+            Err(error) => {
+                shared.count_fault();
+                Err(explain(&error, &state.meter, &shared.unit.spec.limits))
+            }
         };
         drop(pass);
         outcome
