@@ -1,13 +1,14 @@
 //! `cargo xtask mutants`: is every enforcement missed when it is gone?
 //!
-//! Owns `target/mutants`: a copy of the tree in which one row of
-//! `mutants.toml` at a time is applied, and a target folder of its own.
+//! Owns `target/mutants`: a copy of the tree in which every row of
+//! `mutants.toml` has a switch, built once, and the folder whose files are the
+//! switches. One at a time is thrown.
 //! **Invariant:** the working tree is only read.
 
 mod copy;
 mod table;
 
-use std::{fs, time::Instant};
+use std::{fs, process::Stdio, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -29,17 +30,14 @@ enum End {
     Killed,
     /// All tests passed without the enforcement.
     Survived,
-    /// The changed code does not compile; the row proves nothing.
-    NotCompiled,
     /// The filter matches no test; the row proves nothing.
     NoTests,
 }
 
 /// The exit statuses that nextest documents: a test failed, the filter matches
-/// nothing, the tests do not compile.
+/// nothing.
 const TEST_FAILED: i32 = 100;
 const NO_TESTS: i32 = 4;
-const BUILD_FAILED: i32 = 101;
 
 /// Runs the rows. `false` unless every one was killed.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
@@ -59,25 +57,25 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     }
 
     guests::run(workspace)?;
-    let copy = Copy::of(workspace)?;
-    for mutant in &mutants {
-        // Without a passing run beforehand a failing one would prove nothing.
-        let end = judge(&copy, mutant)?;
-        if end != End::Survived {
-            bail!(
-                "{}: its tests must pass on the unchanged tree, found {end:?}",
-                mutant.name
-            );
-        }
+    let copy = Copy::of(workspace, &table.mutant)?;
+    process::run(copy.cargo().args(["build", "--release", "--bins"]).args(packages(workspace)))?;
+    process::run(copy.nextest("run", &packages(workspace)).arg("--no-run"))?;
+    // Without a passing run beforehand a failing one would prove nothing.
+    println!("== no enforcement switched off");
+    let all = mutants.iter().map(|mutant| mutant.filter()).collect::<Vec<_>>().join(" | ");
+    let status = process::status(copy.nextest("run", &packages(workspace)).args(["-E", &all]))?;
+    if !status.success() {
+        bail!("the tests of {TABLE} must pass while nothing is switched off; nextest ended with {status}");
     }
+    println!("== one at a time");
     let mut ends = Vec::new();
     for mutant in mutants {
         let began = Instant::now();
-        let applied = copy.apply(mutant)?;
-        let end = judge(&copy, mutant)?;
-        drop(applied);
+        let switched = copy.switch_off(mutant)?;
+        let end = judge(&copy, mutant, &packages(workspace))?;
+        drop(switched);
         println!(
-            "{:<12} {:>6.1} s  {}",
+            "{:<9} {:>6.1} s  {}",
             format!("{end:?}").to_lowercase(),
             began.elapsed().as_secs_f64(),
             mutant.name
@@ -102,24 +100,33 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     Ok(alive.is_empty())
 }
 
-/// What the row's tests say about the copy as it is now.
-fn judge(copy: &Copy, mutant: &Mutant) -> Result<End> {
-    let mut command = copy.cargo();
-    command.args([
-        "nextest",
-        "run",
-        "--release",
-        "--package",
-        &mutant.package,
-        "-E",
-        &mutant.tests,
-    ]);
-    let status = process::status(&mut command)?;
-    match status.code() {
+/// The packages whose tests there are. Always the same, so that nothing is
+/// built twice.
+fn packages(workspace: &Workspace) -> Vec<&str> {
+    workspace
+        .native()
+        .flat_map(|package| ["-p", package.name.as_str()])
+        .collect()
+}
+
+/// What the row's tests say while its enforcement is off. One that fails is
+/// enough, so the rest is not waited for.
+fn judge(copy: &Copy, mutant: &Mutant, packages: &[&str]) -> Result<End> {
+    let mut command = copy.nextest("run", packages);
+    command.args(["--fail-fast", "-E", &mutant.filter()]);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .context("cargo could not be started")?;
+    match output.status.code() {
         Some(0) => Ok(End::Survived),
         Some(TEST_FAILED) => Ok(End::Killed),
         Some(NO_TESTS) => Ok(End::NoTests),
-        Some(BUILD_FAILED) => Ok(End::NotCompiled),
-        _ => bail!("nextest ended with {status}"),
+        _ => bail!(
+            "{}: nextest ended with {}: {}",
+            mutant.name,
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        ),
     }
 }

@@ -1,7 +1,7 @@
 //! The copy of the tree in which mutants live.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -17,26 +17,37 @@ use crate::{test, tidy, workspace::Workspace};
 pub(super) struct Copy {
     tree: PathBuf,
     target: PathBuf,
+    /// Holds a file for each mutant that is on.
+    switches: PathBuf,
     path: std::ffi::OsString,
 }
 
 impl Copy {
-    pub(super) fn of(workspace: &Workspace) -> Result<Copy> {
+    /// The tree with a switch for each of these.
+    pub(super) fn of(workspace: &Workspace, mutants: &[Mutant]) -> Result<Copy> {
         let home = workspace.target.join("mutants");
-        let (tree, target) = (home.join("tree"), home.join("target"));
+        let copy = Copy {
+            tree: home.join("tree"),
+            target: home.join("target"),
+            switches: home.join("on"),
+            path: test::path_with_tools(workspace)?,
+        };
+        // Whatever a run that was broken off left on.
+        if copy.switches.exists() {
+            fs::remove_dir_all(&copy.switches).context("cannot remove the switches of the last run")?;
+        }
+        fs::create_dir_all(&copy.switches).context("cannot make a folder for switches")?;
+        let changed = changed(&workspace.root, mutants, &copy.switches)?;
         let files: BTreeSet<String> = tidy::Tree::read(workspace)?.paths().map(str::to_owned).collect();
-        mirror(&workspace.root, &tree, &files)?;
-        let components = names(&workspace.components())?;
+        mirror(&workspace.root, &copy.tree, &files, &changed)?;
         mirror(
             &workspace.components(),
-            &target.join("guests/components"),
-            &components,
+            &copy.target.join("guests/components"),
+            &names(&workspace.components())?,
+            &BTreeMap::new(),
         )?;
-        Ok(Copy {
-            tree,
-            target,
-            path: test::path_with_tools(workspace)?,
-        })
+        seed(workspace, &copy.target)?;
+        Ok(copy)
     }
 
     /// A `cargo` that runs in the copy.
@@ -49,32 +60,101 @@ impl Copy {
         command
     }
 
+    /// nextest in the copy, for these packages.
+    pub(super) fn nextest(&self, verb: &str, packages: &[&str]) -> Command {
+        let mut command = self.cargo();
+        command.args(["nextest", verb, "--release"]).args(packages);
+        command
+    }
+
     /// Switches the enforcement off until the guard is dropped.
-    pub(super) fn apply(&self, mutant: &Mutant) -> Result<Applied> {
-        let path = self.tree.join(&mutant.file);
-        let original = fs::read_to_string(&path).with_context(|| format!("cannot read {}", mutant.file))?;
-        let changed = mutant.apply(&original)?;
-        fs::write(&path, changed).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Applied { path, original })
+    pub(super) fn switch_off(&self, mutant: &Mutant) -> Result<SwitchedOff> {
+        let switch = self.switches.join(&mutant.name);
+        fs::write(&switch, "").with_context(|| format!("cannot write {}", switch.display()))?;
+        Ok(SwitchedOff(switch))
     }
 }
 
-/// A change to the copy. Dropping it takes the change back.
-pub(super) struct Applied {
-    path: PathBuf,
-    original: String,
-}
+/// An enforcement that is off. Dropping it switches it on again.
+pub(super) struct SwitchedOff(PathBuf);
 
-impl Drop for Applied {
+impl Drop for SwitchedOff {
     fn drop(&mut self) {
-        if let Err(error) = fs::write(&self.path, &self.original) {
-            // The next run compares every file and would notice.
-            eprintln!("warning: {} still holds the mutant: {error}", self.path.display());
+        if let Err(error) = fs::remove_file(&self.0) {
+            // The next run removes all of them first.
+            eprintln!("warning: {} is still off: {error}", self.0.display());
         }
     }
 }
 
-/// The names of the files in a folder.
+/// The files that hold enforcements, with a switch at each.
+fn changed(root: &Path, mutants: &[Mutant], switches: &Path) -> Result<BTreeMap<String, String>> {
+    let mut changed = BTreeMap::new();
+    for mutant in mutants {
+        let text = match changed.remove(&mutant.file) {
+            Some(text) => text,
+            None => {
+                fs::read_to_string(root.join(&mutant.file)).with_context(|| format!("cannot read {}", mutant.file))?
+            }
+        };
+        let with_switch = mutant.apply(&text, &switches.join(&mutant.name))?;
+        changed.insert(mutant.file.clone(), with_switch);
+    }
+    Ok(changed)
+}
+
+/// Gives the copy what the workspace has built of other people's crates, which
+/// are the same there: compiling the engine again would take minutes.
+fn seed(workspace: &Workspace, target: &Path) -> Result<()> {
+    let (from, to) = (workspace.target.join("release"), target.join("release"));
+    if to.exists() || !from.exists() {
+        return Ok(());
+    }
+    let ours: Vec<String> = workspace
+        .packages
+        .iter()
+        .flat_map(|package| [package.name.clone(), package.name.replace('-', "_")])
+        .collect();
+    for folder in [".fingerprint", "build", "deps"] {
+        for name in names(&from.join(folder))? {
+            let plain = name.trim_start_matches("lib");
+            if !ours.iter().any(|package| plain.starts_with(package.as_str())) {
+                copy_tree(&from.join(folder).join(&name), &to.join(folder).join(&name))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies a file or folder with its times: cargo goes by them.
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    let metadata = fs::metadata(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if metadata.is_dir() {
+        fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+        for name in names(from)? {
+            copy_tree(&from.join(&name), &to.join(&name))?;
+        }
+        return Ok(());
+    }
+    copy_file(from, to)?;
+    let times = fs::FileTimes::new().set_modified(metadata.modified()?);
+    let file = fs::File::options()
+        .append(true)
+        .open(to)
+        .with_context(|| format!("cannot open {}", to.display()))?;
+    file.set_times(times)
+        .with_context(|| format!("cannot set the time of {}", to.display()))
+}
+
+fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    fs::copy(from, to).with_context(|| format!("cannot write {}", to.display()))?;
+    Ok(())
+}
+
+/// The names of what is in a folder.
 fn names(folder: &Path) -> Result<BTreeSet<String>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     entries
@@ -82,18 +162,31 @@ fn names(folder: &Path) -> Result<BTreeSet<String>> {
         .collect()
 }
 
-/// Makes `to` hold exactly `files` of `from`. What is the same keeps its time.
-fn mirror(from: &Path, to: &Path, files: &BTreeSet<String>) -> Result<()> {
+/// Makes `to` hold exactly `files` of `from`, with the texts of `changed` in
+/// their place. What is the same keeps its time.
+fn mirror(
+    from: &Path,
+    to: &Path,
+    files: &BTreeSet<String>,
+    changed: &BTreeMap<String, String>,
+) -> Result<()> {
     for file in files {
         let (source, copy) = (from.join(file), to.join(file));
-        let bytes = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
+        let bytes = match changed.get(file) {
+            Some(text) => text.as_bytes().to_vec(),
+            None => fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?,
+        };
         if fs::read(&copy).is_ok_and(|old| old == bytes) {
             continue;
         }
-        if let Some(folder) = copy.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        if changed.contains_key(file) {
+            if let Some(folder) = copy.parent() {
+                fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            }
+            fs::write(&copy, bytes).with_context(|| format!("cannot write {}", copy.display()))?;
+        } else {
+            copy_file(&source, &copy)?;
         }
-        fs::copy(&source, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
     }
     remove_others(to, to, files)
 }
@@ -121,36 +214,49 @@ mod tests {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::create_dir(from.path().join("a")).unwrap();
         fs::write(from.path().join("a/b.rs"), "1").unwrap();
+        fs::write(from.path().join("a/c.rs"), "if x {}").unwrap();
         fs::write(to.path().join("old.rs"), "").unwrap();
-        let files = BTreeSet::from(["a/b.rs".to_owned()]);
-        mirror(from.path(), to.path(), &files).unwrap();
+        let files = BTreeSet::from(["a/b.rs".to_owned(), "a/c.rs".to_owned()]);
+        let changed = BTreeMap::from([("a/c.rs".to_owned(), "if false {}".to_owned())]);
+        mirror(from.path(), to.path(), &files, &changed).unwrap();
         assert!(!to.path().join("old.rs").exists());
-        let time = || {
-            fs::metadata(to.path().join("a/b.rs"))
-                .unwrap()
-                .modified()
-                .unwrap()
-        };
-        let before = time();
-        mirror(from.path(), to.path(), &files).unwrap();
-        assert_eq!(time(), before);
+        assert_eq!(fs::read_to_string(to.path().join("a/c.rs")).unwrap(), "if false {}");
+        let time = |name: &str| fs::metadata(to.path().join(name)).unwrap().modified().unwrap();
+        let before = (time("a/b.rs"), time("a/c.rs"));
+        mirror(from.path(), to.path(), &files, &changed).unwrap();
+        assert_eq!((time("a/b.rs"), time("a/c.rs")), before);
     }
 
     #[test]
-    fn a_mutant_is_taken_back() {
+    fn what_is_seeded_keeps_its_time() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(from.path().join("deps")).unwrap();
+        let file = from.path().join("deps/libserde.rlib");
+        fs::write(&file, "code").unwrap();
+        let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        let times = fs::FileTimes::new().set_modified(long_ago);
+        fs::File::options().append(true).open(&file).unwrap().set_times(times).unwrap();
+        copy_tree(&from.path().join("deps"), &to.path().join("deps")).unwrap();
+        let copied = to.path().join("deps/libserde.rlib");
+        assert_eq!(fs::read(&copied).unwrap(), b"code");
+        assert_eq!(fs::metadata(&copied).unwrap().modified().unwrap(), long_ago);
+    }
+
+    #[test]
+    fn two_mutants_of_one_file_both_get_a_switch() {
         let tree = tempfile::tempdir().unwrap();
-        let path = tree.path().join("a.rs");
-        fs::write(&path, "if a > b {}").unwrap();
-        let copy = Copy {
-            tree: tree.path().into(),
-            target: PathBuf::new(),
-            path: "".into(),
+        fs::write(tree.path().join("a.rs"), "if a > b {} if c > d {}").unwrap();
+        let row = |name: &str, find: &str| {
+            format!(
+                "[[mutant]]\nname='{name}'\nfile='a.rs'\nfind='{find}'\nreplace='!MUTATED && {find}'\n\
+                 package='p'\ntests='test(t)'\n"
+            )
         };
-        let text = "[[mutant]]\nname='a'\nfile='a.rs'\nfind='a > b'\nreplace='false'\npackage='p'\ntests='test(t)'\n";
-        let table = crate::mutants::Table::parse(text).unwrap();
-        let applied = copy.apply(&table.mutant[0]).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "if false {}");
-        drop(applied);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "if a > b {}");
+        let rows = row("first", "a > b") + &row("second", "c > d");
+        let table = crate::mutants::Table::parse(&rows).unwrap();
+        let changed = changed(tree.path(), &table.mutant, Path::new("/on")).unwrap();
+        let text = &changed["a.rs"];
+        assert!(text.contains("\"/on/first\"") && text.contains("\"/on/second\""), "{text}");
+        assert!(!text.contains("MUTATED"), "{text}");
     }
 }

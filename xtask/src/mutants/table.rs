@@ -1,10 +1,15 @@
 //! `mutants.toml`: which line enforces what, and which test notices.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 /// Where the table is, from the root.
 pub(crate) const TABLE: &str = "xtask/mutants.toml";
+
+/// Stands in a row's `replace` for a boolean that is true while the mutant is on.
+const MUTATED: &str = "MUTATED";
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -24,7 +29,8 @@ pub(crate) struct Mutant {
     pub(crate) file: String,
     /// The enforcing text; stands in the file exactly once.
     pub(crate) find: String,
-    /// What takes its place. It has to compile.
+    /// The same with a switch: an expression in which [`MUTATED`] stands for
+    /// "the enforcement is off". It has to compile.
     pub(crate) replace: String,
     /// The package whose tests are run.
     pub(crate) package: String,
@@ -58,16 +64,23 @@ impl Table {
 }
 
 impl Mutant {
-    /// `text` without the enforcement.
-    pub(crate) fn apply(&self, text: &str) -> Result<String> {
-        if self.find.is_empty() || self.find == self.replace {
+    /// `text` with a switch at the enforcement, which is off while there is a
+    /// file at `switch` when a process first comes by.
+    pub(crate) fn apply(&self, text: &str, switch: &Path) -> Result<String> {
+        if self.find.is_empty() || !self.replace.contains(MUTATED) {
             bail!(
-                "{}: `find` and `replace` must differ, and `find` must not be empty",
+                "{}: expected a `find` that is not empty, and `{MUTATED}` in `replace`",
                 self.name
             );
         }
+        // Files, because a compile child has no environment.
+        let is_off = format!(
+            "{{ static OFF: ::std::sync::OnceLock<bool> = ::std::sync::OnceLock::new(); \
+             *OFF.get_or_init(|| ::std::path::Path::new({switch:?}).exists()) }}"
+        );
+        let replace = self.replace.replace(MUTATED, &format!("({is_off})"));
         match text.matches(&self.find).count() {
-            1 => Ok(text.replacen(&self.find, &self.replace, 1)),
+            1 => Ok(text.replacen(&self.find, &replace, 1)),
             count => bail!(
                 "{}: expected `{}` once in {}, found it {count} times; name the enforcing line as it is now",
                 self.name,
@@ -75,6 +88,11 @@ impl Mutant {
                 self.file
             ),
         }
+    }
+
+    /// The tests of the row, as nextest takes them.
+    pub(crate) fn filter(&self) -> String {
+        format!("(package({}) & ({}))", self.package, self.tests)
     }
 
     /// The functions that the filter names.
@@ -114,7 +132,7 @@ mod tests {
             name: "size".to_owned(),
             file: "a.rs".to_owned(),
             find: find.to_owned(),
-            replace: "false".to_owned(),
+            replace: "!MUTATED && a > b".to_owned(),
             package: "a".to_owned(),
             tests: tests.to_owned(),
         }
@@ -122,10 +140,20 @@ mod tests {
 
     #[test]
     fn the_line_must_stand_there_exactly_once() {
-        assert_eq!(mutant("a > b", "").apply("if a > b {}").unwrap(), "if false {}");
-        assert!(mutant("a > b", "").apply("a > b; a > b").is_err());
-        assert!(mutant("a > b", "").apply("a < b").is_err());
-        assert!(mutant("false", "").apply("false").is_err());
+        let apply = |find: &str, text: &str| mutant(find, "").apply(text, Path::new("/on/size"));
+        let changed = apply("a > b", "if a > b {}").unwrap();
+        assert!(changed.starts_with("if !({ static OFF"), "{changed}");
+        assert!(changed.ends_with("Path::new(\"/on/size\").exists()) }) && a > b {}"), "{changed}");
+        assert!(apply("a > b", "a > b; a > b").is_err());
+        assert!(apply("a > b", "a < b").is_err());
+        assert!(apply("", "a > b").is_err());
+    }
+
+    #[test]
+    fn a_row_without_a_switch_is_refused() {
+        let mut row = mutant("a > b", "");
+        row.replace = "false".to_owned();
+        assert!(row.apply("if a > b {}", Path::new("/on/size")).is_err());
     }
 
     #[test]

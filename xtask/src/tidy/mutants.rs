@@ -1,5 +1,7 @@
 //! The cheap part of `cargo xtask mutants`: the table fits the tree.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use super::{Finding, Tree};
@@ -17,7 +19,7 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<Finding>> {
             None => findings.push(Finding::of(TABLE, format!("{name}: there is no {}", mutant.file))),
             Some(text) => findings.extend(
                 mutant
-                    .apply(text)
+                    .apply(text, Path::new("on"))
                     .err()
                     .map(|error| Finding::of(TABLE, error.to_string())),
             ),
@@ -73,7 +75,7 @@ mod tests {
 
     fn row(find: &str, test: &str) -> String {
         format!(
-            "[[mutant]]\nname = 'size'\nfile = 'host/a/src/a.rs'\nfind = '{find}'\nreplace = 'false'\n\
+            "[[mutant]]\nname = 'size'\nfile = 'host/a/src/a.rs'\nfind = '{find}'\nreplace = '!MUTATED && {find}'\n\
              package = 'odeon-tests'\ntests = '{test}'\n"
         )
     }
