@@ -58,11 +58,19 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
 
     guests::run(workspace)?;
     let copy = Copy::of(workspace, &table.mutant)?;
-    process::run(copy.cargo().args(["build", "--release", "--bins"]).args(packages(workspace)))?;
+    process::run(
+        copy.cargo()
+            .args(["build", "--release", "--bins"])
+            .args(packages(workspace)),
+    )?;
     process::run(copy.nextest("run", &packages(workspace)).arg("--no-run"))?;
     // Without a passing run beforehand a failing one would prove nothing.
     println!("== no enforcement switched off");
-    let all = mutants.iter().map(|mutant| mutant.filter()).collect::<Vec<_>>().join(" | ");
+    let all = mutants
+        .iter()
+        .map(|mutant| mutant.filter())
+        .collect::<Vec<_>>()
+        .join(" | ");
     let status = process::status(copy.nextest("run", &packages(workspace)).args(["-E", &all]))?;
     if !status.success() {
         bail!("the tests of {TABLE} must pass while nothing is switched off; nextest ended with {status}");

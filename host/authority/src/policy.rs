@@ -254,7 +254,8 @@ impl Policy {
     pub(crate) fn key_allowed(&self, key: &PublicKey, name: &PluginName) -> Option<&KeyRow> {
         self.keys
             .iter()
-            .find(|row| row.key == *key && row.decision == Trust::Allow && fits(&row.names, name))
+            .filter(|row| row.key == *key)
+            .find(|row| row.decision == Trust::Allow && fits(&row.names, name))
     }
 
     /// Whether a row knows this key or digest under any name.

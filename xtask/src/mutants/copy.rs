@@ -93,9 +93,8 @@ fn changed(root: &Path, mutants: &[Mutant], switches: &Path) -> Result<BTreeMap<
     for mutant in mutants {
         let text = match changed.remove(&mutant.file) {
             Some(text) => text,
-            None => {
-                fs::read_to_string(root.join(&mutant.file)).with_context(|| format!("cannot read {}", mutant.file))?
-            }
+            None => fs::read_to_string(root.join(&mutant.file))
+                .with_context(|| format!("cannot read {}", mutant.file))?,
         };
         let with_switch = mutant.apply(&text, &switches.join(&mutant.name))?;
         changed.insert(mutant.file.clone(), with_switch);
@@ -220,7 +219,10 @@ mod tests {
         let changed = BTreeMap::from([("a/c.rs".to_owned(), "if false {}".to_owned())]);
         mirror(from.path(), to.path(), &files, &changed).unwrap();
         assert!(!to.path().join("old.rs").exists());
-        assert_eq!(fs::read_to_string(to.path().join("a/c.rs")).unwrap(), "if false {}");
+        assert_eq!(
+            fs::read_to_string(to.path().join("a/c.rs")).unwrap(),
+            "if false {}"
+        );
         let time = |name: &str| fs::metadata(to.path().join(name)).unwrap().modified().unwrap();
         let before = (time("a/b.rs"), time("a/c.rs"));
         mirror(from.path(), to.path(), &files, &changed).unwrap();
@@ -235,7 +237,12 @@ mod tests {
         fs::write(&file, "code").unwrap();
         let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
         let times = fs::FileTimes::new().set_modified(long_ago);
-        fs::File::options().append(true).open(&file).unwrap().set_times(times).unwrap();
+        fs::File::options()
+            .append(true)
+            .open(&file)
+            .unwrap()
+            .set_times(times)
+            .unwrap();
         copy_tree(&from.path().join("deps"), &to.path().join("deps")).unwrap();
         let copied = to.path().join("deps/libserde.rlib");
         assert_eq!(fs::read(&copied).unwrap(), b"code");
@@ -256,7 +263,10 @@ mod tests {
         let table = crate::mutants::Table::parse(&rows).unwrap();
         let changed = changed(tree.path(), &table.mutant, Path::new("/on")).unwrap();
         let text = &changed["a.rs"];
-        assert!(text.contains("\"/on/first\"") && text.contains("\"/on/second\""), "{text}");
+        assert!(
+            text.contains("\"/on/first\"") && text.contains("\"/on/second\""),
+            "{text}"
+        );
         assert!(!text.contains("MUTATED"), "{text}");
     }
 }

@@ -143,7 +143,10 @@ mod tests {
         let apply = |find: &str, text: &str| mutant(find, "").apply(text, Path::new("/on/size"));
         let changed = apply("a > b", "if a > b {}").unwrap();
         assert!(changed.starts_with("if !({ static OFF"), "{changed}");
-        assert!(changed.ends_with("Path::new(\"/on/size\").exists()) }) && a > b {}"), "{changed}");
+        assert!(
+            changed.ends_with("Path::new(\"/on/size\").exists()) }) && a > b {}"),
+            "{changed}"
+        );
         assert!(apply("a > b", "a > b; a > b").is_err());
         assert!(apply("a > b", "a < b").is_err());
         assert!(apply("", "a > b").is_err());
