@@ -39,6 +39,10 @@ enum End {
 const TEST_FAILED: i32 = 100;
 const NO_TESTS: i32 = 4;
 
+/// A busy machine can fail a timed test once. It does so again only when the
+/// enforcement is missing.
+const RETRIES: &str = "--retries=2";
+
 /// Runs the rows. `false` unless every one was killed.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     let text =
@@ -71,7 +75,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
         .map(|mutant| mutant.filter())
         .collect::<Vec<_>>()
         .join(" | ");
-    let status = process::status(copy.nextest("run", &packages(workspace)).args(["-E", &all]))?;
+    let status = process::status(
+        copy.nextest("run", &packages(workspace))
+            .args([RETRIES, "-E", &all]),
+    )?;
     if !status.success() {
         bail!("the tests of {TABLE} must pass while nothing is switched off; nextest ended with {status}");
     }
@@ -121,7 +128,7 @@ fn packages(workspace: &Workspace) -> Vec<&str> {
 /// enough, so the rest is not waited for.
 fn judge(copy: &Copy, mutant: &Mutant, packages: &[&str]) -> Result<End> {
     let mut command = copy.nextest("run", packages);
-    command.args(["--fail-fast", "-E", &mutant.filter()]);
+    command.args([RETRIES, "--fail-fast", "-E", &mutant.filter()]);
     let output = command
         .stdin(Stdio::null())
         .output()

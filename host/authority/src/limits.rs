@@ -114,8 +114,9 @@ limits! {
         /// Core instances inside one component instance.
         "core-instances" core_instances: u64 = 64, "64", at most 10_000, "10000",
             stops "instance bombs";
-        /// The guest's stack. An engine class has one size; less can be asked for, not more.
-        "stack" stack: ByteSize = ByteSize::kib(512), "512KiB", at most ByteSize::mib(8), "8MiB",
+        /// The guest's stack. Every engine class has this one size: what names
+        /// another is refused, because it could not be kept.
+        "stack" stack: ByteSize = ByteSize::kib(512), "512KiB", at most ByteSize::kib(512), "512KiB",
             stops "deep recursion";
         /// Wall time of one call, the host's own time included.
         "deadline" deadline: TimeSpan = TimeSpan::secs(30), "30s", at most TimeSpan::secs(86_400), "24h",

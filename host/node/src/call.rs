@@ -9,6 +9,7 @@ mod handle;
 mod reply;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use odeon_authority::Principal;
@@ -28,7 +29,8 @@ pub struct CallOptions {
     /// How long the caller waits for the end; the call is stopped then. The
     /// plugin's own deadline holds besides.
     pub wait: Option<Duration>,
-    /// Within which time the call must be started.
+    /// Within which time the call must be started; else it ends without the
+    /// guest having run.
     pub ttl: Option<Duration>,
     /// JSON text that the method can read and every status repeats.
     pub user_data: Option<Arc<str>>,
@@ -107,7 +109,10 @@ impl Inner {
             progress: options.progress,
             started: None,
         };
-        let called = loaded.plugin.call(method.id, args, context).await;
+        let called = match options.ttl {
+            None => loaded.plugin.call(method.id, args, context).await,
+            Some(ttl) => started_within(ttl, &loaded, method, args, context).await,
+        };
         match called {
             Ok(reply) => Ok(CallReply {
                 bytes: reply.bytes,
@@ -147,6 +152,46 @@ impl Inner {
         if by_limit {
             self.recorder.stopped(&loaded.name, fault.code, &method.path);
         }
+    }
+}
+
+/// A call that has to leave the queue within this time. Once it runs, the time
+/// says nothing about it.
+async fn started_within(
+    ttl: Duration,
+    loaded: &Loaded,
+    method: &MethodEntry,
+    args: Vec<u8>,
+    mut context: CallContext,
+) -> Result<Reply, Fault> {
+    let expired = move || {
+        let text = format!(
+            "the call was not started within its ttl of {} ms",
+            ttl.as_millis()
+        );
+        Fault::new(Code::Expired, text)
+    };
+    let Some(until) = Instant::now().checked_add(ttl) else {
+        return loaded.plugin.call(method.id, args, context).await;
+    };
+    let runs = Arc::new(AtomicBool::new(false));
+    let hook = runs.clone();
+    context.started = Some(Arc::new(move || {
+        if Instant::now() > until {
+            return Err(expired());
+        }
+        hook.store(true, Ordering::Relaxed);
+        Ok(())
+    }));
+    let call = loaded.plugin.call(method.id, args, context);
+    tokio::pin!(call);
+    tokio::select! {
+        biased;
+        called = &mut call => called,
+        () = tokio::time::sleep_until(until.into()) => match runs.load(Ordering::Relaxed) {
+            true => call.await,
+            false => Err(expired()),
+        },
     }
 }
 

@@ -27,7 +27,8 @@ impl Host {
     /// # Errors
     ///
     /// `ODN-4012` when a decision cannot be written to the audit; what it is
-    /// about then stays.
+    /// about then stays. The policy's own error when it cannot be read: nothing
+    /// new is let in then, and what was let in stays until somebody can decide.
     pub async fn review(&self) -> Result<Vec<PluginName>, Fault> {
         let host = self.clone();
         let denied = blocking(move || host.denied_now()).await??;
@@ -49,13 +50,17 @@ impl Host {
 
     /// What would be refused now, each with its refusal on record.
     fn denied_now(&self) -> Result<Vec<Arc<Loaded>>, Fault> {
-        let policy = self.inner.gatekeeper.policy();
+        let policy = self
+            .inner
+            .gatekeeper
+            .policy()
+            .map_err(|error| Fault::new(error.code(), error.to_string()))?;
         let mut denied = Vec::new();
         for loaded in self.inner.registry.all() {
             let Some((offer, terms)) = loaded.origin.offered.as_deref() else {
                 continue;
             };
-            let decision = decide(policy.as_ref(), offer, terms);
+            let decision = decide(Ok(&policy), offer, terms);
             if matches!(decision.verdict, Verdict::Deny { .. }) {
                 match decision.record(self.inner.recorder.audit()) {
                     Err(odeon_authority::Refused::Unrecorded(error)) => {

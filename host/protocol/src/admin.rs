@@ -113,6 +113,9 @@ pub struct Load {
     /// Loads it although nothing vouches for it. Implies `transient`.
     #[serde(default)]
     pub allow_unsigned: bool,
+    /// Loads it although a higher version of it was accepted before.
+    #[serde(default)]
+    pub allow_downgrade: bool,
     /// The load is not remembered over a restart.
     #[serde(default)]
     pub transient: bool,

@@ -19,6 +19,7 @@ fn load(path: &str) -> Load {
         path: path.into(),
         name: None,
         allow_unsigned: false,
+        allow_downgrade: false,
         transient: false,
         grants: vec![],
         limits: BTreeMap::new(),

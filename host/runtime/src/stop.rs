@@ -170,11 +170,14 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
         );
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::StackOverflow) => limit_fault(
+        Some(Trap::StackOverflow) => Fault::new(
             Code::StackLimit,
-            "stack",
-            &format!("the guest ran out of its stack of {}", limits.stack),
-        ),
+            format!(
+                "the guest ran out of its stack of {}, which is the same for every plugin; let it call itself less deep",
+                limits.stack
+            ),
+        )
+        .with_details(serde_json::json!({ "limit": "stack" })),
         Some(Trap::UnreachableCodeReached) => Fault::new(
             Code::Trapped,
             "the guest trapped: it reached an unreachable instruction, which is how a panic ends",

@@ -234,3 +234,41 @@ async fn a_value_is_nested_up_to_its_limit_and_no_deeper() {
         );
     }
 }
+
+/// Enforced by `call::started_within`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_not_started_within_its_ttl_ends_and_one_that_runs_goes_on() {
+    let host = ephemeral();
+    let limits = LimitsPatch {
+        calls_in_flight: Some(1),
+        ..LimitsPatch::default()
+    };
+    let spin = LoadRequest::component(guests::component("guest-spin"))
+        .named("spin".parse().unwrap())
+        .allow_unsigned()
+        .with_limits(limits);
+    host.load(spin).await.unwrap();
+    let soon = || CallOptions {
+        ttl: Some(Duration::from_millis(40)),
+        ..CallOptions::default()
+    };
+    // Runs for longer than its time to be started in.
+    let slow = host.call("spin/wait.sleep", Args::Wave("120"), soon()).await;
+    assert!(slow.is_ok(), "{:?}", slow.err());
+
+    let holds = Interrupt::new();
+    let options = CallOptions {
+        interrupt: holds.clone(),
+        ..CallOptions::default()
+    };
+    let first = host.call("spin/wait.sleep-forever", Args::Wave(""), options);
+    let second = async {
+        let waited = host.call("spin/wait.sleep", Args::Wave("0"), soon()).await;
+        let waited = fault(waited.map(|_| ()));
+        holds.raise(Reason::Cancelled);
+        waited
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(fault(first.map(|_| ())).code, Code::Cancelled);
+    assert_eq!(second.code, Code::Expired, "{second}");
+}

@@ -218,6 +218,13 @@ async fn a_lower_version_needs_a_word_of_the_operator() {
     let mut on_purpose = LoadRequest::component(&path);
     on_purpose.allow_downgrade = true;
     host.load(on_purpose).await.unwrap();
+    host.shutdown(std::time::Duration::ZERO).await;
+    drop(host);
+    // The word counts for good: the next start asks for no higher version.
+    let host = at(folder.path());
+    let loads = host.load_remembered().await.unwrap();
+    assert!(loads.iter().all(|load| load.outcome.is_ok()), "{loads:?}");
+    assert_eq!(host.list().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -369,4 +376,23 @@ async fn what_is_revoked_is_taken_out() {
         .map(|line| line["event"]["code"].clone())
         .collect();
     assert!(codes.contains(&"ODN-4004".into()), "{codes:?}");
+}
+
+/// Nothing new comes in while nobody can decide; what was let in stays.
+/// Enforced by `Host::denied_now` and `decision::judge`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_cannot_be_read_takes_nothing_out_and_lets_nothing_in() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    trust(folder.path(), &key);
+    let path = folder.path().join("echo.wasm");
+    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let host = at(folder.path());
+    host.load(LoadRequest::component(&path)).await.unwrap();
+
+    std::fs::write(folder.path().join("trust.toml"), "[[key]\n").unwrap();
+    assert_eq!(fault(host.review().await).code, Code::PolicyUnreadable);
+    assert_eq!(host.list().len(), 1, "what runs stays until somebody can decide");
+    let again = LoadRequest::component(&path).named("again".parse().unwrap());
+    assert_eq!(fault(host.load(again).await).code, Code::PolicyUnreadable);
 }

@@ -78,7 +78,10 @@ impl Mutant {
             "{{ static OFF: ::std::sync::OnceLock<bool> = ::std::sync::OnceLock::new(); \
              *OFF.get_or_init(|| ::std::path::Path::new({switch:?}).exists()) }}"
         );
-        let replace = self.replace.replace(MUTATED, &format!("({is_off})"));
+        // A call, so that it can stand where a block would be taken for a body.
+        let replace = self
+            .replace
+            .replace(MUTATED, &format!("::std::convert::identity({is_off})"));
         match text.matches(&self.find).count() {
             1 => Ok(text.replacen(&self.find, &replace, 1)),
             count => bail!(
@@ -142,7 +145,10 @@ mod tests {
     fn the_line_must_stand_there_exactly_once() {
         let apply = |find: &str, text: &str| mutant(find, "").apply(text, Path::new("/on/size"));
         let changed = apply("a > b", "if a > b {}").unwrap();
-        assert!(changed.starts_with("if !({ static OFF"), "{changed}");
+        assert!(
+            changed.starts_with("if !::std::convert::identity({ static OFF"),
+            "{changed}"
+        );
         assert!(
             changed.ends_with("Path::new(\"/on/size\").exists()) }) && a > b {}"),
             "{changed}"

@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Load it although nothing vouches for it; it is forgotten when the host ends
     #[arg(long)]
     allow_unsigned: bool,
+    /// Load it although a higher version was accepted under this name before
+    #[arg(long)]
+    allow_downgrade: bool,
     /// Forget it when the host ends
     #[arg(long)]
     transient: bool,
@@ -47,6 +50,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         path: path.to_owned(),
         name: args.name.clone(),
         allow_unsigned: args.allow_unsigned,
+        allow_downgrade: args.allow_downgrade,
         transient: args.transient,
         grants: grant_lines(&args.grants)?,
         limits: by_name(&args.limits, "--limit")?,

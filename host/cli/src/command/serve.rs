@@ -32,6 +32,7 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
     let config = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
     let state = context.whereabouts.made_state_dir()?;
     let journal = Journal::start(&args.log)?;
+    raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.workers.unwrap_or_else(cores))
         .thread_name("odeon-worker")
@@ -89,6 +90,20 @@ fn read(path: &Path) -> Done<HostConfig> {
     path.metadata()
         .map_err(|error| Failure::unreadable(&path, &error))?;
     Ok(HostConfig::load(&path)?)
+}
+
+/// Connections, sockets of guests and compile children all take descriptors,
+/// and the usual soft limit of 1024 is there for programs that use `select`.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if current != maximum && setrlimit(Resource::Nofile, raised).is_err() {
+        tracing::warn!(?current, ?maximum, "the limit on open files stays as it is");
+    }
 }
 
 fn cores() -> usize {

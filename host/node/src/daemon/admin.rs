@@ -77,6 +77,7 @@ async fn load(shared: &Shared, load: Load, principal: Principal) -> Result<LoadR
     let mut request = LoadRequest::path(load.path);
     request.name = load.name;
     request.allow_unsigned = load.allow_unsigned;
+    request.allow_downgrade = load.allow_downgrade;
     request.transient = load.transient;
     request.principal = Some(principal);
     if !load.grants.is_empty() {
