@@ -7,10 +7,13 @@
 mod drive;
 mod idle;
 mod lifecycle;
+mod running;
 mod typed;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Fault, FunctionType, ValueLimits};
 
@@ -20,6 +23,7 @@ pub use self::typed::TypedMethod;
 use crate::codec::BadValue;
 use crate::control::{CallContext, Interrupt, Reason};
 use crate::describe::Description;
+use crate::engine::fair_share;
 use crate::gate::{Gate, Pass, Refusal};
 use crate::instance::{Instance, NotMade, Template};
 use crate::interfaces::filesystem;
@@ -115,6 +119,7 @@ impl Plugin {
             .shards
             .first()
             .ok_or_else(|| LoadError::Engine("the runtime has no workers".into()))?;
+        lifecycle::check_hooks(&source.description.exports).map_err(LoadError::Lifecycle)?;
         let template = inner.template(first, &source)?;
         let methods = source
             .description
@@ -131,6 +136,9 @@ impl Plugin {
             .collect();
         let limits = &spec.limits;
         let at_once = usize::try_from(limits.calls_in_flight).unwrap_or(usize::MAX);
+        // One plugin does not take more than half of what a worker can hold.
+        let share = fair_share(source.description.class, inner.pool(), &source.description.needs);
+        let at_once = at_once.min(share);
         let at_once = match spec.instances {
             InstanceModel::Fresh => at_once,
             InstanceModel::Resident { workers } => workers.clamp(1, at_once.max(1)),
@@ -145,6 +153,7 @@ impl Plugin {
         let values = ValueLimits {
             max_bytes: message,
             max_depth: usize::try_from(limits.value_depth).unwrap_or(usize::MAX),
+            max_nodes: (message / 4).max(1),
             ..ValueLimits::default()
         };
         let ticker = inner.ticker.clone();
@@ -255,7 +264,7 @@ impl Plugin {
         }
         let pass = match shared.gate.try_enter() {
             Some(pass) => pass,
-            None => wait::block_on(shared.admit(&context))?,
+            None => shared.admit_here(&context)?,
         };
         if let Some(started) = &context.started {
             started()?;
@@ -290,6 +299,7 @@ mod wait {
     use std::sync::Arc;
     use std::task::{Context, Poll, Wake, Waker};
     use std::thread::{self, Thread};
+    use std::time::Instant;
 
     struct Unpark(Thread);
 
@@ -299,14 +309,21 @@ mod wait {
         }
     }
 
-    pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+    /// The future's output, unless `until` comes first.
+    pub(super) fn block_on<F: Future>(future: F, until: Option<Instant>) -> Option<F::Output> {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);
         let mut future = pin!(future);
         loop {
             match future.as_mut().poll(&mut context) {
-                Poll::Ready(output) => return output,
-                Poll::Pending => thread::park(),
+                Poll::Ready(output) => return Some(output),
+                Poll::Pending => match until {
+                    None => thread::park(),
+                    Some(until) => match until.checked_duration_since(Instant::now()) {
+                        Some(left) if !left.is_zero() => thread::park_timeout(left),
+                        _ => return None,
+                    },
+                },
             }
         }
     }
@@ -317,6 +334,27 @@ fn no_threads(error: std::io::Error) -> Fault {
 }
 
 impl Shared {
+    /// Waits for admission on this thread, for no longer than the caller does
+    /// and the call may take.
+    #[cold]
+    fn admit_here(&self, context: &CallContext) -> Result<Pass<'_>, Fault> {
+        let own = Instant::now().checked_add(Duration::from_millis(self.budget.wall_ms));
+        let waits = context
+            .wait_until
+            .filter(|wait| own.is_none_or(|own| *wait < own));
+        match wait::block_on(self.admit(context), waits.or(own)) {
+            Some(admitted) => admitted,
+            None if waits.is_some() => Err(crate::stop::Stop::WaitEnded.fault(&self.unit.spec.limits)),
+            None => Err(Fault::new(
+                Code::Overloaded,
+                format!(
+                    "the call waited in the queue of {} for as long as it may take, {}; nothing was executed",
+                    self.unit.spec.name, self.unit.spec.limits.deadline
+                ),
+            )),
+        }
+    }
+
     /// Waits for admission, for no longer than the caller does.
     async fn admit(&self, context: &CallContext) -> Result<Pass<'_>, Fault> {
         let refusal = tokio::select! {
@@ -392,10 +430,21 @@ impl Shared {
                 "the plugin has no method of this number",
             ));
         };
-        let called = instance.call(index, args);
-        let reply = self.settle(instance, called);
+        let called = catch_unwind(AssertUnwindSafe(|| instance.call(index, args)));
+        let reply = match called {
+            Ok(called) => self.settle(instance, called),
+            Err(_) => Err(self.broke_off(instance)),
+        };
         drop(pass);
         reply
+    }
+
+    /// The host's own code panicked: the instance is not used again.
+    #[cold]
+    fn broke_off(&self, instance: Box<Instance>) -> Fault {
+        drop(instance);
+        self.count_fault();
+        running::broke_off()
     }
 
     /// An instance that has begun a call: a kept one, or a new one of this
@@ -438,6 +487,20 @@ impl Shared {
             &not_made.state.data().meter,
             &self.unit.spec.limits,
         )
+    }
+
+    fn method_type(&self, method: MethodId) -> Option<&FunctionType> {
+        let export = self.source.description.exports.get(method.0)?;
+        Some(&export.ty)
+    }
+
+    /// The type of a function of the lifecycle, if it is exported.
+    fn hook_type(&self, function: &str) -> Option<&FunctionType> {
+        let exports = self.source.description.exports.iter();
+        let mut hooks = exports.filter(|export| export.interface.as_deref() == Some(LIFECYCLE));
+        hooks
+            .find(|export| &*export.function == function)
+            .map(|export| &export.ty)
     }
 
     /// A kept instance that is free. A fresh one is never kept.
