@@ -10,6 +10,7 @@ mod lifecycle;
 mod running;
 mod typed;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -29,6 +30,7 @@ use crate::instance::{Instance, NotMade, Template};
 use crate::interfaces::filesystem;
 use crate::link::{Flavour, uses_filesystem_0_3};
 use crate::logs::LogGate;
+use crate::meter::Meter;
 use crate::runtime::{Inner, LoadError, Runtime};
 use crate::shard::here;
 use crate::state::Budget;
@@ -92,7 +94,7 @@ pub struct Reply {
 }
 
 /// What a plugin is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginStats {
     /// Calls that ended, with a result or not.
     pub calls: u64,
@@ -110,6 +112,8 @@ pub struct PluginStats {
     pub waiting: usize,
     /// Bytes of linear memory of its instances.
     pub memory: u64,
+    /// How often each limit said no, by its name in a descriptor.
+    pub limits_hit: BTreeMap<&'static str, u64>,
 }
 
 impl Plugin {
@@ -223,6 +227,7 @@ impl Plugin {
             in_flight: shared.gate.in_flight(),
             waiting: shared.gate.waiting(),
             memory: counters.memory.load(Ordering::Relaxed),
+            limits_hit: counters.limits_hit(),
         }
     }
 
@@ -373,16 +378,19 @@ impl Shared {
     fn refuse(&self, refusal: Refusal) -> Fault {
         let spec = &self.unit.spec;
         match refusal {
-            Refusal::Full => Fault::new(
-                Code::Overloaded,
-                format!(
-                    "{} has {} calls running and {} waiting, which is all it takes; try again later, or raise \
+            Refusal::Full => {
+                self.unit.counters.hit("queue");
+                Fault::new(
+                    Code::Overloaded,
+                    format!(
+                        "{} has {} calls running and {} waiting, which is all it takes; try again later, or raise \
                      limits.calls-in-flight or limits.queue",
-                    spec.name,
-                    self.gate.in_flight(),
-                    self.gate.waiting()
-                ),
-            ),
+                        spec.name,
+                        self.gate.in_flight(),
+                        self.gate.waiting()
+                    ),
+                )
+            }
             Refusal::Closed => Fault::new(
                 Code::Draining,
                 format!("{} is being unloaded and takes no calls", spec.name),
@@ -443,8 +451,9 @@ impl Shared {
     #[cold]
     fn broke_off(&self, instance: Box<Instance>) -> Fault {
         drop(instance);
-        self.count_fault();
-        running::broke_off()
+        let fault = running::broke_off();
+        self.count_fault(&fault);
+        fault
     }
 
     /// An instance that has begun a call: a kept one, or a new one of this
@@ -475,18 +484,15 @@ impl Shared {
     }
 
     fn not_made(&self, not_made: &NotMade) -> Fault {
-        self.count_fault();
         if is_out_of_room(&not_made.error) {
-            return Fault::new(
+            let fault = Fault::new(
                 Code::Overloaded,
                 "no memory slot is free for another instance on this worker; try again later",
             );
+            self.count_fault(&fault);
+            return fault;
         }
-        explain(
-            &not_made.error,
-            &not_made.state.data().meter,
-            &self.unit.spec.limits,
-        )
+        self.explained(&not_made.error, &not_made.state.data().meter)
     }
 
     fn method_type(&self, method: MethodId) -> Option<&FunctionType> {
@@ -535,15 +541,27 @@ impl Shared {
                 self.keep(instance);
                 Ok(Reply { bytes })
             }
-            Err(error) => {
-                self.count_fault();
-                Err(explain(&error, &state.meter, &self.unit.spec.limits))
-            }
+            Err(error) => Err(self.explained(&error, &state.meter)),
         }
     }
 
-    /// Counts the end of a call that has no result. The gate counts them all.
-    fn count_fault(&self) {
-        self.unit.counters.faults.fetch_add(1, Ordering::Relaxed);
+    /// Counts a call that ended with this fault, and the limit that ended it.
+    /// The gate counts all calls.
+    #[cold]
+    fn count_fault(&self, fault: &Fault) {
+        let counters = &self.unit.counters;
+        counters.faults.fetch_add(1, Ordering::Relaxed);
+        let limit = fault.details.as_ref().and_then(|details| details.get("limit"));
+        if let Some(limit) = limit.and_then(|limit| limit.as_str()) {
+            counters.hit(limit);
+        }
+    }
+
+    /// Says why a call ended with this error, and counts it.
+    #[cold]
+    fn explained(&self, error: &wasmtime::Error, meter: &Meter) -> Fault {
+        let fault = explain(error, meter, &self.unit.spec.limits);
+        self.count_fault(&fault);
+        fault
     }
 }

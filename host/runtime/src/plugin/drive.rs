@@ -104,8 +104,9 @@ impl Plugin {
                         // The store is gone when the task is: a guest yields
                         // at the next tick.
                         drop((&mut task.0).await);
-                        shared.count_fault();
-                        Err(stop.fault(&shared.unit.spec.limits))
+                        let fault = stop.fault(&shared.unit.spec.limits);
+                        shared.count_fault(&fault);
+                        Err(fault)
                     }
                 }
             }
@@ -116,8 +117,9 @@ impl Plugin {
     fn stopped(&self, running: Option<Running>, stop: Stop) -> Fault {
         // Drops the store, and with it whatever the guest waited for.
         drop(running);
-        self.shared.count_fault();
-        stop.fault(&self.shared.unit.spec.limits)
+        let fault = stop.fault(&self.shared.unit.spec.limits);
+        self.shared.count_fault(&fault);
+        fault
     }
 
     /// The call itself. The place in the gate goes with it, so that whoever

@@ -9,7 +9,6 @@ use wasmtime::component::{ComponentNamedList, Lift, Lower};
 use super::{MethodId, Plugin};
 use crate::control::CallContext;
 use crate::link::Flavour;
-use crate::stop::explain;
 
 fn not_direct() -> Fault {
     Fault::new(
@@ -130,10 +129,7 @@ impl Plugin {
                 shared.keep(instance);
                 Ok(result)
             }
-            Err(error) => {
-                shared.count_fault();
-                Err(explain(&error, &state.meter, &shared.unit.spec.limits))
-            }
+            Err(error) => Err(shared.explained(&error, &state.meter)),
         };
         drop(pass);
         outcome
