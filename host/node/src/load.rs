@@ -7,6 +7,9 @@
 //!
 //! **Invariant:** a component's code is compiled only after the decision to
 //! let it in is on disk.
+//!
+//! **Invariant:** what goes into service would be let in at that very moment:
+//! compiling takes seconds, and a revocation of meanwhile counts.
 
 mod gatekeeper;
 mod offer;
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use odeon_authority::{Event, GrantSet};
+use odeon_authority::{Event, GrantSet, Verdict, decide};
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use odeon_runtime::LifecycleError;
 
@@ -118,6 +121,10 @@ impl Host {
             warnings: Vec::new(),
         };
         let more = blocking(move || {
+            // Until it is published, so that a review sees it or it sees the
+            // policy that the review goes by.
+            let _turn = host.inner.gatekeeper.turn();
+            host.decide_again(&loaded)?;
             host.note_load(&loaded, &request)?;
             let warning = host.remember(&loaded, &request);
             reservation.publish(loaded);
@@ -130,6 +137,21 @@ impl Host {
             warnings,
             ..report
         })
+    }
+
+    /// Refuses what the trust policy has come to deny since it was let in.
+    fn decide_again(&self, loaded: &Loaded) -> Result<(), Fault> {
+        let Some((offer, terms)) = loaded.origin.offered.as_deref() else {
+            return Ok(());
+        };
+        let decision = decide(self.inner.gatekeeper.policy().as_ref(), offer, terms);
+        match &decision.verdict {
+            Verdict::Allow { .. } => Ok(()),
+            Verdict::Deny { .. } => Err(match decision.record(self.inner.recorder.audit()) {
+                Err(refused) => refused.into(),
+                Ok(_) => Fault::new(Code::Internal, "a decision changed while it was taken"),
+            }),
+        }
     }
 
     /// Writes down that a generation goes into service, before it does.
@@ -178,12 +200,28 @@ impl Host {
     }
 }
 
+/// How much of a guest's own words about its failure is passed on, in
+/// characters.
+const HOOK_WORDS: usize = 1024;
+
 fn hook_failed(error: LifecycleError) -> Fault {
+    let error = match error {
+        LifecycleError::Refused(text) => LifecycleError::Refused(cut(text)),
+        failed => failed,
+    };
     let details = match &error {
         LifecycleError::Failed(fault) => serde_json::json!({ "cause": fault }),
         LifecycleError::Refused(text) => serde_json::json!({ "error": text }),
     };
     Fault::new(Code::LoadHookFailed, error.to_string()).with_details(details)
+}
+
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(HOOK_WORDS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// Runs what waits for the disk where that holds no task.

@@ -1,0 +1,122 @@
+//! What is revoked while something else goes on.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use odeon::{Code, Compiler, Host, LoadRequest};
+use odeon_authority::{Claim, SigningKey, sign};
+use odeon_tests::guests;
+
+use crate::host::{at, audit, daemon, fault, soon, state};
+
+/// A signed component in this folder, which trusts its key.
+fn signed(folder: &Path, key: &SigningKey) -> LoadRequest {
+    let claim = Claim {
+        name: "echo".parse().unwrap(),
+        version: "1.2.0".parse().unwrap(),
+    };
+    let path = folder.join("echo.wasm");
+    fs::write(&path, sign(&guests::bytes("guest-echo"), key, &claim).unwrap()).unwrap();
+    policy(folder, key, "allow");
+    LoadRequest::component(path)
+}
+
+fn policy(folder: &Path, key: &SigningKey, decision: &str) {
+    let path = folder.join("trust.new");
+    let text = format!("[[key]]\nkey = \"{}\"\ndecision = \"{decision}\"\n", key.public());
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(path, folder.join("trust.toml")).unwrap();
+}
+
+/// The odeon command as a compiler that begins when there is a file `go`.
+fn waiting_compiler(folder: &Path) -> Compiler {
+    let path = folder.join("compiler");
+    let (asked, go, odeon) = (folder.join("asked"), folder.join("go"), guests::odeon());
+    let text = format!(
+        "#!/bin/sh\n: >{}\nwhile [ ! -e {} ]; do /bin/sleep 0.01; done\nexec {} \"$@\"\n",
+        asked.display(),
+        go.display(),
+        odeon.display()
+    );
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    Compiler::Program(path)
+}
+
+/// Enforced by `Host::decide_again`: the review of meanwhile could not see it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_revoked_while_it_compiles_does_not_go_into_service() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    let request = signed(folder.path(), &key);
+    let host = Host::builder(waiting_compiler(folder.path()))
+        .workers(1)
+        .state_dir(folder.path())
+        .start()
+        .unwrap();
+    let loading = tokio::spawn({
+        let host = host.clone();
+        async move { host.load(request).await }
+    });
+    let asked = folder.path().join("asked");
+    soon("the compiler is asked", || asked.exists()).await;
+    policy(folder.path(), &key, "deny");
+    assert!(host.review().await.unwrap().is_empty(), "nothing is loaded yet");
+    fs::write(folder.path().join("go"), "").unwrap();
+    assert_eq!(fault(loading.await.unwrap()).code, Code::KeyRevoked);
+    assert!(host.list().is_empty());
+    let events: Vec<_> = audit(folder.path())
+        .iter()
+        .map(|line| (line["event"]["kind"].clone(), line["event"]["allowed"].clone()))
+        .collect();
+    assert_eq!(
+        events,
+        [
+            ("decision".into(), true.into()),
+            ("decision".into(), false.into())
+        ],
+        "the second decision is on record and no load is"
+    );
+}
+
+/// Enforced by `Host::review_changes`, which takes no change for applied that
+/// was not.
+#[tokio::test(flavor = "multi_thread")]
+async fn timed_a_review_that_failed_is_done_again_until_it_works() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    let request = signed(folder.path(), &key);
+    let host = at(folder.path());
+    host.load(request).await.unwrap();
+    let daemon = daemon(&host).await;
+    let head = folder.path().join("audit.head");
+    let good = fs::read(&head).unwrap();
+    fs::write(&head, "nonsense").unwrap();
+    policy(folder.path(), &key, "deny");
+    assert_eq!(fault(host.review().await).code, Code::AuditUnwritable);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(host.list().len(), 1, "what cannot be put on record is not done");
+    fs::write(&head, good).unwrap();
+    soon("it is taken out", || host.list().is_empty()).await;
+    daemon.stop(Some(Duration::ZERO));
+    daemon.stopped().await.unwrap();
+}
+
+/// Enforced by `Gatekeeper::new`, which takes the stamp before anything is
+/// loaded.
+#[tokio::test(flavor = "multi_thread")]
+async fn timed_what_is_revoked_before_a_daemon_serves_is_taken_out() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    let request = signed(folder.path(), &key);
+    let host = at(folder.path());
+    host.load(request).await.unwrap();
+    policy(folder.path(), &key, "deny");
+    let daemon = daemon(&host).await;
+    soon("it is taken out", || host.list().is_empty()).await;
+    daemon.stop(Some(Duration::ZERO));
+    daemon.stopped().await.unwrap();
+}
