@@ -76,6 +76,12 @@ impl FileError {
 
 /// The bytes of a file that only the operator can have written.
 pub(crate) fn read_owned(path: &Path, others: Others, max: u64) -> Result<Vec<u8>, FileError> {
+    let file = open_owned(path, others)?;
+    read_bounded(path, &file, max)
+}
+
+/// Opens a file for reading that only the operator can have written.
+pub(crate) fn open_owned(path: &Path, others: Others) -> Result<File, FileError> {
     use rustix::fs::OFlags;
     // Not waiting for a pipe that somebody put there.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -93,7 +99,7 @@ pub(crate) fn read_owned(path: &Path, others: Others, max: u64) -> Result<Vec<u8
             _ => FileError::io(path, error),
         })?;
     check_owned(path, &file, others)?;
-    read_bounded(path, &file, max)
+    Ok(file)
 }
 
 pub(crate) fn check_owned(path: &Path, file: &File, others: Others) -> Result<(), FileError> {

@@ -28,7 +28,7 @@ mod signature;
 mod unit;
 
 pub use audit::{
-    Audit, AuditError, Coalescer, Event, Finding, Record, Records, Repeated, Report, Text, verify,
+    Audit, AuditError, Coalescer, Event, Finding, HeadCopy, Record, Records, Repeated, Report, Text, verify,
 };
 pub use decision::{Admission, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
 pub use descriptor::{Descriptor, DescriptorError};

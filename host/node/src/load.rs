@@ -27,7 +27,7 @@ use odeon_runtime::LifecycleError;
 pub(crate) use self::gatekeeper::Gatekeeper;
 pub use self::request::{LoadRequest, Source};
 pub(crate) use self::settle::engine_class;
-use crate::host::Host;
+use crate::host::{Host, Inner};
 use crate::registry::{Loaded, Origin};
 
 /// What was put into service.
@@ -79,7 +79,7 @@ impl Host {
         }
         inner.gatekeeper.count_load(started)?;
         let host = self.clone();
-        let admitted = blocking(move || host.admit(request)).await??;
+        let admitted = inner.blocking(move || host.admit(request)).await??;
         let offer::Admitted {
             bytes,
             admission,
@@ -120,17 +120,18 @@ impl Host {
             elapsed: Duration::ZERO,
             warnings: Vec::new(),
         };
-        let more = blocking(move || {
-            // Until it is published, so that a review sees it or it sees the
-            // policy that the review goes by.
-            let _turn = host.inner.gatekeeper.turn();
-            host.decide_again(&loaded)?;
-            host.note_load(&loaded, &request)?;
-            let warning = host.remember(&loaded, &request);
-            reservation.publish(loaded);
-            Ok::<_, Fault>(warning)
-        })
-        .await??;
+        let more = inner
+            .blocking(move || {
+                // Until it is published, so that a review sees it or it sees the
+                // policy that the review goes by.
+                let _turn = host.inner.gatekeeper.turn();
+                host.decide_again(&loaded)?;
+                host.note_load(&loaded, &request)?;
+                let warning = host.remember(&loaded, &request);
+                reservation.publish(loaded);
+                Ok::<_, Fault>(warning)
+            })
+            .await??;
         warnings.extend(more);
         Ok(LoadReport {
             elapsed: started.elapsed(),
@@ -161,6 +162,10 @@ impl Host {
             && let Some(version) = &loaded.origin.version
         {
             inner.gatekeeper.accept_version(&loaded.name, version)?;
+        }
+        if inner.one_shot {
+            // The decision says all there is to say.
+            return Ok(());
         }
         let principal = request.principal.as_ref().unwrap_or(&inner.principal);
         let event = Event::Load {
@@ -222,6 +227,20 @@ fn cut(mut text: String) -> String {
         text.push('…');
     }
     text
+}
+
+impl Inner {
+    /// Runs what waits for the disk where that holds no task; in a one-shot
+    /// there is no other task to hold.
+    pub(crate) async fn blocking<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, Fault> {
+        match self.one_shot {
+            true => Ok(work()),
+            false => blocking(work).await,
+        }
+    }
 }
 
 /// Runs what waits for the disk where that holds no task.

@@ -82,8 +82,50 @@ async fn what_is_revoked_while_it_compiles_does_not_go_into_service() {
     );
 }
 
+/// Enforced by `Host::refused_now`: letting in needs the record, taking out
+/// does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_revoked_goes_even_if_that_cannot_be_recorded() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    let request = signed(folder.path(), &key);
+    let host = at(folder.path());
+    host.load(request).await.unwrap();
+    fs::write(folder.path().join("audit.head"), "nonsense").unwrap();
+    policy(folder.path(), &key, "deny");
+    let fault = fault(host.review().await);
+    assert_eq!(fault.code, Code::AuditUnwritable);
+    assert_eq!(fault.details.unwrap()["unloaded"][0], "echo");
+    assert!(host.list().is_empty());
+}
+
 /// Enforced by `Host::review_changes`, which takes no change for applied that
-/// was not.
+/// was not, and by `Gatekeeper::policy_for_review`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_is_gone_takes_nothing_out() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    let request = signed(folder.path(), &key);
+    let host = at(folder.path());
+    host.load(request).await.unwrap();
+    fs::remove_file(folder.path().join("trust.toml")).unwrap();
+    assert_eq!(fault(host.review().await).code, Code::PolicyUnreadable);
+    assert_eq!(host.list().len(), 1);
+    fs::write(folder.path().join("trust.toml"), "").unwrap();
+    assert_eq!(
+        host.review().await.unwrap().len(),
+        1,
+        "an empty policy trusts nobody"
+    );
+    let remembered = fs::read_to_string(folder.path().join("loads.toml")).unwrap();
+    assert!(
+        remembered.contains("echo"),
+        "it may be let in again: {remembered}"
+    );
+}
+
+/// Enforced by `Host::review_changes`: the same file is looked at again until
+/// it could be applied, also when nothing but its mode changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn timed_a_review_that_failed_is_done_again_until_it_works() {
     let folder = state();
@@ -92,17 +134,41 @@ async fn timed_a_review_that_failed_is_done_again_until_it_works() {
     let host = at(folder.path());
     host.load(request).await.unwrap();
     let daemon = daemon(&host).await;
-    let head = folder.path().join("audit.head");
-    let good = fs::read(&head).unwrap();
-    fs::write(&head, "nonsense").unwrap();
+    let path = folder.path().join("trust.toml");
     policy(folder.path(), &key, "deny");
-    assert_eq!(fault(host.review().await).code, Code::AuditUnwritable);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert_eq!(host.list().len(), 1, "what cannot be put on record is not done");
-    fs::write(&head, good).unwrap();
+    assert_eq!(
+        host.list().len(),
+        1,
+        "whoever wrote that policy, it may not have been the operator"
+    );
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     soon("it is taken out", || host.list().is_empty()).await;
     daemon.stop(Some(Duration::ZERO));
     daemon.stopped().await.unwrap();
+}
+
+/// Enforced by `Host::refused_now`, which closes all of them first, and by
+/// `Host::take_out`.
+#[tokio::test(flavor = "multi_thread")]
+async fn timed_revoked_plugins_are_closed_at_once_and_their_unload_does_not_run() {
+    let folder = state();
+    let host = at(folder.path());
+    for name in ["aaa", "zzz"] {
+        let mut request = LoadRequest::component(guests::component("guest-lifecycle"))
+            .named(name.parse().unwrap())
+            .allow_unsigned();
+        request.config.insert("unload".into(), "spin".into());
+        host.load(request).await.unwrap();
+    }
+    let denied = "[[name]]\nname = \"*\"\ndecision = \"deny\"\n";
+    let path = folder.path().join("trust.toml");
+    fs::write(&path, denied).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(host.review().await.unwrap().len(), 2);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 /// Enforced by `Gatekeeper::new`, which takes the stamp before anything is

@@ -46,6 +46,21 @@ impl Gatekeeper {
             .map_or_else(|| Ok(Policy::default()), |path| Policy::load(path))
     }
 
+    /// The policy for looking again at what it let in before. A file that was
+    /// there and is gone says nothing about that: to trust nobody any more is
+    /// to write so.
+    pub(crate) fn policy_for_review(&self) -> Result<Policy, Fault> {
+        if self.stamp().is_nothing() && !self.applied.lock().is_nothing() {
+            return Err(Fault::new(
+                Code::PolicyUnreadable,
+                "the trust policy's file is gone; what it let in stays until there is one again. Restore it, or write \
+                 an empty one to trust nobody",
+            ));
+        }
+        self.policy()
+            .map_err(|error| Fault::new(error.code(), error.to_string()))
+    }
+
     /// Reading the policy and acting on it, as one step. Held by threads that
     /// may wait for the disk, never across an await.
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
@@ -114,6 +129,11 @@ impl Gatekeeper {
 pub(crate) struct Stamp(Option<(u64, u64, SystemTime, (i64, i64))>);
 
 impl Stamp {
+    /// Whether there is no such file.
+    fn is_nothing(self) -> bool {
+        self.0.is_none()
+    }
+
     fn of(path: Option<&Path>) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         let read = |path: &Path| {
