@@ -156,7 +156,8 @@ pub(crate) fn read_bounded(path: &Path, file: &File, max: u64) -> Result<Vec<u8>
     Ok(bytes)
 }
 
-/// Creates a file that must not be there yet, synced.
+/// Creates a file that must not be there yet, synced. Whoever looks finds it
+/// whole or not at all.
 pub(crate) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let wrong = |error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => FileError::Unsafe {
@@ -167,15 +168,15 @@ pub(crate) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Fil
         },
         _ => FileError::io(path, error),
     };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
+    let mut new = tempfile::Builder::new()
+        .prefix(".odeon-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(parent(path))
         .map_err(wrong)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
+    new.write_all(bytes)
+        .and_then(|()| new.as_file().sync_all())
         .map_err(wrong)?;
+    new.persist_noclobber(path).map_err(|error| wrong(error.error))?;
     sync_parent(path)
 }
 

@@ -30,7 +30,7 @@ mod unit;
 pub use audit::{
     Audit, AuditError, Coalescer, Event, Finding, HeadCopy, Record, Records, Repeated, Report, Text, verify,
 };
-pub use decision::{Admission, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
+pub use decision::{Admission, Bound, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
 pub use descriptor::{Descriptor, DescriptorError};
 pub use file::FileError;
 pub use grant::{

@@ -87,6 +87,7 @@ impl Host {
             offered,
             reservation,
             request,
+            asked,
             mut warnings,
         } = admitted;
         let spec = self.settle(
@@ -127,7 +128,7 @@ impl Host {
                 let _turn = host.inner.gatekeeper.turn();
                 host.decide_again(&loaded)?;
                 host.note_load(&loaded, &request)?;
-                let warning = host.remember(&loaded, &request);
+                let warning = asked.and_then(|asked| host.remember(&loaded, &asked));
                 reservation.publish(loaded);
                 Ok::<_, Fault>(warning)
             })
@@ -158,14 +159,9 @@ impl Host {
     /// Writes down that a generation goes into service, before it does.
     fn note_load(&self, loaded: &Loaded, request: &LoadRequest) -> Result<(), Fault> {
         let inner = &self.inner;
-        if !loaded.origin.transient
-            && let Some(version) = &loaded.origin.version
-        {
-            inner.gatekeeper.accept_version(&loaded.name, version)?;
-        }
         if inner.one_shot {
             // The decision says all there is to say.
-            return Ok(());
+            return self.accept_version(loaded);
         }
         let principal = request.principal.as_ref().unwrap_or(&inner.principal);
         let event = Event::Load {
@@ -178,6 +174,8 @@ impl Host {
             .recorder
             .append(event)
             .map_err(|error| Fault::new(error.code(), error.to_string()))?;
+        // A version counts as accepted when the load is on record.
+        self.accept_version(loaded)?;
         tracing::info!(
             plugin = loaded.name.as_str(),
             generation = loaded.generation.0,
@@ -188,6 +186,15 @@ impl Host {
         Ok(())
     }
 
+    fn accept_version(&self, loaded: &Loaded) -> Result<(), Fault> {
+        match &loaded.origin.version {
+            Some(version) if !loaded.origin.transient => {
+                self.inner.gatekeeper.accept_version(&loaded.name, version)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Has the load done again at the next start, if it is to be.
     fn remember(&self, loaded: &Loaded, request: &LoadRequest) -> Option<String> {
         let remembered = self
@@ -195,7 +202,7 @@ impl Host {
             .remembered
             .as_ref()
             .filter(|_| !loaded.origin.transient && request.remember)?;
-        match remembered.add(&loaded.name, request) {
+        match remembered.add(loaded, request) {
             Ok(()) => None,
             Err(fault) => Some(format!(
                 "the load will not be repeated at the next start: {}",

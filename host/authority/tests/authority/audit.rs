@@ -589,3 +589,34 @@ fn the_first_denial_is_written_at_once_and_repeats_once_per_interval() {
         Some(2)
     );
 }
+
+// Passes by `Repeated::is_told_apart`: whoever is denied much hides no use of a
+// secret behind it.
+#[test]
+fn a_shown_secret_is_named_however_many_denials_came_before() {
+    let plugin = "calc".parse().unwrap();
+    let mut coalescer = Coalescer::new(Duration::from_secs(10));
+    let now = Instant::now();
+    for target in 0..10 * Coalescer::MAX_DISTINCT {
+        coalescer.note(&plugin, denial(target), now);
+    }
+    for secret in ["one", "two"] {
+        let what = Repeated::SecretReveal {
+            secret: Text::from(secret),
+        };
+        match coalescer.note(&plugin, what, now) {
+            Some(Event::SecretReveal { secret: shown, .. }) => assert_eq!(shown.as_str(), secret),
+            other => panic!("{other:?}"),
+        }
+    }
+    // And the other way round: what was shown takes no place of what is denied.
+    let mut coalescer = Coalescer::new(Duration::from_secs(10));
+    for secret in 0..10 * Coalescer::MAX_DISTINCT {
+        let secret = Text::from(format!("secret-{secret}"));
+        coalescer.note(&plugin, Repeated::SecretReveal { secret }, now);
+    }
+    match coalescer.note(&plugin, denial(1), now) {
+        Some(Event::Denial { grant, .. }) => assert_eq!(grant.as_str(), "tcp"),
+        other => panic!("{other:?}"),
+    }
+}
