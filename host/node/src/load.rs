@@ -77,7 +77,9 @@ impl Host {
                 "the host stops and takes no more plugins",
             ));
         }
-        inner.gatekeeper.count_load(started)?;
+        if !request.at_start {
+            inner.gatekeeper.count_load(started)?;
+        }
         let host = self.clone();
         let admitted = inner.blocking(move || host.admit(request)).await??;
         let offer::Admitted {

@@ -18,6 +18,7 @@ use self::idle::Idle;
 pub use self::lifecycle::LifecycleError;
 pub use self::typed::TypedMethod;
 use crate::codec::BadValue;
+use crate::compile::Native;
 use crate::control::{CallContext, Interrupt, Reason};
 use crate::describe::Description;
 use crate::gate::{Gate, Pass, Refusal};
@@ -36,7 +37,7 @@ pub(crate) const LIFECYCLE: &str = "odeon:plugin/lifecycle@0.1.0";
 
 /// What a plugin is made from.
 pub(crate) struct Source {
-    pub(crate) native: Arc<[u8]>,
+    pub(crate) native: Arc<Native>,
     pub(crate) description: Arc<Description>,
     pub(crate) flavour: Flavour,
     pub(crate) from_cache: bool,

@@ -186,3 +186,64 @@ async fn timed_what_is_revoked_before_a_daemon_serves_is_taken_out() {
     daemon.stop(Some(Duration::ZERO));
     daemon.stopped().await.unwrap();
 }
+
+/// A remembered load is of what it was of. Enforced by `Remembered::add` and
+/// `decision::refuse_another`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_remembered_is_for_its_author_alone() {
+    let folder = state();
+    let (key, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    let request = signed(folder.path(), &key);
+    let policy = format!(
+        "[[key]]\nkey = \"{}\"\n[[key]]\nkey = \"{}\"\n",
+        key.public(),
+        other.public()
+    );
+    fs::write(folder.path().join("trust.toml"), policy).unwrap();
+    let grants = odeon::GrantSet::parse(["env=GREETING=the operator's"]).unwrap();
+    let host = at(folder.path());
+    host.load(request.with_grants(grants)).await.unwrap();
+    host.shutdown(Duration::ZERO).await;
+    // Its values are remembered, or the host's own variable would be shown.
+    let remembered = fs::read_to_string(folder.path().join("loads.toml")).unwrap();
+    assert!(remembered.contains("the operator's"), "{remembered}");
+
+    // And what a start loads is not counted against what operators may ask for.
+    let host = crate::host::builder()
+        .state_dir(folder.path())
+        .host_limits(crate::host::few_loads(0))
+        .start()
+        .unwrap();
+    let again = host.load_remembered().await.unwrap();
+    assert_eq!(again[0].outcome.as_ref().unwrap().as_str(), "echo");
+    host.shutdown(Duration::ZERO).await;
+
+    let claim = Claim {
+        name: "echo".parse().unwrap(),
+        version: "1.3.0".parse().unwrap(),
+    };
+    let file = sign(&guests::bytes("guest-echo"), &other, &claim).unwrap();
+    fs::write(folder.path().join("echo.wasm"), file).unwrap();
+    let host = at(folder.path());
+    let again = host.load_remembered().await.unwrap();
+    assert_eq!(fault(again[0].outcome.clone()).code, Code::NamePinned);
+}
+
+/// Enforced by `Host::note_load`: a one-shot's decision is on record, and it
+/// alone.
+#[tokio::test]
+async fn a_one_shot_records_its_decision_and_no_load() {
+    let folder = state();
+    let host = crate::host::builder()
+        .state_dir(folder.path())
+        .one_shot()
+        .start()
+        .unwrap();
+    crate::host::load(&host, "guest-echo", "echo").await;
+    host.shutdown(Duration::ZERO).await;
+    let kinds: Vec<_> = audit(folder.path())
+        .iter()
+        .map(|line| line["event"]["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["decision"]);
+}

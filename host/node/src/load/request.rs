@@ -52,6 +52,8 @@ pub struct LoadRequest {
     pub(crate) signed_as: Option<SignedAs>,
     /// What it must be, where a load that is done again says so.
     pub(crate) bound_to: Option<Bound>,
+    /// Done because the host starts, which nobody can make it do often.
+    pub(crate) at_start: bool,
 }
 
 impl LoadRequest {
@@ -96,6 +98,7 @@ impl LoadRequest {
             remember,
             signed_as: None,
             bound_to: None,
+            at_start: false,
         }
     }
 
