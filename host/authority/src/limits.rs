@@ -57,6 +57,14 @@ macro_rules! limits {
             pub $field: Option<$type>,)+
         }
 
+        impl $patch {
+            /// These fields, and where they say nothing the other's.
+            #[must_use]
+            pub fn or(self, other: Self) -> Self {
+                $patch { $($field: self.$field.or(other.$field),)+ }
+            }
+        }
+
         impl Default for $name {
             fn default() -> Self {
                 $name { $($field: $default,)+ }

@@ -9,22 +9,46 @@ use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use odeon_runtime::{SecretError, SecretSource};
+use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 /// The longest secret, in bytes.
 pub const MAX_SECRET: u64 = 64 * 1024;
 
+/// How often the log says that one secret cannot be read. The guest chooses how
+/// often it asks.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
 /// The files of one plugin's secrets: its own first, then the host's.
 pub(crate) struct SecretFiles {
     own: BTreeMap<String, PathBuf>,
     host: Arc<BTreeMap<String, PathBuf>>,
+    /// When the log said so last; as many as there are files at most.
+    warned: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl SecretFiles {
     pub(crate) fn new(own: BTreeMap<String, PathBuf>, host: Arc<BTreeMap<String, PathBuf>>) -> Self {
-        SecretFiles { own, host }
+        SecretFiles {
+            own,
+            host,
+            warned: Mutex::default(),
+        }
+    }
+
+    /// Whether the log is to say it again.
+    fn is_to_be_told(&self, name: &str, now: Instant) -> bool {
+        let mut warned = self.warned.lock();
+        let told = warned
+            .get(name)
+            .is_some_and(|at| now.saturating_duration_since(*at) < WARN_EVERY);
+        if !told {
+            warned.insert(name.to_owned(), now);
+        }
+        !told
     }
 }
 
@@ -37,7 +61,9 @@ impl SecretSource for SecretFiles {
             .ok_or(SecretError::NotFound)?;
         read(path).map_err(|why| {
             // For the operator alone: the guest learns only that there is none.
-            tracing::warn!(secret = name, why, "a secret cannot be read");
+            if self.is_to_be_told(name, Instant::now()) {
+                tracing::warn!(secret = name, why, "a secret cannot be read");
+            }
             SecretError::Unavailable
         })
     }

@@ -71,3 +71,13 @@ fn a_secret_has_so_many_bytes_and_not_one_more() {
     assert_eq!(source.reveal("at").unwrap().len(), most);
     assert_eq!(source.reveal("over"), Err(SecretError::Unavailable));
 }
+
+#[test]
+fn the_log_says_once_a_minute_that_a_secret_cannot_be_read() {
+    let files = SecretFiles::new(BTreeMap::new(), Arc::default());
+    let now = Instant::now();
+    assert!(files.is_to_be_told("a", now));
+    assert!(!files.is_to_be_told("a", now + WARN_EVERY / 2));
+    assert!(files.is_to_be_told("b", now));
+    assert!(files.is_to_be_told("a", now + WARN_EVERY));
+}
