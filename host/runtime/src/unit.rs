@@ -12,6 +12,7 @@ use odeon_protocol::{Generation, PluginName};
 
 use crate::control::Interrupt;
 use crate::interfaces::egress::Network;
+use crate::interfaces::filesystem::Preopens;
 use crate::sinks::{AuditSink, LogSink, SecretSource};
 use crate::ticker::Ticker;
 
@@ -64,6 +65,8 @@ pub(crate) struct Unit {
     pub(crate) counters: Counters,
     pub(crate) log_gate: crate::logs::LogGate,
     pub(crate) network: Arc<Network>,
+    /// The granted directories, open for all instances.
+    pub(crate) preopens: Preopens,
     /// Whether it reaches files through `wasi:filesystem` 0.3.
     pub(crate) filesystem_0_3: bool,
 }
@@ -78,6 +81,8 @@ pub(crate) struct Counters {
     pub(crate) memory: AtomicU64,
     /// Connections that are open or being opened.
     pub(crate) connections: AtomicUsize,
+    /// Files and directories that are open, the granted ones included.
+    pub(crate) open_files: Arc<AtomicUsize>,
 }
 
 impl Unit {

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use odeon_runtime::{Lookup, LookupError, Plugin, Resolver, Runtime, RuntimeConfig, StaticResolver};
+use odeon_runtime::{
+    Lookup, LookupError, LookupPlace, Plugin, Resolver, Runtime, RuntimeConfig, StaticResolver,
+};
 use odeon_tests::records::{Denied, Records};
 use odeon_tests::runtime::{Spec, call, config};
 
@@ -220,7 +222,7 @@ impl Turning {
 }
 
 impl Resolver for Turning {
-    fn lookup<'a>(&'a self, _: &'a str) -> Lookup<'a> {
+    fn lookup<'a>(&'a self, _: &'a str, _: LookupPlace) -> Lookup<'a> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let mut answers = self.answers.lock().unwrap();
         let answer = match answers.len() {

@@ -1,7 +1,9 @@
 //! The WASI context of one instance, made on first use from its grants.
 //!
-//! Owns what WASI's own crates are told: which directories, variables and
-//! addresses there are. Everything is denied unless a grant opens it.
+//! Owns what WASI's own crates are told: which variables and addresses there
+//! are. Everything is denied unless a grant opens it. Of directories they are
+//! told nothing: those come from `filesystem/preopens.rs`, and nothing is
+//! opened here.
 
 use std::sync::Arc;
 
@@ -11,10 +13,10 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::interfaces::egress::Egress;
-use crate::interfaces::filesystem::{Disk, Filesystem, Places, usable};
+use crate::interfaces::filesystem::{Disk, Filesystem, Places};
 use crate::interfaces::sockets;
 use crate::logs::LineSplitter;
 use crate::sinks::Stream;
@@ -53,22 +55,6 @@ impl Wasi {
         sockets::guard(&mut builder, egress);
         for (name, value) in &spec.env {
             builder.env(name, value);
-        }
-        for grant in usable(unit) {
-            let Some(host) = &grant.host else { continue };
-            let perms = match grant.access {
-                odeon_authority::Access::Read => FsPerms::ReadOnly,
-                odeon_authority::Access::ReadWrite => FsPerms::ReadWrite,
-            };
-            if let Err(error) = builder.preopened_dir(host, &grant.guest, perms) {
-                // The guest sees that the directory is not there; the operator
-                // is told why.
-                unit.deny(
-                    "fs",
-                    &grant.guest,
-                    &format!("the granted directory cannot be opened: {error}"),
-                );
-            }
         }
         let disk = Arc::new(Disk::new(&spec.limits));
         Wasi {
