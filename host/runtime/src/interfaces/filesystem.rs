@@ -72,10 +72,10 @@ impl HostState {
     /// The file system for the linker.
     pub(crate) fn granted_filesystem(&mut self) -> Filesystem<'_> {
         let egress = self.egress().clone();
-        let unit = &self.unit;
+        let (unit, serial) = (&self.unit, self.call.known_serial());
         let wasi = self
             .wasi
-            .get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit, &egress)));
+            .get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit, &egress, serial)));
         wasi.filesystem(unit, &mut self.table)
     }
 }
