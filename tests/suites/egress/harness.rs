@@ -233,3 +233,30 @@ impl Resolver for Turning {
         Box::pin(std::future::ready(answer))
     }
 }
+
+/// A resolver that never answers and, like a thread that blocks, is at work
+/// until it is told to stop, whoever has given up.
+#[derive(Debug, Default)]
+pub(crate) struct Stuck {
+    held: Mutex<Vec<LookupPlace>>,
+    asked: AtomicUsize,
+}
+
+impl Stuck {
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Ends what is at work.
+    pub(crate) fn give_back(&self) {
+        self.held.lock().unwrap().clear();
+    }
+}
+
+impl Resolver for Stuck {
+    fn lookup<'a>(&'a self, _: &'a str, place: LookupPlace) -> Lookup<'a> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.held.lock().unwrap().push(place);
+        Box::pin(std::future::pending())
+    }
+}
