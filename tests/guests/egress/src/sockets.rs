@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::address::{anywhere, family, parse, port as port_of, text};
 use crate::exports::odeon_tests::egress::sockets::{Guest, Stopped};
+use crate::wasi::clocks::monotonic_clock::subscribe_duration;
 use crate::wasi::io::poll::Pollable;
 use crate::wasi::io::streams::{InputStream, OutputStream, StreamError};
 use crate::wasi::sockets::instance_network::instance_network;
@@ -16,6 +17,9 @@ use crate::wasi::sockets::udp_create_socket::create_udp_socket;
 
 /// The most that `blocking-write-and-flush` takes at once.
 const CHUNK: usize = 4096;
+
+/// A millisecond, in nanoseconds.
+const MOMENT: u64 = 1_000_000;
 
 /// An open connection. The socket comes last: its streams must be dropped before it.
 struct Connection {
@@ -183,6 +187,8 @@ impl Guest for crate::Egress {
         let mut outcomes = BTreeMap::new();
         for index in 0..times {
             let begun = resolve_addresses(&network, &format!("n{index}.{host}"));
+            // So that the host has begun it too.
+            subscribe_duration(MOMENT).block();
             let outcome = match begun.and_then(|stream| stream.resolve_next_address()) {
                 Ok(_) => "ok".to_owned(),
                 Err(code) => name(code),
