@@ -80,8 +80,17 @@ impl Journal {
     }
 }
 
+/// The parts that say something of every request a guest makes, which is as
+/// often as it likes. They are heard only when they are asked for by name.
+const OF_GUESTS: &str = "wasmtime_wasi";
+
 fn parse(directive: &str) -> Done<EnvFilter> {
-    EnvFilter::builder().parse(directive).map_err(|error| {
+    let quiet = if directive.contains(OF_GUESTS) {
+        directive.to_owned()
+    } else {
+        format!("{directive},{OF_GUESTS}=off")
+    };
+    EnvFilter::builder().parse(quiet).map_err(|error| {
         let message =
             format!("log setting: expected a level (info) or levels by part (info,odeon=debug): {error}");
         Failure::usage(message)
@@ -158,5 +167,13 @@ mod tests {
     fn a_setting_that_makes_no_sense_is_refused() {
         assert!(parse("info,odeon=debug").is_ok());
         assert_eq!(parse("info,==").unwrap_err().fault.code, Code::InvalidArguments);
+    }
+
+    #[test]
+    fn what_the_engine_says_of_guests_is_heard_when_it_is_named() {
+        let heard = |directive| parse(directive).unwrap().to_string();
+        assert!(heard("info").contains("wasmtime_wasi=off"), "{}", heard("info"));
+        assert!(heard("debug,odeon=trace").contains("wasmtime_wasi=off"));
+        assert!(!heard("info,wasmtime_wasi_http=warn").contains("=off"));
     }
 }

@@ -18,16 +18,16 @@ use zeroize::Zeroizing;
 /// The longest secret, in bytes.
 pub const MAX_SECRET: u64 = 64 * 1024;
 
-/// How often the log says that one secret cannot be read. The guest chooses how
-/// often it asks.
-const WARN_EVERY: Duration = Duration::from_secs(60);
+/// How long the operator hears nothing more of a secret that cannot be read.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// The files of one plugin's secrets: its own first, then the host's.
 pub(crate) struct SecretFiles {
     own: BTreeMap<String, PathBuf>,
     host: Arc<BTreeMap<String, PathBuf>>,
-    /// When the log said so last; as many as there are files at most.
-    warned: Mutex<BTreeMap<String, Instant>>,
+    /// When the operator was told last about each that cannot be read. As many
+    /// as there are files at most.
+    told: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl SecretFiles {
@@ -35,20 +35,21 @@ impl SecretFiles {
         SecretFiles {
             own,
             host,
-            warned: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
-    /// Whether the log is to say it again.
-    fn is_to_be_told(&self, name: &str, now: Instant) -> bool {
-        let mut warned = self.warned.lock();
-        let told = warned
-            .get(name)
-            .is_some_and(|at| now.saturating_duration_since(*at) < WARN_EVERY);
-        if !told {
-            warned.insert(name.to_owned(), now);
+    /// Whether it is time to tell the operator: how often a secret is asked for
+    /// is the guest's choice, and the log is the host's.
+    fn tell(&self, name: &str, now: Instant) -> bool {
+        let mut told = self.told.lock();
+        match told.get(name) {
+            Some(at) if now.saturating_duration_since(*at) < AGAIN => false,
+            _ => {
+                told.insert(name.to_owned(), now);
+                true
+            }
         }
-        !told
     }
 }
 
@@ -61,7 +62,7 @@ impl SecretSource for SecretFiles {
             .ok_or(SecretError::NotFound)?;
         read(path).map_err(|why| {
             // For the operator alone: the guest learns only that there is none.
-            if self.is_to_be_told(name, Instant::now()) {
+            if self.tell(name, Instant::now()) {
                 tracing::warn!(secret = name, why, "a secret cannot be read");
             }
             SecretError::Unavailable

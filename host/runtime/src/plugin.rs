@@ -170,6 +170,7 @@ impl Plugin {
             counters: Counters::default(),
             log_gate,
             network: inner.network.clone(),
+            preopens: filesystem::Preopens::default(),
             filesystem_0_3: uses_filesystem_0_3(&source.description),
         });
         filesystem::warn(&unit);
