@@ -36,8 +36,9 @@ struct Document<'a> {
     data: Option<&'a serde_json::Value>,
 }
 
-/// What came within a message's limit may be shown, however long its text.
-const LIMITS: ValueLimits = ValueLimits {
+/// What fits a message may be written and shown, however long its text: the
+/// narrower limits of a plugin are for its host to keep.
+pub(crate) const LIMITS: ValueLimits = ValueLimits {
     max_bytes: MAX_BODY,
     max_depth: 100,
     max_nodes: MAX_BODY / 4,

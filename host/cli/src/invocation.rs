@@ -12,6 +12,7 @@ use odeon_protocol::{
 };
 
 use crate::{
+    answer::LIMITS,
     failure::{Failure, Place},
     output::Done,
 };
@@ -158,9 +159,8 @@ pub(crate) fn line(row: &MethodRow, methods: &[MethodRow]) -> String {
 
 /// The wire form of the arguments, checked against the method's type.
 pub(crate) fn encode(row: &MethodRow, given: Given<'_>) -> Done<Vec<u8>> {
-    let limits = ValueLimits::default();
-    read(&row.ty, given, &limits)
-        .and_then(|values| Ok(wire::encode_args(&row.ty, &values, &limits)?))
+    read(&row.ty, given, &LIMITS)
+        .and_then(|values| Ok(wire::encode_args(&row.ty, &values, &LIMITS)?))
         .map_err(|failure| failure.helped(signature(&row.function, &row.ty)))
 }
 
@@ -283,6 +283,13 @@ mod tests {
             assert_eq!(failure.fault.code, Code::InvalidArguments);
             assert_eq!(failure.help, ["add: func(a: u32, b: u32) -> u32"]);
         }
+    }
+
+    #[test]
+    fn a_long_text_is_for_the_host_to_refuse() {
+        let row = method(None, "same", &[("text", Type::String)]);
+        let long = format!("\"{}\"", "x".repeat(5 << 20));
+        assert_eq!(encode(&row, Given::Words(&[long])).unwrap().len(), (5 << 20) + 4);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! `odeon stop`: ends a host.
 
+use std::time::Duration;
+
 use odeon_authority::TimeSpan;
-use odeon_protocol::AdminRequest;
+use odeon_protocol::{AdminRequest, Code};
 
 use super::{Context, wait};
-use crate::{output::Done, tokens::milliseconds};
+use crate::{failure::Failure, output::Done, tokens::milliseconds};
 
 /// Flags of `stop`.
 #[derive(Debug, clap::Args)]
@@ -15,6 +17,16 @@ pub(crate) struct Args {
     /// Stop the calls that run instead of waiting for them
     #[arg(long, conflicts_with = "drain")]
     now: bool,
+}
+
+/// How much longer than its calls may go on a host may take to end.
+const GRACE: Duration = Duration::from_secs(30);
+
+fn still_there(drain: Duration) -> Box<Failure> {
+    let waited = drain.saturating_add(GRACE).as_secs();
+    let message = format!("the host was told to stop, and had not ended {waited} s later");
+    Failure::new(Code::WaitEnded, message)
+        .helped("`odeon status` shows whether it is there; its log says what it does")
 }
 
 /// Returns when the host has closed the connection, which it does last.
@@ -29,7 +41,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     wait(async {
         let mut client = context.connect().await?;
         let () = client.admin(&AdminRequest::Stop { drain_ms }).await?;
-        client.closed().await;
+        let closed = client.closed();
+        match drain_ms.map(Duration::from_millis) {
+            None => closed.await,
+            Some(drain) => tokio::time::timeout(drain.saturating_add(GRACE), closed)
+                .await
+                .map_err(|_| still_there(drain))?,
+        }
         Ok(())
     })?;
     drop(waiting);
