@@ -117,6 +117,21 @@ impl MessageKind {
         self as u8
     }
 
+    /// The kind as people read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MessageKind::Hello => "hello",
+            MessageKind::Call => "call",
+            MessageKind::Accepted => "accepted",
+            MessageKind::Started => "started",
+            MessageKind::Progress => "progress",
+            MessageKind::Reply => "reply",
+            MessageKind::Cancel => "cancel",
+            MessageKind::Admin => "admin",
+            MessageKind::AdminReply => "admin-reply",
+        }
+    }
+
     fn from_number(number: u64) -> Option<Self> {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
@@ -332,7 +347,7 @@ pub enum EnvelopeError {
         hops: u8,
     },
     /// A field that this kind of message needs is not there.
-    #[error("a {kind:?} envelope needs the field {field}")]
+    #[error("an envelope of kind {} needs the field {field}", kind.as_str())]
     Missing {
         /// The kind of message.
         kind: MessageKind,

@@ -45,6 +45,12 @@ impl RuntimeConfig {
     /// One worker per core, no cache, and the rest as by default.
     pub fn new(compiler: Compiler) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_workers(compiler, workers)
+    }
+
+    /// This many workers, no cache, and the rest as by default. Does not ask
+    /// the system how many cores there are.
+    pub fn with_workers(compiler: Compiler, workers: usize) -> Self {
         RuntimeConfig {
             workers,
             pool: PoolSize::default(),

@@ -24,3 +24,4 @@ mod host;
 mod output;
 mod run;
 mod trust;
+mod unread;

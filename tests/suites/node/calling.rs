@@ -90,7 +90,7 @@ async fn a_method_is_found_by_every_form_of_its_name_and_missed_with_advice() {
     );
     assert_eq!(
         fault(host.call_encoded("no path at all", &[0; 8])).code,
-        Code::MethodNotFound
+        Code::InvalidArguments
     );
 }
 

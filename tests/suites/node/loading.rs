@@ -341,14 +341,20 @@ async fn a_descriptor_says_all_but_that_nothing_vouches_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_says_what_a_component_is_and_runs_nothing() {
     let host = ephemeral();
-    let report = host.check(&guests::bytes("sample-calculator")).await.unwrap();
+    let report = host
+        .check(&guests::bytes("sample-calculator"), None)
+        .await
+        .unwrap();
     assert!(
         report.methods.iter().any(|method| method.path == "add"),
         "{:?}",
         report.methods
     );
     assert!(host.list().is_empty());
-    assert_eq!(fault(host.check(b"\0asm\x01\0\0\0").await).code, Code::CoreModule);
+    assert_eq!(
+        fault(host.check(b"\0asm\x01\0\0\0", None).await).code,
+        Code::CoreModule
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

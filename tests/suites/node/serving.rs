@@ -78,6 +78,7 @@ async fn an_operator_loads_looks_calls_and_unloads_over_the_socket() {
         .admin(&AdminRequest::Unload {
             name: name.clone(),
             now: false,
+            drain_ms: None,
         })
         .await
         .unwrap();
@@ -87,7 +88,11 @@ async fn an_operator_loads_looks_calls_and_unloads_over_the_socket() {
         Code::PluginNotFound
     );
     let again = peer
-        .admin::<UnloadReply>(&AdminRequest::Unload { name, now: true })
+        .admin::<UnloadReply>(&AdminRequest::Unload {
+            name,
+            now: true,
+            drain_ms: None,
+        })
         .await;
     assert_eq!(fault(again).code, Code::PluginNotFound);
 }

@@ -217,8 +217,10 @@ impl HostBuilder {
                 key: folder.join("cache.key"),
                 max_bytes: self.host_limits.cache_size.bytes(),
             });
-        let mut config = RuntimeConfig::new(self.compiler);
-        config.workers = self.workers.unwrap_or(config.workers);
+        let mut config = match self.workers {
+            Some(workers) => RuntimeConfig::with_workers(self.compiler, workers),
+            None => RuntimeConfig::new(self.compiler),
+        };
         config.pool = self.pool;
         config.compile = compile_limits(&self.host_limits);
         config.cache = cache;

@@ -8,6 +8,7 @@ use odeon_authority::{Admission, Descriptor, Manifest, Offer, SignedAs, Terms, V
 use odeon_protocol::{Code, Fault};
 
 use super::request::{LoadRequest, Source};
+use crate::error::io_words;
 use crate::host::Host;
 use crate::registry::Reservation;
 
@@ -71,7 +72,9 @@ impl Host {
             .map_err(|error| Fault::new(error.code(), describe(component.as_deref(), &error.to_string())))?;
         let manifest = offer.manifest.as_ref().ok().cloned().flatten();
         let nameless = manifest.is_none() && offer.signed.as_ref().is_ok_and(|signed| signed.claim.is_none());
-        if request.name.is_none()
+        if request.name.is_none() && nameless && request.name_if_nameless.is_some() {
+            request.name = request.name_if_nameless.take();
+        } else if request.name.is_none()
             && nameless
             && request.allow_unsigned
             && let Some(path) = &component
@@ -162,8 +165,10 @@ fn describe(path: Option<&Path>, problem: &str) -> String {
 
 /// The bytes of a regular file, at most `most` of them.
 fn read(path: &Path, most: u64, too_long: Code) -> Result<Vec<u8>, Fault> {
-    let unreadable =
-        |error: std::io::Error| Fault::new(Code::FileUnreadable, format!("{}: {error}", path.display()));
+    let unreadable = |error: std::io::Error| {
+        let why = io_words(&error);
+        Fault::new(Code::FileUnreadable, format!("{}: {why}", path.display()))
+    };
     let file = open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
@@ -204,7 +209,7 @@ fn read_detached(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Fault::new(
             Code::FileUnreadable,
-            format!("{}: {error}", path.display()),
+            format!("{}: {}", path.display(), io_words(&error)),
         )),
     }
 }

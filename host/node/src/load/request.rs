@@ -27,6 +27,8 @@ pub struct LoadRequest {
     pub source: Source,
     /// The name to load it under; absent: as its signature or manifest says.
     pub name: Option<PluginName>,
+    /// The name to load it under if neither a signature nor a manifest names it.
+    pub name_if_nameless: Option<PluginName>,
     /// Lets it in although nothing vouches for it. Such a load is transient.
     pub allow_unsigned: bool,
     /// Lets in a lower version than was accepted before.
@@ -86,6 +88,7 @@ impl LoadRequest {
         LoadRequest {
             source,
             name: None,
+            name_if_nameless: None,
             allow_unsigned: false,
             allow_downgrade: false,
             transient: false,
@@ -138,8 +141,9 @@ impl LoadRequest {
         }
     }
 
-    /// The file's own name, where nothing else names the component.
-    pub(crate) fn file_name(path: &Path) -> Option<PluginName> {
+    /// The name that a file's own name gives to a component which nothing else
+    /// names: in lower case, `-` for `_`; `None` where that is no plugin's name.
+    pub fn file_name(path: &Path) -> Option<PluginName> {
         let stem = path.file_stem()?.to_str()?.to_ascii_lowercase().replace('_', "-");
         stem.parse().ok()
     }
