@@ -234,7 +234,7 @@ impl Host {
         let mut loads = Vec::with_capacity(requests.len());
         for request in requests {
             let path = request.file().cloned().unwrap_or_default();
-            let outcome = self.load(request).await.map(|report| report.name);
+            let outcome = self.load_uncounted(request).await.map(|report| report.name);
             if let Err(fault) = &outcome {
                 tracing::error!(path = %path.display(), %fault, "a plugin was not loaded at start");
             }

@@ -15,7 +15,7 @@ use crate::load::blocking;
 use crate::registry::{Loaded, Reservation};
 
 /// How long calls that were interrupted may take to let go.
-const LET_GO: Duration = Duration::from_secs(2);
+pub(crate) const LET_GO: Duration = Duration::from_secs(2);
 
 /// How a plugin leaves service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

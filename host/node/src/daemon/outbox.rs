@@ -54,15 +54,15 @@ impl Outbox {
         }
     }
 
-    /// Writes what the socket takes now. Returns whether it took anything.
-    pub(super) fn write_to(&mut self, stream: &UnixStream) -> std::io::Result<bool> {
-        let mut wrote = false;
+    /// Writes what the socket takes now. Returns how many bytes it took.
+    pub(super) fn write_to(&mut self, stream: &UnixStream) -> std::io::Result<usize> {
+        let mut wrote = 0_usize;
         while let Some(rest) = self.bytes.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match stream.try_write(rest) {
                 Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.sent = self.sent.saturating_add(count);
-                    wrote = true;
+                    wrote = wrote.saturating_add(count);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(wrote),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}

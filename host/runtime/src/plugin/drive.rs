@@ -48,31 +48,35 @@ impl Plugin {
     ) -> Result<Reply, Fault> {
         let shared = &*self.shared;
         let interrupt = context.interrupt.clone();
-        let started = Instant::now();
-        let own = started.checked_add(Duration::from_millis(budget.wall_ms));
-        let (until, at_deadline) = match (own, context.wait_until) {
-            (Some(own), Some(wait)) if wait < own => (Some(wait), Stop::WaitEnded),
-            (None, Some(wait)) => (Some(wait), Stop::WaitEnded),
-            (own, _) => (own, Stop::Deadline),
-        };
+        let wall = Duration::from_millis(budget.wall_ms);
         let pass = match target {
             Target::Method(_) => match shared.gate.try_enter() {
                 Some(pass) => Some(pass),
                 None => {
-                    let admitted = tokio::select! {
+                    let (until, end) = patience(wall, &context);
+                    Some(tokio::select! {
                         biased;
                         admitted = shared.admit(&context) => admitted?,
-                        () = at(until) => return Err(at_deadline.fault(&shared.unit.spec.limits)),
-                    };
-                    Some(admitted)
+                        () = at(until) => return Err(end.fault(wall)),
+                    })
                 }
             },
             // Runs before the first and after the last call.
             Target::Load | Target::Unload => None,
         };
+        // What the call itself may take is counted from here.
+        let admitted = Instant::now();
+        if let Some(late) = late(admitted, &context) {
+            return Err(late.fault(wall));
+        }
         if let Some(started) = &context.started {
             started()?;
         }
+        let (until, at_deadline) = match (admitted.checked_add(wall), context.wait_until) {
+            (Some(own), Some(wait)) if wait < own => (Some(wait), Stop::WaitEnded),
+            (None, Some(wait)) => (Some(wait), Stop::WaitEnded),
+            (own, _) => (own, Stop::Deadline),
+        };
         let nothing = Interrupt::new();
         let of_all = if budget.after_service {
             &nothing
@@ -186,6 +190,65 @@ pub(super) enum Target {
     Method(MethodId),
     Load,
     Unload,
+}
+
+/// Why a call leaves the queue without having been started.
+#[derive(Clone, Copy, Debug)]
+enum Unstarted {
+    /// The caller stopped waiting.
+    WaitEnded,
+    /// Its time to be started in is over.
+    Expired,
+    /// It has waited for as long as the plugin lets a call take.
+    Overloaded,
+}
+
+impl Unstarted {
+    fn fault(self, wall: Duration) -> Fault {
+        let fault = match self {
+            Unstarted::WaitEnded => Fault::new(
+                Code::WaitEnded,
+                "the caller's waiting time ended before the call was started; wait longer",
+            ),
+            Unstarted::Expired => Fault::new(
+                Code::Expired,
+                "the call's time to live ended before it was started; nothing was executed",
+            ),
+            Unstarted::Overloaded => Fault::new(
+                Code::Overloaded,
+                format!(
+                    "the call waited in the plugin's queue for {} ms, its whole deadline, and was not started; try \
+                     again later, or raise limits.calls-in-flight",
+                    wall.as_millis()
+                ),
+            ),
+        };
+        fault.with_details(serde_json::json!({ "executed": false }))
+    }
+}
+
+/// Until when a call waits for admission, and what ends it then.
+fn patience(wall: Duration, context: &CallContext) -> (Option<Instant>, Unstarted) {
+    let own = Instant::now().checked_add(wall);
+    let ends = [
+        (context.start_by, Unstarted::Expired),
+        (context.wait_until, Unstarted::WaitEnded),
+        (own, Unstarted::Overloaded),
+    ];
+    ends.into_iter()
+        .filter(|(at, _)| at.is_some())
+        .min_by_key(|(at, _)| *at)
+        .unwrap_or((None, Unstarted::Overloaded))
+}
+
+/// Why a call that was admitted is not started any more.
+fn late(now: Instant, context: &CallContext) -> Option<Unstarted> {
+    let passed = |by: Option<Instant>| by.is_some_and(|by| by <= now);
+    match (passed(context.start_by), passed(context.wait_until)) {
+        (true, _) => Some(Unstarted::Expired),
+        (_, true) => Some(Unstarted::WaitEnded),
+        _ => None,
+    }
 }
 
 /// Runs the call until it ends or overruns its turn.
