@@ -268,3 +268,6 @@ pub(crate) fn not_loaded(name: &str) -> Fault {
         format!("no plugin named {name:?} is loaded here; see `odeon list`"),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,14 +121,14 @@ async fn a_wait_that_ends_in_the_queue_ends_as_cancelled_and_unexecuted() {
 async fn a_deadline_that_ends_in_the_queue_is_overload_and_no_stop_of_the_guest() {
     let folder = state();
     let host = at(folder.path());
-    one_at_a_time(&host, 16, Some(80)).await;
+    one_at_a_time(&host, 16, Some(200)).await;
     let mut all: Vec<Watcher> = (0..5).map(|_| sleeps_forever(&host)).collect();
     let (mut stopped, mut unstarted) = (0, 0);
     for watcher in &mut all {
         match outcome(watcher).await {
             Outcome::Rejected(fault) => {
                 assert_eq!(fault.code, Code::Overloaded, "{fault}");
-                assert!(fault.message.contains("80 ms"), "{fault}");
+                assert!(fault.message.contains("200 ms"), "{fault}");
                 unstarted += 1;
             }
             Outcome::Failed { fault, .. } => {

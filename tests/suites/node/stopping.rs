@@ -5,13 +5,13 @@
 use std::time::Duration;
 
 use odeon::daemon::{DaemonConfig, serve};
-use odeon::{Args, CallRequest, Code, Host, LoadRequest, UnloadMode};
-use odeon_authority::{Claim, SigningKey, sign};
-use odeon_protocol::{AdminRequest, CancelReply, PluginRow, StatusReport};
+use odeon::{Args, CallRequest, Code, Host, LimitsPatch, LoadRequest, UnloadMode};
+use odeon_authority::{Claim, SigningKey, TimeSpan, sign};
+use odeon_protocol::{AdminRequest, CancelReply, PluginRow, PluginState, StatusReport};
 use odeon_tests::guests;
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::host::{at, audit, builder, config, ephemeral, fault, few_loads, lines, load, soon, state};
+use crate::host::{at, audit, builder, config, ephemeral, fault, few_loads, load, soon, state};
 use crate::loading::{signed, trust};
 use crate::peer::Peer;
 
@@ -76,9 +76,13 @@ async fn a_stop_is_hurried_by_one_with_less_patience_and_not_slowed_by_one_with_
     let _watcher = held(&host).await;
     let daemon = serve(host.clone(), patient()).await.unwrap();
     let mut operator = Peer::greeted(daemon.socket()).await;
-    for drain_ms in [None, Some(0), Some(600_000)] {
-        operator.admin::<()>(&AdminRequest::Stop { drain_ms }).await.ok();
+    for drain_ms in [None, Some(600_000), Some(0)] {
+        operator
+            .admin::<()>(&AdminRequest::Stop { drain_ms })
+            .await
+            .unwrap();
     }
+    daemon.stop(Some(Duration::from_secs(600)));
     tokio::time::timeout(Duration::from_secs(20), daemon.stopped())
         .await
         .expect("it was hurried")
@@ -129,40 +133,58 @@ async fn the_state_directory_is_free_before_anybody_hears_of_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unload_that_a_stop_overtakes_is_done_once_and_answered() {
-    let sink = lines();
-    let host = builder().log_sink(sink.clone()).start().unwrap();
-    let name = load(&host, "sample-counter", "counter").await.name;
+    let host = ephemeral();
+    let limits = LimitsPatch {
+        load_deadline: Some(TimeSpan::millis(500)),
+        ..LimitsPatch::default()
+    };
+    let mut request = LoadRequest::component(guests::component("guest-lifecycle"))
+        .named("life".parse().unwrap())
+        .allow_unsigned()
+        .with_limits(limits);
+    // Until its deadline ends that.
+    request.config = [("unload".to_owned(), "sleep".to_owned())].into();
+    let name = host.load(request).await.unwrap().name;
+    let unloading = tokio::spawn({
+        let host = host.clone();
+        async move { host.unload(&name, UnloadMode::Now, host.principal()).await }
+    });
+    let instances = || host.list().first().map_or(0, |row| row.instances);
+    soon("its `unload` runs", || instances() == 1).await;
+    let stopping = host.shutdown(Duration::ZERO);
+    tokio::pin!(stopping);
+    let mut most = 0;
+    while tokio::time::timeout(Duration::from_millis(1), &mut stopping)
+        .await
+        .is_err()
+    {
+        most = most.max(instances());
+    }
+    assert_eq!(
+        most, 1,
+        "another would be a second `unload` of the same generation"
+    );
+    assert!(unloading.await.unwrap().is_ok_and(|report| report.hook.is_some()));
+    assert!(host.list().is_empty());
+}
+
+/// The one that drains for a call is hurried by the stop that does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unload_that_waits_for_calls_does_not_hold_a_stop() {
+    let host = ephemeral();
     let _watcher = held(&host).await;
-    let spin = "spin".parse().unwrap();
-    let principal = host.principal().clone();
-    let unload = |name| {
-        let (host, principal) = (host.clone(), principal.clone());
+    let unloading = tokio::spawn({
+        let host = host.clone();
+        let mode = UnloadMode::Drain(Duration::from_secs(600));
         async move {
-            host.unload(&name, UnloadMode::Drain(Duration::from_secs(600)), &principal)
+            host.unload(&"spin".parse().unwrap(), mode, host.principal())
                 .await
         }
-    };
-    // One that waits for a call, and one that may have its turn at any moment.
-    let waits = tokio::spawn(unload(spin));
-    let quick = tokio::spawn(unload(name));
-    host.shutdown(Duration::from_millis(20)).await;
-    assert!(waits.await.unwrap().is_ok_and(|report| report.interrupted <= 1));
-    // Either of the two took it out, and the other was told so.
-    if let Err(fault) = quick.await.unwrap() {
-        assert!(
-            matches!(fault.code, Code::Draining | Code::PluginNotFound),
-            "{fault}"
-        );
-    }
-    let ended = sink
-        .0
-        .lock()
-        .unwrap()
-        .iter()
-        .filter(|line| line.contains("stopped at"))
-        .count();
-    assert_eq!(ended, 1, "its `unload` ran once");
-    assert!(host.list().is_empty());
+    });
+    soon("it drains", || host.list()[0].state == PluginState::Draining).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), host.shutdown(Duration::from_millis(20)));
+    ended.await.expect("the stop does not wait for it");
+    assert!(unloading.await.unwrap().is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

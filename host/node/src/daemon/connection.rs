@@ -55,9 +55,7 @@ impl Connection {
             Some(place) => Some(Connection { stream, desk, place }),
             None => {
                 desk.refuse(&super::desk::no_place());
-                // As much as the socket takes at once: nobody waits for a peer
-                // that has no place.
-                desk.out.write_to(&stream).ok();
+                desk.out.say_at_once(stream);
                 None
             }
         }

@@ -77,12 +77,9 @@ impl Plugin {
             (None, Some(wait)) => (Some(wait), Stop::WaitEnded),
             (own, _) => (own, Stop::Deadline),
         };
-        let nothing = Interrupt::new();
-        let of_all = if budget.after_service {
-            &nothing
-        } else {
-            &shared.unit.interrupt
-        };
+        // What runs after service is not ended by what ended the service.
+        let nothing = budget.after_service.then(Interrupt::new);
+        let of_all = nothing.as_ref().unwrap_or(&shared.unit.interrupt);
         let watch = watch(&interrupt, of_all, until, at_deadline);
         tokio::pin!(watch);
         let mut running = Some(self.clone().run(target, args, context, budget));
