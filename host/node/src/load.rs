@@ -27,7 +27,7 @@ use odeon_runtime::LifecycleError;
 pub(crate) use self::gatekeeper::Gatekeeper;
 pub use self::request::{LoadRequest, Source};
 pub(crate) use self::settle::engine_class;
-use crate::host::{Host, Inner};
+use crate::host::{Host, Inner, no_more_plugins};
 use crate::registry::{Loaded, Origin};
 
 /// What was put into service.
@@ -69,16 +69,17 @@ impl Host {
     /// decision (40xx), the name (3015), compiling and linking (3006–3017),
     /// the plugin's own `load` (3010), the host itself (1011, 3011).
     pub async fn load(&self, request: LoadRequest) -> Result<LoadReport, Fault> {
+        self.inner.gatekeeper.count_load(Instant::now())?;
+        self.load_uncounted(request).await
+    }
+
+    /// The same for what a host loads by itself when it starts: that is no
+    /// flood, however much it is.
+    pub(crate) async fn load_uncounted(&self, request: LoadRequest) -> Result<LoadReport, Fault> {
         let started = Instant::now();
         let inner = &self.inner;
         if inner.stopping.load(Ordering::SeqCst) {
-            return Err(Fault::new(
-                Code::Draining,
-                "the host stops and takes no more plugins",
-            ));
-        }
-        if !request.at_start {
-            inner.gatekeeper.count_load(started)?;
+            return Err(no_more_plugins());
         }
         let host = self.clone();
         let admitted = inner.blocking(move || host.admit(request)).await??;
@@ -99,10 +100,17 @@ impl Host {
             &request,
             &mut warnings,
         )?;
-        let plugin = inner.runtime.prepare(&bytes, spec).await?;
+        let plugin = inner
+            .tasks
+            .unless_stopping(inner.runtime.prepare(&bytes, spec))
+            .await??;
         let size = bytes.len();
         drop(bytes);
-        plugin.load().await.map_err(hook_failed)?;
+        inner
+            .tasks
+            .unless_stopping(plugin.load())
+            .await?
+            .map_err(hook_failed)?;
         let principal = request
             .principal
             .clone()

@@ -245,9 +245,8 @@ impl Host {
     async fn load_all(&self, requests: Vec<LoadRequest>) -> Vec<StartLoad> {
         let mut loads = Vec::with_capacity(requests.len());
         for mut request in requests {
-            request.at_start = true;
             let path = request.file().cloned().unwrap_or_default();
-            let outcome = self.load(request).await.map(|report| report.name);
+            let outcome = self.load_uncounted(request).await.map(|report| report.name);
             if let Err(fault) = &outcome {
                 tracing::error!(path = %path.display(), %fault, "a plugin was not loaded at start");
             }

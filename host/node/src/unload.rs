@@ -16,7 +16,7 @@ use crate::registry::{Loaded, Reservation};
 use crate::review::{REVOKED, UNTRUSTED};
 
 /// How long calls that were interrupted may take to let go.
-const LET_GO: Duration = Duration::from_secs(2);
+pub(crate) const LET_GO: Duration = Duration::from_secs(2);
 
 /// How a plugin leaves service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

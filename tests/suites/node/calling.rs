@@ -235,7 +235,7 @@ async fn a_value_is_nested_up_to_its_limit_and_no_deeper() {
     }
 }
 
-/// Enforced by `call::started_within`.
+/// Enforced by `patience` and `late` in the runtime's `plugin/drive.rs`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_not_started_within_its_ttl_ends_and_one_that_runs_goes_on() {
     let host = ephemeral();

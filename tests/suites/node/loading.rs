@@ -8,7 +8,7 @@ use crate::host::{at, audit, builder, ephemeral, fault, few_loads, load, state};
 
 const MANIFEST: &str = "[plugin]\nname = \"echo\"\nversion = \"1.2.0\"\n";
 
-fn signed(version: &str, key: &SigningKey) -> Vec<u8> {
+pub(crate) fn signed(version: &str, key: &SigningKey) -> Vec<u8> {
     let manifest = MANIFEST.replace("1.2.0", version);
     let packed = embed_manifest(&guests::bytes("guest-echo"), manifest.as_bytes()).unwrap();
     sign(
@@ -22,7 +22,7 @@ fn signed(version: &str, key: &SigningKey) -> Vec<u8> {
     .unwrap()
 }
 
-fn trust(folder: &std::path::Path, key: &SigningKey) {
+pub(crate) fn trust(folder: &std::path::Path, key: &SigningKey) {
     use std::os::unix::fs::PermissionsExt as _;
     let path = folder.join("trust.toml");
     std::fs::write(&path, format!("[[key]]\nkey = \"{}\"\n", key.public())).unwrap();

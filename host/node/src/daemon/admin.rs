@@ -15,7 +15,7 @@ use odeon_rmi::{CancelOutcome, CancelReason};
 use serde::Serialize;
 
 use super::Shared;
-use super::connection::refusal;
+use super::desk::refusal;
 use crate::load::LoadRequest;
 use crate::unload::UnloadMode;
 

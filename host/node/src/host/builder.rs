@@ -20,6 +20,7 @@ use crate::load::Gatekeeper;
 use crate::logs::Logs;
 use crate::registry::Registry;
 use crate::remember::Remembered;
+use crate::request::{Caller, Cancels};
 
 /// How a host is set up. Everything but the compiler has a default.
 pub struct HostBuilder {
@@ -228,6 +229,7 @@ impl HostBuilder {
         let tasks = Tasks {
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
+            no_loads: CancellationToken::new(),
             handle,
         };
         let requests = Requests::new(self.requests);
@@ -235,7 +237,6 @@ impl HostBuilder {
         tasks.spawn(async move {
             stop.run_until_cancelled(sweeper.run_sweeper()).await;
         });
-        let callers: Arc<[Principal]> = Arc::from([self.principal.clone()]);
         let inner = Inner {
             runtime,
             registry: Registry::new(),
@@ -245,9 +246,9 @@ impl HostBuilder {
             logs: Logs::new(self.log_sink),
             remembered,
             tasks,
-            principal_text: self.principal.to_string().into(),
+            caller: Caller::new(&self.principal),
+            cancels: Cancels::new(self.host_limits.audit_interval.duration()),
             principal: self.principal,
-            callers,
             limits: self.limits,
             host_limits: self.host_limits,
             environment: self.environment,

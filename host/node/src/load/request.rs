@@ -54,8 +54,6 @@ pub struct LoadRequest {
     pub(crate) signed_as: Option<SignedAs>,
     /// What it must be, where a load that is done again says so.
     pub(crate) bound_to: Option<Bound>,
-    /// Done because the host starts, which nobody can make it do often.
-    pub(crate) at_start: bool,
 }
 
 impl LoadRequest {
@@ -101,7 +99,6 @@ impl LoadRequest {
             remember,
             signed_as: None,
             bound_to: None,
-            at_start: false,
         }
     }
 
