@@ -23,4 +23,5 @@ mod exit;
 mod host;
 mod output;
 mod run;
+mod tour;
 mod trust;
