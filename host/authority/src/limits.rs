@@ -172,7 +172,7 @@ limits! {
         /// The size a file may be given, by writing or by setting its length.
         "fs-file-size" fs_file_size: ByteSize = ByteSize::mib(256), "256MiB", at most ByteSize::gib(1024), "1024GiB",
             stops "sparse growth";
-        /// Progress reports in one call; more are dropped and counted.
+        /// Progress reports in one call; more are refused, and the guest is told.
         "progress-reports" progress_reports: u64 = 10_000, "10000", at most 10_000_000, "10000000",
             stops "progress floods";
         /// User data that a caller may attach to one call.
