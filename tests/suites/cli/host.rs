@@ -197,10 +197,17 @@ fn logs_are_lines_and_the_level_can_be_changed() {
     assert_eq!(level["directive"], "debug");
     assert_eq!(desk.odeon(&["log-level"]).ended(0).stdout, "debug\n");
     desk.odeon(&["log-level", "info,=="]).ended(2);
+    // It says where it counts from when it is loaded.
+    desk.write("counter.wasm", odeon_tests::guests::bytes("sample-counter"));
+    desk.odeon(&["load", "counter.wasm", "--allow-unsigned"]).ended(0);
     let ran = desk.odeon(&["logs", "--json"]).ended(0);
-    for line in ran.stdout.lines() {
-        assert!(serde_json::from_str::<Json>(line).unwrap()["time"].is_string());
-    }
+    let lines: Vec<Json> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect();
+    assert!(lines.iter().all(|line| line["time"].is_string()), "{lines:?}");
+    assert!(ran.stdout.contains("counting from 0"), "{lines:?}");
 }
 
 #[test]
