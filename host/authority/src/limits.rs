@@ -183,7 +183,7 @@ limits! {
         /// Files and directories that are open at the same time, the granted ones included.
         "open-files" open_files: u64 = 64, "64", at most 10_000, "10000",
             stops "using up the host's descriptors";
-        /// Progress reports in one call; more are dropped and counted.
+        /// Progress reports in one call; more are refused, and the guest is told.
         "progress-reports" progress_reports: u64 = 10_000, "10000", at most 10_000_000, "10000000",
             stops "progress floods";
         /// User data that a caller may attach to one call.

@@ -68,3 +68,13 @@ pub use remember::StartLoad;
 pub use request::CallRequest;
 pub use secrets::MAX_SECRET;
 pub use unload::{UnloadMode, UnloadReport};
+
+/// The documents whose code has to compile.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/embedding.md")]
+    struct Embedding;
+}

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::components;
 
 /// The longest that any one command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder of its own, with a home directory in it.
 pub(crate) struct Desk {
@@ -170,7 +170,7 @@ pub(crate) fn signal(process: u32, name: &str) {
 }
 
 /// The binary beside the folder that this test was built into.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).unwrap();
     let binary = folder.join("odeon");

@@ -202,10 +202,17 @@ fn logs_are_lines_and_the_level_can_be_changed() {
         wrong.stderr.contains("\"==\"") && wrong.stderr.contains("trace"),
         "{wrong:#?}"
     );
+    // It says where it counts from when it is loaded.
+    desk.write("counter.wasm", odeon_tests::guests::bytes("sample-counter"));
+    desk.odeon(&["load", "counter.wasm", "--allow-unsigned"]).ended(0);
     let ran = desk.odeon(&["logs", "--json"]).ended(0);
-    for line in ran.stdout.lines() {
-        assert!(serde_json::from_str::<Json>(line).unwrap()["line"]["time"].is_string());
-    }
+    let lines: Vec<Json> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect();
+    assert!(lines.iter().all(|line| line["line"]["time"].is_string()), "{lines:?}");
+    assert!(ran.stdout.contains("counting from 0"), "{lines:?}");
 }
 
 #[test]

@@ -176,7 +176,7 @@ async fn waiting_ends_where_the_caller_said_and_by_his_hand() {
     };
     let call = host.call("spin/wait.sleep-forever", Args::Wave(""), options);
     let (called, _) = tokio::join!(call, async {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        crate::host::soon("it runs", || host.list()[0].in_flight == 1).await;
         interrupt.raise(Reason::Cancelled)
     });
     assert_eq!(fault(called).code, Code::Cancelled);
