@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use odeon_runtime::{SecretError, SecretSource as _};
 
-use super::{MAX_SECRET, SecretFiles};
+use super::{MAX_SECRET, SecretFiles, WARN_EVERY};
 
 fn secret(folder: &tempfile::TempDir, name: &str, bytes: &[u8], mode: u32) -> PathBuf {
     let path = folder.path().join(name);
