@@ -137,6 +137,7 @@ impl Host {
                     "in_flight": stats.in_flight,
                     "waiting": stats.waiting,
                     "memory": stats.memory,
+                    "limits_hit": stats.limits_hit,
                 });
                 (loaded.name.to_string(), row)
             })
@@ -182,6 +183,11 @@ fn row(loaded: &Loaded) -> PluginRow {
         in_flight: stats.in_flight as u64,
         instances: stats.instances as u64,
         memory_bytes: stats.memory,
+        limits_hit: stats
+            .limits_hit
+            .iter()
+            .map(|(limit, times)| ((*limit).to_owned(), *times))
+            .collect(),
     }
 }
 

@@ -5,7 +5,7 @@
 //! waits in the host (the wait is dropped).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use odeon_authority::Principal;
@@ -57,8 +57,6 @@ pub struct Interrupt(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     reason: AtomicU8,
-    /// Ticks the guest has run without ending, for whoever drives the call.
-    ticks: AtomicU32,
     raised: Notify,
 }
 
@@ -88,16 +86,6 @@ impl Interrupt {
             0 => None,
             value => Reason::from_u8(value),
         }
-    }
-
-    /// Counts a tick of the guest.
-    pub(crate) fn count_tick(&self) {
-        self.0.ticks.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Ticks the guest has run.
-    pub(crate) fn ticks(&self) -> u32 {
-        self.0.ticks.load(Ordering::Relaxed)
     }
 
     /// Waits until it is raised. Cancellation safe.

@@ -79,6 +79,12 @@ pub struct Needs {
     pub tables: u32,
     /// Elements of the largest table at the start.
     pub table_elements: u64,
+    /// What the host keeps for the largest core instance beside its memories
+    /// and tables, in bytes.
+    pub largest_state: u64,
+    /// Whether it is made of other components, so that the numbers above are
+    /// the least it takes.
+    pub nested: bool,
 }
 
 /// A component whose types are too deep or too many to be described.

@@ -13,6 +13,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
 
+use crate::describe::Needs;
+
 /// Which engine a component runs on. Chosen by what the component imports,
 /// exports and weighs; a manifest may ask for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -92,6 +94,19 @@ const HOST_STACK: usize = 512 << 10;
 pub(crate) const CORE_INSTANCES: u32 = 64;
 pub(crate) const MEMORIES: u32 = 8;
 pub(crate) const TABLES: u32 = 16;
+/// Memories and tables that one instance of the class *heavy* may be made of:
+/// each memory takes address space and mappings of the whole process.
+pub(crate) const HEAVY_MEMORIES: u32 = 32;
+pub(crate) const HEAVY_TABLES: u32 = 64;
+
+/// Address space that the pools of all workers together may reserve. A process
+/// has 128 TiB of it.
+const ADDRESS_SPACE: u64 = 32 << 40;
+
+/// What a slot for one memory reserves, guard included, and half as much again
+/// for the pool of the class *async*.
+const SLOT: u64 = 6 << 30;
+
 /// Elements one table of a pooled instance can have.
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 
@@ -142,18 +157,74 @@ pub(crate) fn engine(class: EngineClass, size: PoolSize) -> wasmtime::Result<Eng
     Engine::new(&config)
 }
 
+impl PoolSize {
+    /// This size, or as much of it as each of so many workers can have.
+    pub(crate) fn for_each_of(self, workers: usize) -> Self {
+        let most = ADDRESS_SPACE / SLOT / (workers.max(1) as u64);
+        PoolSize {
+            instances: self.instances.min(u32::try_from(most).unwrap_or(u32::MAX)).max(1),
+            ..self
+        }
+    }
+}
+
+/// What the pool of one worker has room for.
+struct Totals {
+    instances: u32,
+    core_instances: u32,
+    memories: u32,
+    tables: u32,
+}
+
+impl Totals {
+    fn of(class: EngineClass, size: PoolSize) -> Self {
+        // Components are seldom more than a handful of core instances; the pool
+        // is sized for that and runs out as "overloaded", never as an abort.
+        let instances = match class {
+            EngineClass::Async => size.instances.div_ceil(4),
+            _ => size.instances,
+        };
+        Totals {
+            instances,
+            core_instances: instances.saturating_mul(4),
+            memories: instances,
+            tables: instances.saturating_mul(2),
+        }
+    }
+}
+
+/// How many instances with these needs may live at once so that they leave
+/// half of a worker's pool to others.
+pub(crate) fn fair_share(class: EngineClass, size: PoolSize, needs: &Needs) -> usize {
+    if class == EngineClass::Heavy {
+        return HEAVY_INSTANCES;
+    }
+    let totals = Totals::of(class, size);
+    let half = |total: u32, each: u32| (total / 2).checked_div(each.max(1)).unwrap_or(0);
+    let share = [
+        half(totals.instances, 1),
+        half(totals.core_instances, needs.core_instances),
+        half(totals.memories, needs.memories),
+        half(totals.tables, needs.tables),
+    ];
+    share.into_iter().min().unwrap_or(0).max(1) as usize
+}
+
+/// How many calls a plugin of the class *heavy* may have at once.
+const HEAVY_INSTANCES: usize = 64;
+
 fn pool(class: EngineClass, size: PoolSize) -> PoolingAllocationConfig {
-    // Components are seldom more than a handful of core instances; the pool is
-    // sized for that and runs out as "overloaded", never as an abort.
-    let instances = match class {
-        EngineClass::Async => size.instances.div_ceil(4),
-        _ => size.instances,
-    };
+    let Totals {
+        instances,
+        core_instances,
+        memories,
+        tables,
+    } = Totals::of(class, size);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(4))
-        .total_memories(instances)
-        .total_tables(instances.saturating_mul(2))
+        .total_core_instances(core_instances)
+        .total_memories(memories)
+        .total_tables(tables)
         .total_stacks(instances)
         .max_component_instance_size(1 << 20)
         .max_core_instance_size(1 << 20)

@@ -4,6 +4,7 @@
 //! order of arrival, everybody else told "overloaded". Also knows when the
 //! last call is gone, which is what draining waits for.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
@@ -157,6 +158,25 @@ pub(crate) struct Pass<'g> {
 
 impl Drop for Pass<'_> {
     #[inline]
+    fn drop(&mut self) {
+        self.gate.leave();
+    }
+}
+
+impl Pass<'_> {
+    /// The same place, for a call that may outlive whoever let it in.
+    pub(crate) fn owned(self, gate: &Arc<Gate>) -> OwnedPass {
+        std::mem::forget(self);
+        OwnedPass { gate: gate.clone() }
+    }
+}
+
+/// A place inside the gate that goes where the call goes.
+pub(crate) struct OwnedPass {
+    gate: Arc<Gate>,
+}
+
+impl Drop for OwnedPass {
     fn drop(&mut self) {
         self.gate.leave();
     }

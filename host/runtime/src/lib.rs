@@ -12,6 +12,7 @@
 
 mod bindings;
 mod cache;
+mod call_clock;
 mod codec;
 mod compile;
 mod control;

@@ -7,10 +7,14 @@
 mod drive;
 mod idle;
 mod lifecycle;
+mod running;
 mod typed;
 
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Fault, FunctionType, ValueLimits};
 
@@ -21,11 +25,13 @@ use crate::codec::BadValue;
 use crate::compile::Native;
 use crate::control::{CallContext, Interrupt, Reason};
 use crate::describe::Description;
+use crate::engine::fair_share;
 use crate::gate::{Gate, Pass, Refusal};
 use crate::instance::{Instance, NotMade, Template};
 use crate::interfaces::filesystem;
 use crate::link::{Flavour, uses_filesystem_0_3};
 use crate::logs::LogGate;
+use crate::meter::Meter;
 use crate::runtime::{Inner, LoadError, Runtime};
 use crate::shard::here;
 use crate::state::Budget;
@@ -89,7 +95,7 @@ pub struct Reply {
 }
 
 /// What a plugin is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginStats {
     /// Calls that ended, with a result or not.
     pub calls: u64,
@@ -107,6 +113,8 @@ pub struct PluginStats {
     pub waiting: usize,
     /// Bytes of linear memory of its instances.
     pub memory: u64,
+    /// How often each limit said no, by its name in a descriptor.
+    pub limits_hit: BTreeMap<&'static str, u64>,
 }
 
 impl Plugin {
@@ -116,6 +124,7 @@ impl Plugin {
             .shards
             .first()
             .ok_or_else(|| LoadError::Engine("the runtime has no workers".into()))?;
+        lifecycle::check_hooks(&source.description.exports).map_err(LoadError::Lifecycle)?;
         let template = inner.template(first, &source)?;
         let methods = source
             .description
@@ -132,6 +141,9 @@ impl Plugin {
             .collect();
         let limits = &spec.limits;
         let at_once = usize::try_from(limits.calls_in_flight).unwrap_or(usize::MAX);
+        // One plugin does not take more than half of what a worker can hold.
+        let share = fair_share(source.description.class, inner.pool(), &source.description.needs);
+        let at_once = at_once.min(share);
         let at_once = match spec.instances {
             InstanceModel::Fresh => at_once,
             InstanceModel::Resident { workers } => workers.clamp(1, at_once.max(1)),
@@ -146,6 +158,7 @@ impl Plugin {
         let values = ValueLimits {
             max_bytes: message,
             max_depth: usize::try_from(limits.value_depth).unwrap_or(usize::MAX),
+            max_nodes: (message / 4).max(1),
             ..ValueLimits::default()
         };
         let ticker = inner.ticker.clone();
@@ -215,6 +228,7 @@ impl Plugin {
             in_flight: shared.gate.in_flight(),
             waiting: shared.gate.waiting(),
             memory: counters.memory.load(Ordering::Relaxed),
+            limits_hit: counters.limits_hit(),
         }
     }
 
@@ -256,7 +270,7 @@ impl Plugin {
         }
         let pass = match shared.gate.try_enter() {
             Some(pass) => pass,
-            None => wait::block_on(shared.admit(&context))?,
+            None => shared.admit_here(&context)?,
         };
         if let Some(started) = &context.started {
             started()?;
@@ -291,6 +305,7 @@ mod wait {
     use std::sync::Arc;
     use std::task::{Context, Poll, Wake, Waker};
     use std::thread::{self, Thread};
+    use std::time::Instant;
 
     struct Unpark(Thread);
 
@@ -300,14 +315,21 @@ mod wait {
         }
     }
 
-    pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+    /// The future's output, unless `until` comes first.
+    pub(super) fn block_on<F: Future>(future: F, until: Option<Instant>) -> Option<F::Output> {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);
         let mut future = pin!(future);
         loop {
             match future.as_mut().poll(&mut context) {
-                Poll::Ready(output) => return output,
-                Poll::Pending => thread::park(),
+                Poll::Ready(output) => return Some(output),
+                Poll::Pending => match until {
+                    None => thread::park(),
+                    Some(until) => match until.checked_duration_since(Instant::now()) {
+                        Some(left) if !left.is_zero() => thread::park_timeout(left),
+                        _ => return None,
+                    },
+                },
             }
         }
     }
@@ -318,6 +340,27 @@ fn no_threads(error: std::io::Error) -> Fault {
 }
 
 impl Shared {
+    /// Waits for admission on this thread, for no longer than the caller does
+    /// and the call may take.
+    #[cold]
+    fn admit_here(&self, context: &CallContext) -> Result<Pass<'_>, Fault> {
+        let own = Instant::now().checked_add(Duration::from_millis(self.budget.wall_ms));
+        let waits = context
+            .wait_until
+            .filter(|wait| own.is_none_or(|own| *wait < own));
+        match wait::block_on(self.admit(context), waits.or(own)) {
+            Some(admitted) => admitted,
+            None if waits.is_some() => Err(crate::stop::Stop::WaitEnded.fault(&self.unit.spec.limits)),
+            None => Err(Fault::new(
+                Code::Overloaded,
+                format!(
+                    "the call waited in the queue of {} for as long as it may take, {}; nothing was executed",
+                    self.unit.spec.name, self.unit.spec.limits.deadline
+                ),
+            )),
+        }
+    }
+
     /// Waits for admission, for no longer than the caller does.
     async fn admit(&self, context: &CallContext) -> Result<Pass<'_>, Fault> {
         let refusal = tokio::select! {
@@ -336,16 +379,19 @@ impl Shared {
     fn refuse(&self, refusal: Refusal) -> Fault {
         let spec = &self.unit.spec;
         match refusal {
-            Refusal::Full => Fault::new(
-                Code::Overloaded,
-                format!(
-                    "{} has {} calls running and {} waiting, which is all it takes; try again later, or raise \
+            Refusal::Full => {
+                self.unit.counters.hit("queue");
+                Fault::new(
+                    Code::Overloaded,
+                    format!(
+                        "{} has {} calls running and {} waiting, which is all it takes; try again later, or raise \
                      limits.calls-in-flight or limits.queue",
-                    spec.name,
-                    self.gate.in_flight(),
-                    self.gate.waiting()
-                ),
-            ),
+                        spec.name,
+                        self.gate.in_flight(),
+                        self.gate.waiting()
+                    ),
+                )
+            }
             Refusal::Closed => Fault::new(
                 Code::Draining,
                 format!("{} is being unloaded and takes no calls", spec.name),
@@ -393,10 +439,22 @@ impl Shared {
                 "the plugin has no method of this number",
             ));
         };
-        let called = instance.call(index, args);
-        let reply = self.settle(instance, called);
+        let called = catch_unwind(AssertUnwindSafe(|| instance.call(index, args)));
+        let reply = match called {
+            Ok(called) => self.settle(instance, called),
+            Err(_) => Err(self.broke_off(instance)),
+        };
         drop(pass);
         reply
+    }
+
+    /// The host's own code panicked: the instance is not used again.
+    #[cold]
+    fn broke_off(&self, instance: Box<Instance>) -> Fault {
+        drop(instance);
+        let fault = running::broke_off();
+        self.count_fault(&fault);
+        fault
     }
 
     /// An instance that has begun a call: a kept one, or a new one of this
@@ -427,18 +485,29 @@ impl Shared {
     }
 
     fn not_made(&self, not_made: &NotMade) -> Fault {
-        self.count_fault();
         if is_out_of_room(&not_made.error) {
-            return Fault::new(
+            let fault = Fault::new(
                 Code::Overloaded,
                 "no memory slot is free for another instance on this worker; try again later",
             );
+            self.count_fault(&fault);
+            return fault;
         }
-        explain(
-            &not_made.error,
-            &not_made.state.data().meter,
-            &self.unit.spec.limits,
-        )
+        self.explained(&not_made.error, &not_made.state.data().meter)
+    }
+
+    fn method_type(&self, method: MethodId) -> Option<&FunctionType> {
+        let export = self.source.description.exports.get(method.0)?;
+        Some(&export.ty)
+    }
+
+    /// The type of a function of the lifecycle, if it is exported.
+    fn hook_type(&self, function: &str) -> Option<&FunctionType> {
+        let exports = self.source.description.exports.iter();
+        let mut hooks = exports.filter(|export| export.interface.as_deref() == Some(LIFECYCLE));
+        hooks
+            .find(|export| &*export.function == function)
+            .map(|export| &export.ty)
     }
 
     /// A kept instance that is free. A fresh one is never kept.
@@ -473,15 +542,27 @@ impl Shared {
                 self.keep(instance);
                 Ok(Reply { bytes })
             }
-            Err(error) => {
-                self.count_fault();
-                Err(explain(&error, &state.meter, &self.unit.spec.limits))
-            }
+            Err(error) => Err(self.explained(&error, &state.meter)),
         }
     }
 
-    /// Counts the end of a call that has no result. The gate counts them all.
-    fn count_fault(&self) {
-        self.unit.counters.faults.fetch_add(1, Ordering::Relaxed);
+    /// Counts a call that ended with this fault, and the limit that ended it.
+    /// The gate counts all calls.
+    #[cold]
+    fn count_fault(&self, fault: &Fault) {
+        let counters = &self.unit.counters;
+        counters.faults.fetch_add(1, Ordering::Relaxed);
+        let limit = fault.details.as_ref().and_then(|details| details.get("limit"));
+        if let Some(limit) = limit.and_then(|limit| limit.as_str()) {
+            counters.hit(limit);
+        }
+    }
+
+    /// Says why a call ended with this error, and counts it.
+    #[cold]
+    fn explained(&self, error: &wasmtime::Error, meter: &Meter) -> Fault {
+        let fault = explain(error, meter, &self.unit.spec.limits);
+        self.count_fault(&fault);
+        fault
     }
 }

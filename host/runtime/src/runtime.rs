@@ -9,10 +9,11 @@ use odeon_protocol::{Code, Fault};
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
+use crate::EngineClass;
 use crate::cache::{Cache, CacheConfig, CacheError, Circumstances};
 use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, compile};
 use crate::describe::Description;
-use crate::engine::{PoolSize, STACK};
+use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENTS};
 use crate::instance::Template;
 use crate::interfaces::egress::{Network, Resolver, SystemResolver};
 use crate::link::{self, LinkReport, flavour};
@@ -79,6 +80,9 @@ pub enum LoadError {
     /// Its imports cannot be satisfied; says which and how to mend it.
     #[error("{0}")]
     Link(Box<LinkReport>),
+    /// What it exports to be run at its load or unload is of another type.
+    #[error("{0}")]
+    Lifecycle(String),
     /// One instance of it takes more than the plugin's limits allow.
     #[error("{0}")]
     DoesNotFit(String),
@@ -101,7 +105,7 @@ impl LoadError {
                 Code::CompileLimit
             }
             LoadError::Compile(CompileError::Process(_)) | LoadError::Engine(_) => Code::Internal,
-            LoadError::Link(_) => Code::LinkFailed,
+            LoadError::Link(_) | LoadError::Lifecycle(_) => Code::LinkFailed,
             LoadError::LimitUnsupported(_) => Code::LimitUnsupported,
         }
     }
@@ -147,6 +151,8 @@ impl Runtime {
         let workers = config.workers.max(1);
         let ticker = Ticker::start()?;
         let cache = config.cache.as_ref().map(Cache::open).transpose()?.map(Arc::new);
+        let pool = config.pool.for_each_of(workers);
+        let config = RuntimeConfig { pool, ..config };
         let shards = (0..workers)
             .map(|_| Shard::new(config.pool, ticker.clone()))
             .collect();
@@ -175,7 +181,7 @@ impl Runtime {
     pub async fn describe(
         &self,
         bytes: &[u8],
-        class: Option<crate::EngineClass>,
+        class: Option<EngineClass>,
     ) -> Result<Description, CompileError> {
         self.compiled(bytes, class, true)
             .await
@@ -199,15 +205,25 @@ impl Runtime {
                 spec.limits.stack
             )));
         }
-        let (compiled, from_cache) = self.compiled(bytes, spec.class, true).await?;
-        let first = self.linked(compiled, from_cache, spec.clone()).await;
-        if !from_cache || !matches!(first, Err(LoadError::Engine(_))) {
-            return first;
+        let (mut class, mut ask_cache) = (spec.class, true);
+        loop {
+            let (compiled, from_cache) = self.compiled(bytes, class, ask_cache).await?;
+            let found = compiled.description.class;
+            if let Some(beyond) = beyond_pool(&compiled.description, &spec, self.inner.config.pool) {
+                if spec.class.is_some() || found == EngineClass::Async {
+                    return Err(LoadError::LimitUnsupported(beyond));
+                }
+                class = Some(EngineClass::Heavy);
+                continue;
+            }
+            let linked = self.linked(compiled, from_cache, spec.clone()).await;
+            if !from_cache || !matches!(linked, Err(LoadError::Engine(_))) {
+                return linked;
+            }
+            // Made for another processor, or by another build of this program.
+            tracing::debug!("native code from the cache does not fit here; compiling again");
+            ask_cache = false;
         }
-        // Made for another processor, or by another build of this program.
-        tracing::debug!("native code from the cache does not fit here; compiling again");
-        let (compiled, _) = self.compiled(bytes, spec.class, false).await?;
-        self.linked(compiled, false, spec).await
     }
 
     /// Makes native code a plugin, on a thread that serves nobody: taking it,
@@ -239,7 +255,7 @@ impl Runtime {
     async fn compiled(
         &self,
         bytes: &[u8],
-        class: Option<crate::EngineClass>,
+        class: Option<EngineClass>,
         ask_cache: bool,
     ) -> Result<(Compiled, bool), CompileError> {
         let inner = &*self.inner;
@@ -302,6 +318,11 @@ async fn aside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> 
 }
 
 impl Inner {
+    /// What the pool of each worker has room for.
+    pub(crate) fn pool(&self) -> PoolSize {
+        self.config.pool
+    }
+
     /// Threads for calls that overran their turn, at a lower priority than
     /// those that answer short calls.
     pub(crate) fn background(&self) -> std::io::Result<&tokio::runtime::Runtime> {
@@ -335,6 +356,30 @@ impl Drop for Inner {
     }
 }
 
+/// Whether the plugin may grow beyond what an instance of its pooled class can.
+/// Says how.
+fn beyond_pool(description: &Description, spec: &PluginSpec, pool: PoolSize) -> Option<String> {
+    let (class, limits) = (description.class, &spec.limits);
+    if class == EngineClass::Heavy {
+        return None;
+    }
+    if limits.memory.bytes() > pool.memory as u64 {
+        return Some(format!(
+            "limits.memory expected at most {} MiB, the most an instance of the engine class {class} can have here, \
+             found {}; lower it, raise host.pool-memory, or ask for the class heavy",
+            pool.memory >> 20,
+            limits.memory
+        ));
+    }
+    (limits.table_elements > TABLE_ELEMENTS as u64).then(|| {
+        format!(
+            "limits.table-elements expected at most {TABLE_ELEMENTS}, the most a table of the engine class {class} can \
+             have, found {}; lower it, or ask for the class heavy",
+            limits.table_elements
+        )
+    })
+}
+
 fn fits(description: &Description, spec: &PluginSpec) -> Result<(), LoadError> {
     let (needs, limits) = (&description.needs, &spec.limits);
     let memory = limits.memory.bytes();
@@ -350,6 +395,25 @@ fn fits(description: &Description, spec: &PluginSpec) -> Result<(), LoadError> {
         return Err(LoadError::DoesNotFit(format!(
             "the component is made of {} core instances, expected at most limits.core-instances = {}",
             needs.core_instances, limits.core_instances
+        )));
+    }
+    if needs.memories > HEAVY_MEMORIES || needs.tables > HEAVY_TABLES {
+        return Err(LoadError::DoesNotFit(format!(
+            "one instance is made of {} memories and {} tables, expected at most {HEAVY_MEMORIES} and {HEAVY_TABLES}",
+            needs.memories, needs.tables
+        )));
+    }
+    let instances = match needs.nested {
+        true => limits.core_instances,
+        false => u64::from(needs.core_instances),
+    };
+    let state = needs.largest_state.saturating_mul(instances);
+    if state > memory {
+        return Err(LoadError::DoesNotFit(format!(
+            "the host keeps up to {} KiB of globals and functions for one instance, expected at most limits.memory = {}; \
+             raise it, or build the component with fewer of them",
+            state >> 10,
+            limits.memory
         )));
     }
     if needs.table_elements > limits.table_elements {

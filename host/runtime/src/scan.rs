@@ -4,7 +4,9 @@
 //! the component needs the concurrent engine. Linear in the bytes, no
 //! recursion: nested modules and components arrive as a flat stream.
 
-use wasmparser::{CanonicalFunction, CanonicalOption, ComponentExternalKind, Instance, Parser, Payload};
+use wasmparser::{
+    CanonicalFunction, CanonicalOption, ComponentExternalKind, ComponentInstance, Instance, Parser, Payload,
+};
 
 use crate::EngineClass;
 use crate::describe::Needs;
@@ -13,6 +15,11 @@ use crate::engine::{CORE_INSTANCES, MEMORIES, PoolSize, TABLE_ELEMENTS, TABLES};
 /// Bytes of component beyond which it is taken for an embedded interpreter,
 /// which wants warm instances and memory on demand.
 const INTERPRETER: usize = 8 << 20;
+
+/// Bytes the engine keeps for a global of a core instance, and, at most, for a
+/// function that is imported or can be referred to.
+const GLOBAL: u64 = 16;
+const FUNCTION: u64 = 32;
 
 /// What the first look found.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +36,19 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, wasmparser::BinaryReaderError> 
     let mut needs = Needs::default();
     let mut concurrent = false;
     let mut async_lifted = false;
+    let mut state = 0_u64;
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload? {
+        let payload = payload?;
+        state = match &payload {
+            // Modules do not nest, so each begins where the last one ended.
+            Payload::Version { .. } => 0,
+            Payload::GlobalSection(section) => state.saturating_add(GLOBAL * u64::from(section.count())),
+            Payload::FunctionSection(section) => state.saturating_add(FUNCTION * u64::from(section.count())),
+            Payload::ImportSection(section) => state.saturating_add(FUNCTION * u64::from(section.count())),
+            _ => state,
+        };
+        needs.largest_state = needs.largest_state.max(state);
+        match payload {
             Payload::MemorySection(reader) => {
                 for memory in reader {
                     let memory = memory?;
@@ -54,6 +72,11 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, wasmparser::BinaryReaderError> 
                     if matches!(instance?, Instance::Instantiate { .. }) {
                         needs.core_instances = needs.core_instances.saturating_add(1);
                     }
+                }
+            }
+            Payload::ComponentInstanceSection(reader) => {
+                for instance in reader {
+                    needs.nested |= matches!(instance?, ComponentInstance::Instantiate { .. });
                 }
             }
             Payload::ComponentImportSection(reader) => {

@@ -21,7 +21,8 @@ use crate::ticker::Ticker;
 pub(crate) struct Shard {
     pool: PoolSize,
     ticker: Ticker,
-    engines: [OnceLock<Engine>; 3],
+    /// One that cannot be made is not tried again.
+    engines: [OnceLock<Result<Engine, String>>; 3],
     linkers: [[OnceLock<Linker<HostState>>; 3]; 3],
 }
 
@@ -42,14 +43,18 @@ impl Shard {
             EngineClass::Async => &self.engines[1],
             EngineClass::Heavy => &self.engines[2],
         };
-        if let Some(engine) = slot.get() {
-            return Ok(engine);
-        }
-        let made = engine(class, self.pool)?;
-        Ok(slot.get_or_init(|| {
-            self.ticker.add(made.clone());
-            made
-        }))
+        let made = slot.get_or_init(|| match engine(class, self.pool) {
+            Ok(made) => {
+                self.ticker.add(made.clone());
+                Ok(made)
+            }
+            Err(error) => {
+                let words = format!("{error:#}");
+                tracing::error!(%class, error = %words, "a worker has no engine; its calls go to another one's");
+                Err(words)
+            }
+        });
+        made.as_ref().map_err(|words| wasmtime::Error::msg(words.clone()))
     }
 
     /// The host functions of this flavour for this class.

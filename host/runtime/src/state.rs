@@ -12,13 +12,14 @@ use odeon_protocol::Serial;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
+use crate::call_clock::CallClock;
 use crate::control::{CANCEL_GRACE, CallContext, Reason};
+use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES};
 use crate::interfaces::egress::Egress;
 use crate::interfaces::http::Http;
 use crate::interfaces::wasi::Wasi;
 use crate::meter::{Allowances, Meter};
 use crate::stop::Stop;
-use crate::ticker::TICK;
 use crate::unit::Unit;
 
 /// The data of one store.
@@ -39,7 +40,9 @@ pub(crate) struct Call {
     /// On the tick clock; whose deadline it is.
     deadline_ms: u64,
     deadline: Stop,
-    cpu_ticks_left: u64,
+    /// Made at the first tick of a call that nobody else watches.
+    clock: Option<Arc<CallClock>>,
+    cpu_micros: u64,
     cancel_seen_ms: Option<u64>,
     on_fiber: bool,
     after_service: bool,
@@ -60,7 +63,8 @@ impl HostState {
                 allowances: Allowances::new(limits),
                 deadline_ms: 0,
                 deadline: Stop::Deadline,
-                cpu_ticks_left: 0,
+                clock: None,
+                cpu_micros: 0,
                 cancel_seen_ms: None,
                 on_fiber: false,
                 after_service: false,
@@ -83,7 +87,8 @@ impl HostState {
         if let Some(egress) = &self.egress {
             egress.begin();
         }
-        self.call.cpu_ticks_left = budget.cpu_ticks;
+        self.call.clock = None;
+        self.call.cpu_micros = budget.cpu_micros;
         self.call.deadline_ms = now.saturating_add(budget.wall_ms);
         self.call.deadline = Stop::Deadline;
         self.call.cancel_seen_ms = None;
@@ -103,6 +108,12 @@ impl HostState {
         }
     }
 
+    /// Has this clock count the call that was begun: the call runs in turns,
+    /// and only whoever gives them knows when they begin and end.
+    pub(crate) fn counted_by(&mut self, clock: Arc<CallClock>) {
+        self.call.clock = Some(clock);
+    }
+
     /// Ends a call: an unfinished line of output is passed on.
     #[inline]
     pub(crate) fn end(&mut self) {
@@ -120,9 +131,7 @@ impl HostState {
     /// Whether the call must stop now. Looked at once per tick.
     fn must_stop(&mut self) -> Option<Stop> {
         let call = &mut self.call;
-        if let Some(context) = &call.context {
-            context.interrupt.count_tick();
-        }
+        let spent = call.clock.get_or_insert_default().tick();
         let now = self.unit.ticker.now_ms();
         if let Some(reason) = self.unit.interrupt.reason().filter(|_| !call.after_service) {
             return Some(Stop::Interrupted(reason));
@@ -141,13 +150,7 @@ impl HostState {
         if now >= call.deadline_ms {
             return Some(call.deadline);
         }
-        match call.cpu_ticks_left.checked_sub(1) {
-            Some(left) => {
-                call.cpu_ticks_left = left;
-                None
-            }
-            None => Some(Stop::Cpu),
-        }
+        (spent > call.cpu_micros).then_some(Stop::Cpu)
     }
 }
 
@@ -155,6 +158,15 @@ impl HostState {
 impl ResourceLimiter for HostState {
     fn instances(&self) -> usize {
         self.meter.instance_limit()
+    }
+
+    /// Pooled classes have room for fewer, which their pools see to.
+    fn memories(&self) -> usize {
+        HEAVY_MEMORIES as usize
+    }
+
+    fn tables(&self) -> usize {
+        HEAVY_TABLES as usize
     }
 
     fn memory_growing(
@@ -237,7 +249,7 @@ impl Call {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     pub(crate) wall_ms: u64,
-    pub(crate) cpu_ticks: u64,
+    pub(crate) cpu_micros: u64,
     /// Runs after the calls of the plugin were ended, and is not ended by that.
     pub(crate) after_service: bool,
 }
@@ -264,10 +276,10 @@ impl Budget {
 
     fn within(wall: std::time::Duration, cpu: std::time::Duration) -> Self {
         let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
-        let cpu_ticks = u64::try_from(cpu.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX);
+        let cpu_micros = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
         Budget {
             wall_ms,
-            cpu_ticks,
+            cpu_micros,
             after_service: false,
         }
     }

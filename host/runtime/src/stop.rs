@@ -10,6 +10,7 @@ use wasmtime::{Trap, WasmBacktrace};
 
 use crate::codec::BadValue;
 use crate::control::Reason;
+use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES};
 use crate::meter::{Meter, Refused};
 
 /// The most lines of a guest's backtrace that a fault carries.
@@ -200,6 +201,13 @@ fn engine_words(error: &wasmtime::Error, limits: &odeon_authority::Limits) -> Fa
             ),
         );
     }
+    if words.contains("memory count too high") || words.contains("table count too high") {
+        return Fault::new(
+            Code::InstanceLimit,
+            format!("one instance is made of more than {HEAVY_MEMORIES} memories or {HEAVY_TABLES} tables; make it of fewer"),
+        )
+        .with_details(serde_json::json!({ "limit": "memory" }));
+    }
     if words.contains("fuel allocated for hostcalls") || words.starts_with("requested len ") {
         return Stop::HostCallBytes.fault(limits);
     }
@@ -263,4 +271,10 @@ impl fmt::Write for Short {
 /// Whether the failure to make an instance means that there is no room now.
 pub(crate) fn is_out_of_room(error: &wasmtime::Error) -> bool {
     error.is::<wasmtime::PoolConcurrencyLimitError>()
+        || error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::OutOfMemory)
+        || error
+            .downcast_ref::<rustix::io::Errno>()
+            .is_some_and(|errno| *errno == rustix::io::Errno::NOMEM)
 }

@@ -161,6 +161,8 @@ fn tick(shared: &Weak<Shared>) {
         let (busy, activity) = alive.look();
         if busy || activity != seen {
             seen = activity;
+            drop(alive);
+            thread::sleep(TICK);
             continue;
         }
         alive.resting.store(true, Ordering::SeqCst);

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use odeon_authority::{GrantSet, Limits};
 use odeon_protocol::{Generation, PluginName};
+use parking_lot::Mutex;
 
 use crate::control::Interrupt;
 use crate::interfaces::egress::Network;
@@ -78,6 +79,23 @@ pub(crate) struct Counters {
     pub(crate) memory: AtomicU64,
     /// Connections that are open or being opened.
     pub(crate) connections: AtomicUsize,
+    /// How often each limit said no. Only ever touched when one does.
+    limits_hit: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Counters {
+    /// A limit, by its name in a descriptor, said no.
+    pub(crate) fn hit(&self, limit: &str) {
+        let known = Limits::FIELDS.iter().find(|field| field.name == limit);
+        if let Some(field) = known {
+            *self.limits_hit.lock().entry(field.name).or_default() += 1;
+        }
+    }
+
+    /// How often each limit said no, by its name in a descriptor.
+    pub(crate) fn limits_hit(&self) -> BTreeMap<&'static str, u64> {
+        self.limits_hit.lock().clone()
+    }
 }
 
 impl Unit {

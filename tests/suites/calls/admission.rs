@@ -1,8 +1,10 @@
 //! How many calls run and wait, and what the next one is told.
 
+use std::time::{Duration, Instant};
+
 use odeon_protocol::{Code, Retry};
-use odeon_runtime::{CallContext, Reason};
-use odeon_tests::runtime::{call, runtime, spec};
+use odeon_runtime::{CallContext, PoolSize, Reason, Runtime, RuntimeConfig};
+use odeon_tests::runtime::{call, call_blocking, config, runtime, spec};
 
 use crate::flight::{Flight, eventually};
 
@@ -127,4 +129,92 @@ async fn the_started_hook_hears_of_admission_and_can_refuse_it() {
     assert_eq!(waiting.land().await.0.unwrap_err().code, Code::Expired);
     assert_eq!(started.load(Ordering::SeqCst), 1);
     assert_eq!(plugin.stats().instances, 0);
+}
+
+/// Whoever calls on a thread of his own waits for no longer than the call may
+/// take, and than he said. Enforced by `Shared::admit_here`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_on_a_thread_does_not_wait_for_ever() {
+    let runtime = runtime();
+    let plugin = spec()
+        .limits(|limits| limits.calls_in_flight = 1)
+        .deadline(Duration::from_millis(300))
+        .load(&runtime, "guest-forger")
+        .await;
+    let call = |wait: Option<Duration>| {
+        let plugin = plugin.clone();
+        let context = CallContext {
+            wait_until: wait.map(|wait| Instant::now() + wait),
+            ..CallContext::default()
+        };
+        std::thread::spawn(move || call_blocking(&plugin, "conduct.ignore-cancel", context).unwrap_err())
+    };
+    let inside = call(None);
+    eventually("the first runs", || plugin.stats().instances == 1).await;
+    let next = call(None);
+    eventually("the second waits", || plugin.stats().waiting == 1).await;
+    // In front of this one are two that both take all of their time.
+    let patient = call(None);
+    eventually("the third waits", || plugin.stats().waiting == 2).await;
+    let impatient = call(Some(Duration::from_millis(30)));
+    let impatient = impatient.join().unwrap();
+    assert_eq!(impatient.code, Code::WaitEnded, "{impatient}");
+    let patient = patient.join().unwrap();
+    assert_eq!(patient.code, Code::Overloaded, "{patient}");
+    assert!(patient.message.contains("nothing was executed"), "{patient}");
+    for spun in [inside, next] {
+        assert_eq!(spun.join().unwrap().code, Code::DeadlineLimit);
+    }
+}
+
+/// One plugin leaves half of what a worker can hold to the others. Enforced by
+/// `engine::fair_share`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_takes_at_most_half_of_a_workers_pool() {
+    let pool = PoolSize {
+        instances: 4,
+        ..PoolSize::default()
+    };
+    let runtime = Runtime::new(RuntimeConfig { pool, ..config() }).unwrap();
+    let plugin = spec().load(&runtime, "guest-spin").await;
+    let mut flights = Vec::new();
+    for _ in 0..2 {
+        flights.push(Flight::take_off(&plugin, "wait.sleep-forever").await);
+    }
+    let third = Flight::queue(&plugin, "wait.sleep-forever", CallContext::default());
+    eventually("the third waits", || plugin.stats().waiting == 1).await;
+    assert_eq!(plugin.stats().in_flight, 2);
+    for flight in flights.into_iter().chain([third]) {
+        flight.vanish().await;
+    }
+}
+
+/// A call whose caller went away counts until its instance is gone: whoever
+/// drains waits for it. Enforced by the `OwnedPass` that goes with the call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_call_is_inside_for_as_long_as_its_instance_lives() {
+    let runtime = runtime();
+    let plugin = spec().load(&runtime, "guest-spin").await;
+    for _ in 0..20 {
+        let flight = Flight::take_off(&plugin, "cpu.spin").await;
+        // Long enough that it has been moved to the threads of long calls.
+        eventually("it computes", || plugin.stats().instances == 1).await;
+        tokio::time::sleep(Duration::from_millis(8)).await;
+        flight.vanish().await;
+        plugin_is_consistent(&plugin);
+        eventually("it is gone", || plugin.stats().instances == 0).await;
+    }
+}
+
+/// No instance lives outside the gate: looked at twice, because one may go away
+/// between two looks.
+fn plugin_is_consistent(plugin: &odeon_runtime::Plugin) {
+    for _ in 0..1000 {
+        let before = plugin.stats();
+        let after = plugin.stats();
+        assert!(
+            after.instances == 0 || before.in_flight > 0,
+            "an instance lives outside the gate"
+        );
+    }
 }

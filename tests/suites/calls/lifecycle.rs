@@ -174,3 +174,48 @@ async fn a_call_that_runs_does_not_keep_load_waiting() {
     spinner.load().await.unwrap();
     flight.land().await.0.unwrap();
 }
+
+/// The hooks go by their names, which anybody can export with any type.
+/// Enforced by `lifecycle::check_hooks`.
+#[tokio::test]
+async fn a_hook_of_another_type_refuses_the_load() {
+    let runtime = runtime();
+    let hooks = |hook: &str| {
+        format!(
+            "(component
+               (core func $tr (canon task.return))
+               (core module $m
+                 (import \"\" \"task.return\" (func $tr))
+                 (func (export \"hook\") (result i32) (call $tr) (i32.const 0))
+                 (func (export \"cb\") (param i32 i32 i32) (result i32) (i32.const 0)))
+               (core instance $i (instantiate $m (with \"\" (instance (export \"task.return\" (func $tr))))))
+               {hook}
+               (export \"odeon:plugin/lifecycle@0.1.0\" (instance $l)))"
+        )
+    };
+    let lifted = "(func $h async (canon lift (core func $i \"hook\") async (callback (func $i \"cb\"))))";
+    for (hook, words) in [
+        (
+            format!("{lifted} (instance $l (export \"load\" (func $h)))"),
+            "found odeon:plugin/lifecycle@0.1.0.load: async func()",
+        ),
+        (
+            format!("{lifted} (instance $l (export \"unload\" (func $h)))"),
+            "found odeon:plugin/lifecycle@0.1.0.unload: async func()",
+        ),
+    ] {
+        let bytes = odeon_tests::guests::assemble(&hooks(&hook));
+        let error = spec().prepare(&runtime, &bytes).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.code(), Code::LinkFailed, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let number = "(component
+       (core module $m (func (export \"load\") (result i32) (i32.const 0)))
+       (core instance $i (instantiate $m))
+       (func $h (result u32) (canon lift (core func $i \"load\")))
+       (instance $l (export \"load\" (func $h)))
+       (export \"odeon:plugin/lifecycle@0.1.0\" (instance $l)))";
+    let bytes = odeon_tests::guests::assemble(number);
+    let error = spec().prepare(&runtime, &bytes).await.map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("load: func() -> u32"), "{error}");
+}

@@ -42,7 +42,7 @@ fn short_deadline() -> Spec {
     spec().cpu(Duration::from_secs(60)).deadline(LIMIT)
 }
 
-/// Enforced by `HostState::must_stop` (`cpu_ticks_left`).
+/// Enforced by `HostState::must_stop` (`cpu_micros`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_spinning_ends_at_the_cpu_limit() {
     in_time(
@@ -52,6 +52,14 @@ async fn timed_spinning_ends_at_the_cpu_limit() {
         Code::CpuLimit,
     )
     .await;
+}
+
+/// Time inside host functions is the call's too. Enforced by
+/// `HostState::must_stop`, which goes by the thread's own clock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_time_inside_host_functions_counts_as_cpu_time() {
+    let invocations = ["flood.random-forever(500000)"];
+    in_time(short_cpu(), "guest-spin", &invocations, Code::CpuLimit).await;
 }
 
 /// Enforced by `HostState::must_stop` (`deadline_ms`).

@@ -24,6 +24,7 @@ fn load_of(guest: &str, name: &str) -> AdminRequest {
             .to_string(),
         name: Some(name.parse().unwrap()),
         allow_unsigned: true,
+        allow_downgrade: false,
         transient: false,
         grants: Vec::new(),
         limits: [

@@ -226,6 +226,7 @@ mod tests {
             in_flight: 0,
             instances: 0,
             memory_bytes: 0,
+            limits_hit: Default::default(),
         };
         StatusReport {
             version: "0.1.0".into(),

@@ -168,6 +168,9 @@ pub struct PluginRow {
     pub instances: u64,
     /// The memory that its live instances use, in bytes.
     pub memory_bytes: u64,
+    /// How often each limit said no, by its name in a descriptor.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub limits_hit: std::collections::BTreeMap<String, u64>,
 }
 
 /// Everything about one plugin.

@@ -6,22 +6,24 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Fault};
-use wasmtime::component::ComponentExportIndex;
 
+use super::running::{Running, broke_off};
 use super::{MethodId, Plugin, Reply, no_threads};
+use crate::call_clock::CallClock;
 use crate::control::{CANCEL_GRACE, CallContext, Interrupt, Reason};
+use crate::gate::OwnedPass;
 use crate::instance::Instance;
-use crate::state::Budget;
+use crate::state::{Budget, HostState};
 use crate::stop::Stop;
 
-/// Ticks after which a call is moved to the threads of lower priority.
+/// Ticks of processor time after which a call is moved to the threads of lower
+/// priority.
 const TURN: u32 = 4;
-
-type Running = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
 
 impl Plugin {
     /// Calls a method with arguments in the wire form that were checked against
@@ -57,14 +59,14 @@ impl Plugin {
         };
         let pass = match target {
             Target::Method(_) => match shared.gate.try_enter() {
-                Some(pass) => Some(pass),
+                Some(pass) => Some(pass.owned(&shared.gate)),
                 None => {
                     let admitted = tokio::select! {
                         biased;
                         admitted = shared.admit(&context) => admitted?,
                         () = at(until) => return Err(at_deadline.fault(&shared.unit.spec.limits)),
                     };
-                    Some(admitted)
+                    Some(admitted.owned(&shared.gate))
                 }
             },
             // Runs before the first and after the last call.
@@ -73,21 +75,20 @@ impl Plugin {
         if let Some(started) = &context.started {
             started()?;
         }
-        let nothing = Interrupt::new();
-        let of_all = if budget.after_service {
-            &nothing
-        } else {
-            &shared.unit.interrupt
-        };
+        let of_all = (!budget.after_service).then_some(&shared.unit.interrupt);
         let watch = watch(&interrupt, of_all, until, at_deadline);
         tokio::pin!(watch);
-        let mut running = Some(self.clone().run(target, args, context, budget));
+        let clock = Arc::new(CallClock::default());
+        let call = self
+            .clone()
+            .run(target, args, context, budget, pass, clock.clone());
+        let mut running = Some(Running::new(call, clock.clone()));
         let outcome = tokio::select! {
             biased;
-            outcome = turn(&mut running, &interrupt) => outcome,
+            outcome = turn(&mut running, &clock) => outcome,
             stop = &mut watch => return Err(self.stopped(running, stop)),
         };
-        let outcome = match (outcome, running.take()) {
+        match (outcome, running.take()) {
             (Some(outcome), _) => outcome,
             (None, Some(overrun)) => {
                 let background = shared.runtime.background().map_err(no_threads)?;
@@ -96,87 +97,91 @@ impl Plugin {
                     biased;
                     joined = &mut task.0 => match joined {
                         Ok(outcome) => outcome,
-                        Err(_) => Err(Fault::new(Code::Internal, "the call broke off in the host")),
+                        Err(_) => Err(broke_off()),
                     },
                     stop = &mut watch => {
                         task.0.abort();
                         // The store is gone when the task is: a guest yields
                         // at the next tick.
                         drop((&mut task.0).await);
-                        shared.count_fault();
-                        Err(stop.fault(&shared.unit.spec.limits))
+                        let fault = stop.fault(&shared.unit.spec.limits);
+                        shared.count_fault(&fault);
+                        Err(fault)
                     }
                 }
             }
-            (None, None) => Err(Fault::new(Code::Internal, "the call was lost in the host")),
-        };
-        drop(pass);
-        outcome
+            (None, None) => Err(broke_off()),
+        }
     }
 
     fn stopped(&self, running: Option<Running>, stop: Stop) -> Fault {
         // Drops the store, and with it whatever the guest waited for.
         drop(running);
-        self.shared.count_fault();
-        stop.fault(&self.shared.unit.spec.limits)
+        let fault = stop.fault(&self.shared.unit.spec.limits);
+        self.shared.count_fault(&fault);
+        fault
     }
 
-    /// The call itself, as something that can be moved between threads.
-    fn run(self, target: Target, args: Vec<u8>, context: CallContext, budget: Budget) -> Running {
-        Box::pin(async move {
-            let shared = &*self.shared;
-            let context = Some(Box::new(context));
-            let ticker = &shared.unit.ticker;
-            let _ungated = match target {
-                Target::Method(_) => {
-                    ticker.awake();
-                    None
+    /// The call itself. The place in the gate goes with it, so that whoever
+    /// drains waits for the instance and not for its caller.
+    async fn run(
+        self,
+        target: Target,
+        args: Vec<u8>,
+        context: CallContext,
+        budget: Budget,
+        pass: Option<OwnedPass>,
+        clock: Arc<CallClock>,
+    ) -> Result<Reply, Fault> {
+        let _pass = pass;
+        let shared = &*self.shared;
+        let context = Some(Box::new(context));
+        let ticker = &shared.unit.ticker;
+        let _ungated = match target {
+            Target::Method(_) => {
+                ticker.awake();
+                None
+            }
+            Target::Load | Target::Unload => Some(ticker.ungated()),
+        };
+        let begin = |state: &mut HostState| {
+            state.begin(context, budget, true);
+            state.counted_by(clock);
+        };
+        let (mut instance, template) = match shared.take_idle() {
+            Some(mut instance) => {
+                begin(instance.store.data_mut());
+                let (_, template) = shared
+                    .template(instance.shard)
+                    .ok_or_else(|| Fault::new(Code::Internal, "the plugin has no code for this worker"))?;
+                (instance, template)
+            }
+            None => {
+                let (shard, template) = shared.here()?;
+                match Instance::make_async(template, &shared.unit, shard, begin).await {
+                    Ok(instance) => (Box::new(instance), template),
+                    Err(not_made) => return Err(shared.not_made(&not_made)),
                 }
-                Target::Load | Target::Unload => Some(ticker.ungated()),
-            };
-            let (mut instance, template) = match shared.take_idle() {
-                Some(mut instance) => {
-                    instance.store.data_mut().begin(context, budget, true);
-                    let (_, template) = shared.template(instance.shard).ok_or_else(|| {
-                        Fault::new(Code::Internal, "the plugin has no code for this worker")
-                    })?;
-                    (instance, template)
-                }
-                None => {
-                    let (shard, template) = shared.here()?;
-                    let begin = |state: &mut crate::state::HostState| state.begin(context, budget, true);
-                    match Instance::make_async(template, &shared.unit, shard, begin).await {
-                        Ok(instance) => (Box::new(instance), template),
-                        Err(not_made) => return Err(shared.not_made(&not_made)),
-                    }
-                }
-            };
-            let index: Option<&ComponentExportIndex> = match target {
-                Target::Method(method) => template.methods.get(method.0),
-                Target::Load => template.load.as_ref(),
-                Target::Unload => template.unload.as_ref(),
-            };
-            let Some(index) = index else {
-                return Err(Fault::new(
-                    Code::MethodNotFound,
-                    "the plugin has no such function",
-                ));
-            };
-            let lifted = match target {
-                Target::Method(method) if shared.source.description.async_lifted => shared
-                    .source
-                    .description
-                    .exports
-                    .get(method.0)
-                    .map(|export| &export.ty),
-                _ => None,
-            };
-            let called = match lifted {
-                Some(ty) => instance.call_lifted(index, ty, &args, &shared.values).await,
-                None => instance.call_async(index, &args).await,
-            };
-            shared.settle(instance, called)
-        })
+            }
+        };
+        let found = match target {
+            Target::Method(method) => template.methods.get(method.0).zip(shared.method_type(method)),
+            Target::Load => template.load.as_ref().zip(shared.hook_type("load")),
+            Target::Unload => template.unload.as_ref().zip(shared.hook_type("unload")),
+        };
+        let Some((index, ty)) = found else {
+            return Err(Fault::new(
+                Code::MethodNotFound,
+                "the plugin has no such function",
+            ));
+        };
+        // The direct codec is for exports that are lifted synchronously; of a
+        // component with any other, all go by way of decoded values.
+        let called = match shared.source.description.async_lifted {
+            true => instance.call_lifted(index, ty, &args, &shared.values).await,
+            false => instance.call_async(index, &args).await,
+        };
+        shared.settle(instance, called)
     }
 }
 
@@ -189,14 +194,14 @@ pub(super) enum Target {
 }
 
 /// Runs the call until it ends or overruns its turn.
-async fn turn(running: &mut Option<Running>, interrupt: &Interrupt) -> Option<Result<Reply, Fault>> {
+async fn turn(running: &mut Option<Running>, clock: &CallClock) -> Option<Result<Reply, Fault>> {
     std::future::poll_fn(|cx| {
         let Some(future) = running.as_mut() else {
             return Poll::Ready(None);
         };
-        match future.as_mut().poll(cx) {
+        match Pin::new(future).poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            Poll::Pending if interrupt.ticks() >= TURN => Poll::Ready(None),
+            Poll::Pending if clock.has_used(TURN) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
     })
@@ -204,7 +209,12 @@ async fn turn(running: &mut Option<Running>, interrupt: &Interrupt) -> Option<Re
 }
 
 /// Waits for whatever ends the call from outside.
-async fn watch(own: &Interrupt, of_all: &Interrupt, until: Option<Instant>, at_deadline: Stop) -> Stop {
+async fn watch(
+    own: &Interrupt,
+    of_all: Option<&Interrupt>,
+    until: Option<Instant>,
+    at_deadline: Stop,
+) -> Stop {
     let interrupted = async {
         let reason = own.raised().await;
         if reason == Reason::Cancelled {
@@ -212,9 +222,15 @@ async fn watch(own: &Interrupt, of_all: &Interrupt, until: Option<Instant>, at_d
         }
         reason
     };
+    let all_interrupted = async {
+        match of_all {
+            Some(of_all) => of_all.raised().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         reason = interrupted => Stop::Interrupted(reason),
-        reason = of_all.raised() => Stop::Interrupted(reason),
+        reason = all_interrupted => Stop::Interrupted(reason),
         () = at(until) => at_deadline,
     }
 }

@@ -1,14 +1,14 @@
 //! Calls with Rust types, for embedders that know the method at compile time.
 
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use odeon_protocol::{Code, Fault};
 use wasmtime::component::{ComponentNamedList, Lift, Lower};
 
-use super::{MethodId, Plugin, wait};
+use super::{MethodId, Plugin};
 use crate::control::CallContext;
 use crate::link::Flavour;
-use crate::stop::explain;
 
 fn not_direct() -> Fault {
     Fault::new(
@@ -94,7 +94,7 @@ impl Plugin {
         }
         let pass = match shared.gate.try_enter() {
             Some(pass) => pass,
-            None => wait::block_on(shared.admit(&CallContext::default()))?,
+            None => shared.admit_here(&CallContext::default())?,
         };
         let (mut instance, template) = shared.instance_here(None)?;
         let Some(index) = template.methods.get(method.0) else {
@@ -118,7 +118,10 @@ impl Plugin {
                 ));
             }
         };
-        let called = function.call(&mut instance.store, params);
+        let called = catch_unwind(AssertUnwindSafe(|| function.call(&mut instance.store, params)));
+        let Ok(called) = called else {
+            return Err(shared.broke_off(instance));
+        };
         let state = instance.store.data_mut();
         state.end();
         let outcome = match called {
@@ -126,10 +129,7 @@ impl Plugin {
                 shared.keep(instance);
                 Ok(result)
             }
-            Err(error) => {
-                shared.count_fault();
-                Err(explain(&error, &state.meter, &shared.unit.spec.limits))
-            }
+            Err(error) => Err(shared.explained(&error, &state.meter)),
         };
         drop(pass);
         outcome

@@ -1,0 +1,67 @@
+//! How much processor time one call has used.
+//!
+//! Owns the count. Time is taken from the thread's own processor clock, so that
+//! neither waiting nor other programs count, and host functions do. A call that
+//! ends within its first tick never reads that clock.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::ticker::TICK;
+
+/// The processor time of one call. Written by whoever runs the call, on one
+/// thread at a time; read from others.
+#[derive(Debug, Default)]
+pub(crate) struct CallClock {
+    /// Ticks at which the guest was found running.
+    ticks: AtomicU32,
+    /// The thread's clock when it was looked at last, in microseconds; 0 while
+    /// the call does not run or has not been looked at yet.
+    mark: AtomicU64,
+    spent: AtomicU64,
+}
+
+impl CallClock {
+    /// A tick found the guest running. Gives the microseconds spent so far. The
+    /// first is charged as a whole tick: nobody knows when the call began.
+    pub(crate) fn tick(&self) -> u64 {
+        self.ticks.fetch_add(1, Ordering::Relaxed);
+        let now = thread_micros();
+        let more = match self.mark.swap(now, Ordering::Relaxed) {
+            0 => TICK.as_micros() as u64,
+            mark => now.saturating_sub(mark),
+        };
+        self.spent.fetch_add(more, Ordering::Relaxed) + more
+    }
+
+    /// The call goes on, on this thread.
+    pub(crate) fn resume(&self) {
+        if self.ticks.load(Ordering::Relaxed) > 0 {
+            self.mark.store(thread_micros(), Ordering::Relaxed);
+        }
+    }
+
+    /// The call waits or yields. To be said on the thread it ran on.
+    pub(crate) fn pause(&self) {
+        let mark = self.mark.swap(0, Ordering::Relaxed);
+        if mark > 0 {
+            let more = thread_micros().saturating_sub(mark);
+            self.spent.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the call has computed for as long as `ticks` ticks.
+    pub(crate) fn has_used(&self, ticks: u32) -> bool {
+        self.ticks.load(Ordering::Relaxed) >= ticks
+            || self.spent.load(Ordering::Relaxed) >= u64::from(ticks) * TICK.as_micros() as u64
+    }
+}
+
+/// Never 0, which stands for "not running".
+fn thread_micros() -> u64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
+    (seconds * 1_000_000 + nanos / 1_000).max(1)
+}

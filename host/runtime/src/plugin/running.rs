@@ -1,0 +1,55 @@
+//! A call on a fiber, as something that can be moved between threads.
+//!
+//! Owns what surrounds each of its turns: processor time is charged for it, and
+//! a panic inside the engine or a host function ends this call and nothing
+//! else.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use odeon_protocol::{Code, Fault};
+
+use super::Reply;
+use crate::call_clock::CallClock;
+
+type Outcome = Result<Reply, Fault>;
+
+/// The call. Dropping it drops its instance, and frees its place in the gate.
+pub(super) struct Running {
+    call: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    clock: Arc<CallClock>,
+}
+
+impl Running {
+    pub(super) fn new(call: impl Future<Output = Outcome> + Send + 'static, clock: Arc<CallClock>) -> Self {
+        Running {
+            call: Box::pin(call),
+            clock,
+        }
+    }
+}
+
+impl Future for Running {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.clock.resume();
+        let call = self.call.as_mut();
+        // After a panic the call is never polled again: it ended.
+        let polled = catch_unwind(AssertUnwindSafe(|| call.poll(cx)));
+        self.clock.pause();
+        polled.unwrap_or_else(|_| Poll::Ready(Err(broke_off())))
+    }
+}
+
+/// What a caller is told when the host's own code panicked.
+#[cold]
+pub(super) fn broke_off() -> Fault {
+    Fault::new(
+        Code::Internal,
+        "the call broke off in the host, which is a defect of the host; its instance is gone",
+    )
+}
