@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
+    os::unix::fs::MetadataExt as _,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -319,6 +320,9 @@ fn a_host_leaves_no_core_dump() {
         .find_map(|line| line.strip_prefix("Max core file size"))
         .unwrap();
     assert_eq!(core.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"]);
+    // What is not dumpable belongs to root, whoever runs it.
+    let own = std::fs::metadata(format!("/proc/{}/environ", server.pid())).unwrap();
+    assert_eq!(own.uid(), 0);
 }
 
 #[test]
