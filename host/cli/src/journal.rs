@@ -81,10 +81,19 @@ impl Journal {
     }
 }
 
+/// The parts that say something of every request a guest makes, which is as
+/// often as it likes. They are heard only when they are asked for by name.
+const OF_GUESTS: &str = "wasmtime_wasi";
+
 /// Reads a setting; an error names the part that is wrong.
 fn parse(directive: &str) -> Done<EnvFilter> {
     let read = |text: &str| EnvFilter::builder().parse(text);
-    read(directive).map_err(|error| {
+    let quiet = if directive.contains(OF_GUESTS) {
+        directive.to_owned()
+    } else {
+        format!("{directive},{OF_GUESTS}=off")
+    };
+    read(&quiet).map_err(|error| {
         let wrong = directive.split(',').find(|part| read(part).is_err());
         let message = match wrong {
             Some(part) => format!(
@@ -173,5 +182,13 @@ mod tests {
             "{}",
             failure.fault.message
         );
+    }
+
+    #[test]
+    fn what_the_engine_says_of_guests_is_heard_when_it_is_named() {
+        let heard = |directive| parse(directive).unwrap().to_string();
+        assert!(heard("info").contains("wasmtime_wasi=off"), "{}", heard("info"));
+        assert!(heard("debug,odeon=trace").contains("wasmtime_wasi=off"));
+        assert!(!heard("info,wasmtime_wasi_http=warn").contains("=off"));
     }
 }

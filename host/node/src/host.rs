@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) stopping: AtomicBool,
     /// Whether the audit says that the host began to serve.
     pub(crate) serving: AtomicBool,
+    /// Whether the host is for one load and one call.
+    pub(crate) one_shot: bool,
     /// Where an ephemeral host keeps its audit; removed with the host.
     _ephemeral: Option<tempfile::TempDir>,
 }

@@ -22,6 +22,7 @@ use self::idle::Idle;
 pub use self::lifecycle::LifecycleError;
 pub use self::typed::TypedMethod;
 use crate::codec::BadValue;
+use crate::compile::Native;
 use crate::control::{CallContext, Interrupt, Reason};
 use crate::describe::Description;
 use crate::engine::fair_share;
@@ -42,7 +43,7 @@ pub(crate) const LIFECYCLE: &str = "odeon:plugin/lifecycle@0.1.0";
 
 /// What a plugin is made from.
 pub(crate) struct Source {
-    pub(crate) native: Arc<[u8]>,
+    pub(crate) native: Arc<Native>,
     pub(crate) description: Arc<Description>,
     pub(crate) flavour: Flavour,
     pub(crate) from_cache: bool,
@@ -169,6 +170,7 @@ impl Plugin {
             counters: Counters::default(),
             log_gate,
             network: inner.network.clone(),
+            preopens: filesystem::Preopens::default(),
             filesystem_0_3: uses_filesystem_0_3(&source.description),
         });
         filesystem::warn(&unit);

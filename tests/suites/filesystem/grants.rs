@@ -7,7 +7,7 @@ use odeon_tests::runtime::{call, runtime, spec};
 
 use crate::ground::{Ground, bytes, read};
 
-/// A grant for reading. Enforced by `FsPerms::ReadOnly` in `Wasi::new`,
+/// A grant for reading. Enforced by `FsPerms::ReadOnly` in `preopens.rs`,
 /// audited by `Filesystem::audited`.
 #[tokio::test]
 async fn nothing_is_changed_under_a_grant_for_reading() {

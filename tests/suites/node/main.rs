@@ -21,4 +21,5 @@ mod loading;
 mod peer;
 mod peers;
 mod requests;
+mod revoking;
 mod serving;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Host, Inner, Tasks};
-use crate::audit::Recorder;
+use crate::audit::{Recorder, WriterStart};
 use crate::error::StartHostError;
 use crate::load::Gatekeeper;
 use crate::logs::Logs;
@@ -33,6 +33,7 @@ pub struct HostBuilder {
     requests: RequestLimits,
     log_sink: Option<Arc<dyn LogSink>>,
     cache: bool,
+    one_shot: bool,
     principal: Principal,
     environment: BTreeMap<String, String>,
     secrets: BTreeMap<String, PathBuf>,
@@ -51,6 +52,7 @@ impl HostBuilder {
             requests: RequestLimits::default(),
             log_sink: None,
             cache: true,
+            one_shot: false,
             principal: Principal::Embedder,
             environment: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -125,6 +127,17 @@ impl HostBuilder {
         self
     }
 
+    /// Sets the host up for one load and one call, after which the program
+    /// ends: what waits for the disk waits on the thread that asks, the audit's
+    /// writer is started when a guest causes something to be written, and a
+    /// load leaves its decision in the audit but no line of its own. Decisions
+    /// are as durable as ever.
+    #[must_use]
+    pub fn one_shot(mut self) -> Self {
+        self.one_shot = true;
+        self
+    }
+
     /// Who loads and calls when nobody else is named; by default
     /// [`Principal::Embedder`].
     #[must_use]
@@ -180,7 +193,11 @@ impl HostBuilder {
             }
         };
         let audit = Audit::open(&folder, key)?;
-        let recorder = Recorder::start(audit, self.host_limits.audit_interval.duration())
+        let start = match self.one_shot {
+            true => WriterStart::WhenNeeded,
+            false => WriterStart::Now,
+        };
+        let recorder = Recorder::start(audit, self.host_limits.audit_interval.duration(), start)
             .map_err(StartHostError::Thread)?;
         let policy = self
             .trust_policy
@@ -239,6 +256,7 @@ impl HostBuilder {
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             serving: AtomicBool::new(false),
+            one_shot: self.one_shot,
             _ephemeral: ephemeral,
         };
         Ok(Host {

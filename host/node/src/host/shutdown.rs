@@ -68,7 +68,7 @@ impl Host {
     async fn close_audit(&self) {
         let recorder = self.inner.recorder.clone();
         let served = self.inner.serving.swap(false, Ordering::SeqCst);
-        let closed = tokio::task::spawn_blocking(move || {
+        let closed = self.inner.blocking(move || {
             recorder.finish();
             if served
                 && let Err(error) = recorder.append(Event::Stop {

@@ -25,6 +25,8 @@ pub(super) struct Admitted {
     pub(super) reservation: Reservation,
     /// The request, with what a descriptor said filled in.
     pub(super) request: LoadRequest,
+    /// The request as it was asked; none where it cannot be done again.
+    pub(super) asked: Option<LoadRequest>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -33,10 +35,12 @@ impl Host {
     pub(super) fn admit(&self, mut request: LoadRequest) -> Result<Admitted, Fault> {
         let gatekeeper = &self.inner.gatekeeper;
         let mut warnings = Vec::new();
-        let mut signed_as = match request.name {
+        let asked = request.file().is_some().then(|| request.clone());
+        let mut signed_as = match (&request.signed_as, &request.name) {
+            (Some(signed_as), _) => signed_as.clone(),
             // The operator names file and name in one breath.
-            Some(_) => SignedAs::Any,
-            None => SignedAs::Same,
+            (None, Some(_)) => SignedAs::Any,
+            (None, None) => SignedAs::Same,
         };
         let component = match &request.source {
             Source::Component(path) => Some(path.clone()),
@@ -92,6 +96,7 @@ impl Host {
         terms.grants = request.grants.clone();
         terms.allow_unsigned = request.allow_unsigned;
         terms.allow_downgrade = request.allow_downgrade;
+        terms.bound_to = request.bound_to;
         terms.transient = request.transient || component.is_none();
         // The version of before belongs to a name, and the name is known only
         // when everything else was looked at.
@@ -121,6 +126,7 @@ impl Host {
             offered,
             reservation,
             request,
+            asked,
             warnings,
         })
     }
@@ -135,17 +141,17 @@ fn fill_in(request: &mut LoadRequest, descriptor: Descriptor) -> PathBuf {
     if request.grants.is_none() {
         request.grants = Some(descriptor.grants);
     }
-    if request.limits == Default::default() {
-        request.limits = descriptor.limits;
+    // Field by field and key by key: to say one of them again is not to take
+    // the others back.
+    request.limits = std::mem::take(&mut request.limits).or(descriptor.limits);
+    request.placing.instance = request.placing.instance.or(descriptor.placing.instance);
+    request.placing.workers = request.placing.workers.or(descriptor.placing.workers);
+    request.placing.class = request.placing.class.or(descriptor.placing.class);
+    for (key, value) in descriptor.config {
+        request.config.entry(key).or_insert(value);
     }
-    if request.placing == Default::default() {
-        request.placing = descriptor.placing;
-    }
-    if request.config.is_empty() {
-        request.config = descriptor.config;
-    }
-    if request.secrets.is_empty() {
-        request.secrets = descriptor.secrets;
+    for (name, file) in descriptor.secrets {
+        request.secrets.entry(name).or_insert(file);
     }
     descriptor.source
 }

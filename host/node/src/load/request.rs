@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use odeon_authority::{GrantSet, LimitsPatch, Placing, Principal};
+use odeon_authority::{Bound, GrantSet, LimitsPatch, Placing, Principal, SignedAs};
 use odeon_protocol::PluginName;
 
 /// Where a component comes from.
@@ -50,6 +50,12 @@ pub struct LoadRequest {
     /// Kept in the list of loads that are repeated at the next start, unless
     /// transient. Descriptors are not: they are read at every start anyway.
     pub(crate) remember: bool,
+    /// Whom it must be signed for, where a load that is done again says so.
+    pub(crate) signed_as: Option<SignedAs>,
+    /// What it must be, where a load that is done again says so.
+    pub(crate) bound_to: Option<Bound>,
+    /// Done because the host starts, which nobody can make it do often.
+    pub(crate) at_start: bool,
 }
 
 impl LoadRequest {
@@ -93,6 +99,9 @@ impl LoadRequest {
             secrets: BTreeMap::new(),
             principal: None,
             remember,
+            signed_as: None,
+            bound_to: None,
+            at_start: false,
         }
     }
 
