@@ -203,6 +203,10 @@ fn logs_are_lines_and_the_level_can_be_changed() {
         wrong.stderr.contains("\"==\"") && wrong.stderr.contains("trace"),
         "{wrong:#?}"
     );
+    // A word that is no level would silence the host.
+    for wrong in ["nonsense", ""] {
+        desk.odeon(&["log-level", wrong]).ended(2);
+    }
     let ran = desk.odeon(&["logs", "--json"]).ended(0);
     for line in ran.stdout.lines() {
         assert!(serde_json::from_str::<Json>(line).unwrap()["line"]["time"].is_string());

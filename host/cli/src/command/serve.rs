@@ -15,7 +15,13 @@ use odeon::{
 use odeon_protocol::Fault;
 
 use super::{Context, run::environment};
-use crate::{failure::Failure, journal::Journal, output::Done, stderr, whereabouts::absolute};
+use crate::{
+    failure::Failure,
+    journal::Journal,
+    output::Done,
+    stderr,
+    whereabouts::{absolute, keep_policy},
+};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -73,6 +79,7 @@ async fn serve(
     let me = Principal::LocalUser {
         uid: rustix::process::getuid().as_raw(),
     };
+    let kept = state.clone();
     let builder = Host::builder(Compiler::ThisProgram(child))
         .state_dir(state)
         .principal(me)
@@ -90,6 +97,10 @@ async fn serve(
         ..usual
     };
     let daemon = odeon::daemon::serve(host, daemon).await?;
+    // Now that the state directory is this host's alone.
+    if let Err(error) = keep_policy(&kept, config.trust_policy.as_deref()) {
+        tracing::warn!(%error, "`odeon trust` cannot be told where the trust policy is");
+    }
     let ready = context
         .out
         .either(&serde_json::json!({ "ready": true, "socket": shown }), || {
