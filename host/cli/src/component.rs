@@ -74,14 +74,22 @@ pub(crate) fn read(path: &Path) -> Done<Vec<u8>> {
 
 fn read_at_most(path: &Path, max: u64, too_long: Code) -> Done<Vec<u8>> {
     let wrong = |error: std::io::Error| Failure::unreadable(path, &error);
-    let file = File::open(path).map_err(wrong)?;
-    let metadata = file.metadata().map_err(wrong)?;
+    // Looked at before it is opened: a pipe would be waited for.
+    let metadata = path.metadata().map_err(wrong)?;
     if metadata.is_dir() {
         return Err(Failure::unreadable(
             path,
             &std::io::ErrorKind::IsADirectory.into(),
         ));
     }
+    if !metadata.is_file() {
+        let message = format!(
+            "{}: expected a regular file, found something else",
+            path.display()
+        );
+        return Err(Failure::new(Code::FileUnreadable, message));
+    }
+    let file = File::open(path).map_err(wrong)?;
     // One byte more than there is, so that the end is seen without growing.
     let room = metadata.len().min(max).saturating_add(1);
     let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());

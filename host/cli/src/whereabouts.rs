@@ -16,7 +16,34 @@ use odeon_protocol::Code;
 use crate::{failure::Failure, output::Done};
 
 /// The trust policy's name inside the state directory.
-pub(crate) const TRUST: &str = "trust.toml";
+const TRUST: &str = "trust.toml";
+
+/// Names the trust policy in force where a host's configuration has put it
+/// elsewhere. Written by that host, inside the state directory.
+const ELSEWHERE: &str = "trust-policy";
+
+/// The trust policy that the host of this state directory reads.
+pub(crate) fn policy_of(state: &Path) -> PathBuf {
+    match std::fs::read_to_string(state.join(ELSEWHERE)) {
+        Ok(path) if path.starts_with('/') => PathBuf::from(path.trim_end_matches('\n')),
+        _ => state.join(TRUST),
+    }
+}
+
+/// Writes down where the trust policy is, for the commands that need no host.
+pub(crate) fn keep_policy(state: &Path, policy: Option<&Path>) -> io::Result<()> {
+    let path = state.join(ELSEWHERE);
+    match policy {
+        Some(policy) => {
+            let policy = std::path::absolute(policy)?;
+            std::fs::write(path, format!("{}\n", policy.display()))
+        }
+        None => match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+    }
+}
 
 /// The record of accepted versions inside the state directory.
 pub(crate) const VERSIONS: &str = "versions.json";

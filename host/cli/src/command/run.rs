@@ -31,7 +31,7 @@ use crate::{
     output::{Done, Output},
     signals::Interrupts,
     tokens::{Pair, by_name, grant_set, limits},
-    whereabouts::{TRUST, Whereabouts, make_private},
+    whereabouts::{Whereabouts, make_private, policy_of},
 };
 
 /// How long a call that was interrupted may take to say so.
@@ -251,14 +251,17 @@ fn start(whereabouts: &Whereabouts, child: CompileChild, out: Output) -> Done<(H
         .environment(environment())
         .log_sink(Arc::new(GuestLines));
     let (builder, keeps) = match usable_state(whereabouts)? {
-        State::Usable(folder) => (builder.state_dir(folder), true),
+        State::Usable(folder) => {
+            let policy = policy_of(&folder);
+            (builder.state_dir(folder).trust_policy(policy), true)
+        }
         State::ReadOnly(folder) => {
             let text = format!(
                 "note: {} cannot be written, so nothing is cached or audited there",
                 folder.display()
             );
             out.say(&text);
-            (builder.trust_policy(folder.join(TRUST)), false)
+            (builder.trust_policy(policy_of(&folder)), false)
         }
         State::None => (builder, false),
     };
@@ -313,7 +316,13 @@ fn explained(failure: Box<Failure>, args: &Args) -> Box<Failure> {
         (Kind::Denied, Code::Unsigned | Code::KeyUnknown) => {
             let bytes = component::read(&args.file).ok();
             let digest = bytes.and_then(|bytes| odeon_authority::digest_of(&bytes).ok());
-            let failure = failure.helped(format!("for this once: odeon run {file} --allow-unsigned"));
+            let invoke = match &args.invoke {
+                Some(invoke) => format!(" '{}'", invoke.replace('\'', "'\\''")),
+                None => String::new(),
+            };
+            let failure = failure.helped(format!(
+                "for this once: odeon run {file}{invoke} --allow-unsigned"
+            ));
             match digest {
                 Some(digest) => failure.helped(format!("from now on:   odeon trust add --digest {digest}")),
                 None => failure,
