@@ -211,7 +211,10 @@ fn logs_are_lines_and_the_level_can_be_changed() {
         .lines()
         .map(|line| serde_json::from_str(line).expect("a line is JSON"))
         .collect();
-    assert!(lines.iter().all(|line| line["line"]["time"].is_string()), "{lines:?}");
+    assert!(
+        lines.iter().all(|line| line["line"]["time"].is_string()),
+        "{lines:?}"
+    );
     assert!(ran.stdout.contains("counting from 0"), "{lines:?}");
 }
 
