@@ -244,7 +244,7 @@ impl Host {
 
     async fn load_all(&self, requests: Vec<LoadRequest>) -> Vec<StartLoad> {
         let mut loads = Vec::with_capacity(requests.len());
-        for mut request in requests {
+        for request in requests {
             let path = request.file().cloned().unwrap_or_default();
             let outcome = self.load_uncounted(request).await.map(|report| report.name);
             if let Err(fault) = &outcome {
