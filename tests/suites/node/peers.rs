@@ -72,6 +72,7 @@ async fn a_call_before_the_hello_and_a_second_hello_are_refused() {
     );
 }
 
+/// Enforced by `Connection::run` (`greeting`).
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_nothing_is_sent_away_in_time() {
     let (_folder, _host, daemon) = served().await;
@@ -110,6 +111,7 @@ async fn who_vanishes_half_way_takes_along_what_he_asked_for() {
     all_is_well(&daemon).await;
 }
 
+/// Enforced by `Connection::call` (`MAX_IN_FLIGHT`).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_has_so_many_calls_in_flight_and_not_one_more() {
     let (_folder, host, daemon) = served().await;
@@ -158,6 +160,7 @@ async fn who_does_not_read_is_disconnected_and_slows_nobody() {
     soon("nothing is in flight", || host.totals().running == 0).await;
 }
 
+/// Enforced by the places of `daemon::serve` (`MAX_CONNECTIONS`).
 #[tokio::test(flavor = "multi_thread")]
 async fn more_connections_than_there_may_be_wait_their_turn() {
     let (_folder, _host, daemon) = served().await;
