@@ -180,6 +180,7 @@ async fn what_is_no_component_is_refused_by_what_it_is() {
     assert_eq!(a_folder.code, Code::FileUnreadable);
 }
 
+/// Enforced by `decide`, and by `Decision::record` before the answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unsigned_component_is_refused_and_that_is_on_record() {
     let folder = state();
@@ -240,6 +241,7 @@ async fn a_lower_version_needs_a_word_of_the_operator() {
     assert_eq!(host.list().len(), 1);
 }
 
+/// Enforced by `Gatekeeper::count_load`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_minute_takes_so_many_loads() {
     let host = builder().host_limits(few_loads(2)).start().unwrap();
@@ -370,6 +372,7 @@ async fn a_check_says_what_a_component_is_and_runs_nothing() {
     );
 }
 
+/// Enforced by `Host::review`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_revoked_is_taken_out() {
     let folder = state();
