@@ -93,10 +93,13 @@ pub enum TooComplex {
     /// Types nested deeper than the limit, which it carries.
     #[error("types are nested more than {0} levels deep")]
     Depth(u32),
-    /// More type nodes than the limit, which it carries.
-    #[error("the exported and imported functions have more than {0} parts in their types")]
+    /// More functions and type nodes than the limit, which it carries.
+    #[error("the exported and imported functions have more than {0} parts in their names and types")]
     Nodes(u32),
 }
+
+/// So many bytes of a name count as one more part.
+const NAME: usize = 128;
 
 /// How much of a component's types is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +125,7 @@ pub(crate) fn surface(
             ComponentItem::ComponentFunc(function) => exports.push(Export {
                 interface: None,
                 function: name.into(),
-                ty: reader.function(&function)?,
+                ty: reader.function("", name, &function)?,
             }),
             ComponentItem::ComponentInstance(instance) => {
                 let interface: Arc<str> = name.into();
@@ -131,7 +134,7 @@ pub(crate) fn surface(
                         exports.push(Export {
                             interface: Some(interface.clone()),
                             function: name.into(),
-                            ty: reader.function(&function)?,
+                            ty: reader.function(&interface, name, &function)?,
                         });
                     }
                 }
@@ -146,13 +149,14 @@ pub(crate) fn surface(
             ComponentItem::ComponentFunc(function) => {
                 functions.push(ImportedFunction {
                     name: name.into(),
-                    ty: reader.function(&function)?,
+                    ty: reader.function("", name, &function)?,
                 });
             }
             ComponentItem::ComponentInstance(instance) => {
+                let interface = name;
                 for (name, item) in instance.exports(engine) {
                     if let ComponentItem::ComponentFunc(function) = item.ty {
-                        let ty = reader.function(&function)?;
+                        let ty = reader.function(interface, name, &function)?;
                         functions.push(ImportedFunction {
                             name: name.into(),
                             ty,
@@ -180,12 +184,22 @@ struct Reader {
 }
 
 impl Reader {
-    fn function(&mut self, function: &types::ComponentFunc) -> Result<FunctionType, TooComplex> {
+    /// A function is a part like its types are: an interface of many functions
+    /// that is exported many times is small on disk, too.
+    fn function(
+        &mut self,
+        interface: &str,
+        name: &str,
+        function: &types::ComponentFunc,
+    ) -> Result<FunctionType, TooComplex> {
+        self.take(1)?;
+        self.name(interface)?;
+        self.name(name)?;
         let params = function
             .params()
             .map(|(name, ty)| {
                 Ok(Field {
-                    name: name.into(),
+                    name: self.name(name)?,
                     ty: self.ty(&ty, 1)?,
                 })
             })
@@ -207,10 +221,7 @@ impl Reader {
         if depth > self.budget.depth {
             return Err(TooComplex::Depth(self.budget.depth));
         }
-        self.left = self
-            .left
-            .checked_sub(1)
-            .ok_or(TooComplex::Nodes(self.budget.nodes))?;
+        self.take(1)?;
         let below = depth + 1;
         Ok(match ty {
             types::Type::Bool => Type::Bool,
@@ -239,7 +250,7 @@ impl Reader {
                     .fields()
                     .map(|f| {
                         Ok(Field {
-                            name: f.name.into(),
+                            name: self.name(f.name)?,
                             ty: self.ty(&f.ty, below)?,
                         })
                     })
@@ -259,7 +270,7 @@ impl Reader {
                     .map(|case| {
                         let ty = case.ty.map(|ty| self.ty(&ty, below)).transpose()?;
                         Ok(Case {
-                            name: case.name.into(),
+                            name: self.name(case.name)?,
                             ty,
                         })
                     })
@@ -285,11 +296,21 @@ impl Reader {
         &mut self,
         names: impl ExactSizeIterator<Item = &'a str>,
     ) -> Result<Arc<[Arc<str>]>, TooComplex> {
-        let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
-        self.left = self
-            .left
-            .checked_sub(count)
-            .ok_or(TooComplex::Nodes(self.budget.nodes))?;
-        Ok(names.map(Arc::from).collect())
+        self.take(names.len())?;
+        names.map(|name| self.name(name)).collect()
+    }
+
+    /// A name costs by its length, since it is kept once per function that it
+    /// belongs to. Names as people write them cost nothing.
+    fn name(&mut self, name: &str) -> Result<Arc<str>, TooComplex> {
+        self.take(name.len() / NAME)?;
+        Ok(name.into())
+    }
+
+    fn take(&mut self, parts: usize) -> Result<(), TooComplex> {
+        let parts = u32::try_from(parts).unwrap_or(u32::MAX);
+        let left = self.left.checked_sub(parts);
+        self.left = left.ok_or(TooComplex::Nodes(self.budget.nodes))?;
+        Ok(())
     }
 }
