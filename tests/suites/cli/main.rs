@@ -16,6 +16,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod bombs;
 mod components;
 mod desk;
 mod errors;
@@ -24,3 +25,4 @@ mod host;
 mod output;
 mod run;
 mod trust;
+mod values;

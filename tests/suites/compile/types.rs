@@ -1,48 +1,10 @@
 //! Types that are small on disk and enormous when written out.
 
-use std::fmt::Write as _;
-
 use odeon_protocol::{Code, Kind};
-use odeon_tests::guests::assemble;
+use odeon_tests::bombs::{doubled, nested, repeated};
 use odeon_tests::runtime::spec;
 
 use crate::bombs::{refused, runtime};
-
-/// A function whose parameter is a list of lists of … of bytes.
-fn nested(levels: usize) -> Vec<u8> {
-    let mut text = String::from("(component (type $t1 (list u8))");
-    for level in 2..levels {
-        let _ = write!(text, "(type $t{level} (list $t{}))", level - 1);
-    }
-    let _ = write!(
-        text,
-        "(core module $m (memory (export \"memory\") 1) (func (export \"take\") (param i32 i32))
-           (func (export \"realloc\") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
-         (core instance $i (instantiate $m))
-         (alias core export $i \"memory\" (core memory $memory))
-         (func (export \"take\") (param \"value\" $t{})
-           (canon lift (core func $i \"take\") (memory $memory) (realloc (core func $i \"realloc\")))))",
-        levels - 1
-    );
-    assemble(&text)
-}
-
-/// A function whose result is a tuple of two tuples of two tuples of …
-fn doubled(levels: usize) -> Vec<u8> {
-    let mut text = String::from("(component (type $t0 (tuple u8 u8))");
-    for level in 1..levels {
-        let _ = write!(text, "(type $t{level} (tuple $t{0} $t{0}))", level - 1);
-    }
-    let _ = write!(
-        text,
-        "(core module $m (memory (export \"memory\") 1) (func (export \"give\") (result i32) (i32.const 0)))
-         (core instance $i (instantiate $m))
-         (alias core export $i \"memory\" (core memory $memory))
-         (func (export \"give\") (result $t{}) (canon lift (core func $i \"give\") (memory $memory))))",
-        levels - 1
-    );
-    assemble(&text)
-}
 
 /// Enforced by `Reader::ty` (depth), and by the engine itself beyond 100.
 #[tokio::test]
@@ -72,27 +34,6 @@ async fn types_end_at_the_limit_of_their_parts() {
         assert_eq!(error.code().kind(), Kind::InvalidComponent, "{levels}: {error}");
         assert!(took.as_secs() < 10, "{levels}: {took:?}");
     }
-}
-
-/// A component that exports one interface of so many functions so many times;
-/// none of them has a parameter or a result.
-fn repeated(functions: usize, times: usize, name: &str) -> Vec<u8> {
-    let mut text = String::from(
-        r#"(component
-            (core module $m (func (export "f")))
-            (core instance $i (instantiate $m))
-            (func $f (canon lift (core func $i "f")))
-            (instance $all"#,
-    );
-    for function in 0..functions {
-        let _ = write!(text, "(export \"f{function}\" (func $f))");
-    }
-    text.push(')');
-    for time in 0..times {
-        let _ = write!(text, "(export \"a:b/{name}{time}\" (instance $all))");
-    }
-    text.push(')');
-    assemble(&text)
 }
 
 /// Enforced by `Reader::function`, which counts the function itself.

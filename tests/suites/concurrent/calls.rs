@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use odeon_protocol::Code;
-use odeon_runtime::{CallContext, EngineClass};
+use odeon_runtime::CallContext;
 use odeon_tests::runtime::{call, call_blocking, runtime, spec, stopped};
 
 use crate::GUEST;
@@ -39,7 +39,7 @@ const ECHOES: &[(&str, &str)] = &[
 async fn asynchronous_exports_give_what_they_are_given() {
     let runtime = runtime();
     let plugin = spec().load(&runtime, GUEST).await;
-    assert_eq!(plugin.class(), EngineClass::Async);
+    assert!(plugin.description().async_lifted);
     for (invocation, expected) in ECHOES {
         assert_eq!(
             call(&plugin, invocation).await.unwrap(),
