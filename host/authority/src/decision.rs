@@ -70,6 +70,18 @@ pub struct Terms {
     pub previous_version: Option<semver::Version>,
     /// Accepts a lower version than that.
     pub allow_downgrade: bool,
+    /// What it must be, if these terms were meant for something in particular.
+    pub bound_to: Option<Bound>,
+}
+
+/// What a load that is done again was of, so that what was said about one
+/// component is not taken for another one in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// A component signed by this key.
+    Key(PublicKey),
+    /// This very component.
+    Digest(Digest),
 }
 
 /// What was decided about an offer. It has no effect until it is recorded.
@@ -152,13 +164,16 @@ impl Terms {
             transient: false,
             previous_version: None,
             allow_downgrade: false,
+            bound_to: None,
         }
     }
 }
 
 /// Decides. See the module's text for the order of checks.
 pub fn decide(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) -> Decision {
-    let claim = offer.signed.as_ref().ok().and_then(|signed| signed.claim.clone());
+    let claim = policy
+        .ok()
+        .and_then(|policy| believed(policy, offer, offer.signed.as_ref().ok()?).cloned());
     let manifest = offer.manifest.as_ref().ok().and_then(Option::as_ref);
     let of_manifest = manifest.map(|manifest| Claim {
         name: manifest.name.clone(),
@@ -206,25 +221,37 @@ fn judge(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) ->
         .as_ref()
         .map_err(|error| Denial::new(error.code(), error.to_string()))?
         .as_ref();
-    let (name, version) = identity(signed, manifest, terms)?;
+    let claim = believed(policy, offer, signed);
+    let (name, version) = identity(signed, claim, manifest, terms)?;
     refuse_denied(policy, offer, signed, &name)?;
     refuse_other_pin(policy, signed, &name)?;
+    refuse_another(offer, signed, terms, &name)?;
     let entry = let_in(policy, offer, signed, &name, terms)?;
     if !entry.for_once {
         refuse_downgrade(version, terms, &name)?;
     }
     Ok(Verdict::Allow {
         signed_by: entry.signed_by,
-        grants: Box::new(grants(policy, manifest, terms, entry.ceiling, &name)),
+        grants: Box::new(grants(policy, offer, signed, terms, entry.ceiling, &name)),
         transient: terms.transient || entry.for_once,
         rule: entry.rule,
         name,
     })
 }
 
+/// What the signatures say, if somebody says it whom the policy knows. Anybody
+/// can sign the bytes that a digest lets in: a stranger's word about them names
+/// nothing.
+fn believed<'a>(policy: &Policy, offer: &Offer, signed: &'a Signed) -> Option<&'a Claim> {
+    let claim = signed.claim.as_ref()?;
+    let known = signed.signers.iter().any(|key| policy.knows_key(key));
+    (known || !policy.knows_digest(&offer.digest)).then_some(claim)
+}
+
 /// The name to load under and the version, all sources of them agreeing.
 fn identity<'a>(
-    signed: &'a Signed,
+    signed: &Signed,
+    claim: Option<&'a Claim>,
     manifest: Option<&'a Manifest>,
     terms: &Terms,
 ) -> Result<(PluginName, Option<&'a semver::Version>), Denial> {
@@ -236,7 +263,7 @@ fn identity<'a>(
         signature::agree("the manifest", &written, claim)
             .map_err(|error| Denial::new(error.code(), error.to_string()))?;
     }
-    let own = signed.claim.as_ref().map(|claim| (&claim.name, &claim.version));
+    let own = claim.map(|claim| (&claim.name, &claim.version));
     let own = own.or(manifest.map(|manifest| (&manifest.name, &manifest.version)));
     let name = terms
         .name
@@ -248,7 +275,7 @@ fn identity<'a>(
                 "the component does not say its name; expected a name, give one with --name",
             )
         })?;
-    if let Some(claim) = &signed.claim {
+    if let Some(claim) = claim {
         let expected = match &terms.signed_as {
             SignedAs::Same => Some(&name),
             SignedAs::Name(name) => Some(name),
@@ -300,6 +327,26 @@ fn refuse_other_pin(policy: &Policy, signed: &Signed, name: &PluginName) -> Resu
     let message = format!(
         "the name {name} belongs to key {}, found {found}; load it under another name",
         pins.join(" or ")
+    );
+    Err(Denial::new(Code::NamePinned, message))
+}
+
+fn refuse_another(offer: &Offer, signed: &Signed, terms: &Terms, name: &PluginName) -> Result<(), Denial> {
+    let (expected, fits) = match &terms.bound_to {
+        None => return Ok(()),
+        Some(Bound::Key(key)) => (
+            format!("one signed by key {}", key.id()),
+            signed.signers.contains(key),
+        ),
+        Some(Bound::Digest(digest)) => (format!("the bytes {digest}"), *digest == offer.digest),
+    };
+    if fits {
+        return Ok(());
+    }
+    let message = format!(
+        "the load of {name} that is to be done again was of another component: expected {expected}, found {}; \
+         if that is meant, load it anew",
+        offer.digest
     );
     Err(Denial::new(Code::NamePinned, message))
 }
@@ -402,18 +449,22 @@ fn refuse_downgrade(
 /// Asked for ∧ allowed by the operator ∧ under every ceiling.
 fn grants(
     policy: &Policy,
-    manifest: Option<&Manifest>,
+    offer: &Offer,
+    signed: &Signed,
     terms: &Terms,
     ceiling: Option<&GrantSet>,
     name: &PluginName,
 ) -> GrantSet {
+    let manifest = offer.manifest.as_ref().ok().and_then(Option::as_ref);
     let mut allowed = match (&terms.grants, ceiling) {
         (Some(operator), Some(ceiling)) => GrantSet::intersect(operator, ceiling),
         (Some(operator), None) => operator.clone(),
         (None, Some(ceiling)) => ceiling.clone(),
         (None, None) => GrantSet::default(),
     };
-    for ceiling in policy.name_ceilings(name) {
+    // Every row that fits counts, not only the one that lets it in: a row that
+    // was added to allow less does so whatever stands before it.
+    for ceiling in policy.ceilings(&signed.signers, &offer.digest, name) {
         allowed = GrantSet::intersect(&allowed, ceiling);
     }
     let mut granted = match manifest {

@@ -92,8 +92,12 @@ impl SigningKey {
         match Self::load(path) {
             Err(KeyError::File(FileError::Missing { .. })) => {
                 let key = Self::generate()?;
-                key.save(path)?;
-                Ok(key)
+                match key.save(path) {
+                    Ok(()) => Ok(key),
+                    // Another process was first: its key counts.
+                    Err(KeyError::File(FileError::Unsafe { .. })) => Self::load(path),
+                    Err(error) => Err(error),
+                }
             }
             other => other,
         }

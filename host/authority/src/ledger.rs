@@ -45,15 +45,18 @@ impl Ledger {
 
     /// Reads the ledger; a file that is not there is an empty one.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let versions = match file::read_owned(path, Others::MayRead, Self::MAX) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(LedgerError::Syntax)?,
-            Err(FileError::Missing { .. }) => BTreeMap::new(),
-            Err(error) => return Err(error.into()),
-        };
         Ok(Ledger {
             path: path.to_owned(),
-            versions,
+            versions: Self::read(path)?,
         })
+    }
+
+    fn read(path: &Path) -> Result<BTreeMap<PluginName, semver::Version>, LedgerError> {
+        match file::read_owned(path, Others::MayRead, Self::MAX) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(LedgerError::Syntax),
+            Err(FileError::Missing { .. }) => Ok(BTreeMap::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The version of this name that was accepted last.
@@ -61,13 +64,17 @@ impl Ledger {
         self.versions.get(name)
     }
 
-    /// Remembers a version, durably. Call it for what was let in to stay, with
-    /// a version that somebody signed or the operator let in by digest.
+    /// Remembers a version, durably, beside what other processes remembered in
+    /// the same file meanwhile. Call it for what was let in to stay, with a
+    /// version that somebody signed or the operator let in by digest.
     pub fn accept(&mut self, name: &PluginName, version: &semver::Version) -> Result<(), LedgerError> {
         if self.versions.get(name) == Some(version) {
             return Ok(());
         }
-        let mut versions = self.versions.clone();
+        let mut lock_path = self.path.clone().into_os_string();
+        lock_path.push(".lock");
+        let _lock = file::lock(Path::new(&lock_path))?;
+        let mut versions = Self::read(&self.path)?;
         versions.insert(name.clone(), version.clone());
         let text = serde_json::to_vec_pretty(&versions).map_err(LedgerError::Syntax)?;
         file::replace(&self.path, &text, 0o600)?;

@@ -28,9 +28,9 @@ mod signature;
 mod unit;
 
 pub use audit::{
-    Audit, AuditError, Coalescer, Event, Finding, Record, Records, Repeated, Report, Text, verify,
+    Audit, AuditError, Coalescer, Event, Finding, HeadCopy, Record, Records, Repeated, Report, Text, verify,
 };
-pub use decision::{Admission, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
+pub use decision::{Admission, Bound, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
 pub use descriptor::{Descriptor, DescriptorError};
 pub use file::FileError;
 pub use grant::{

@@ -264,12 +264,40 @@ impl Policy {
             || self.digests.iter().any(|row| row.digest == *digest)
     }
 
-    /// The ceilings that rows of names set for this name.
-    pub(crate) fn name_ceilings(&self, name: &PluginName) -> impl Iterator<Item = &GrantSet> {
-        self.names
+    /// Whether a row or a pin names this key.
+    pub(crate) fn knows_key(&self, key: &PublicKey) -> bool {
+        self.keys.iter().any(|row| row.key == *key) || self.pins.iter().any(|row| row.key == *key)
+    }
+
+    /// Whether a row names this digest.
+    pub(crate) fn knows_digest(&self, digest: &Digest) -> bool {
+        self.digests.iter().any(|row| row.digest == *digest)
+    }
+
+    /// The ceilings of all rows that fit: of these keys and this digest where
+    /// they let in, and of names.
+    pub(crate) fn ceilings(
+        &self,
+        keys: &[PublicKey],
+        digest: &Digest,
+        name: &PluginName,
+    ) -> impl Iterator<Item = &GrantSet> {
+        let of_keys = self
+            .keys
+            .iter()
+            .filter(|row| row.decision == Trust::Allow && keys.contains(&row.key) && fits(&row.names, name))
+            .filter_map(|row| row.grants.as_ref());
+        let of_digests = self
+            .digests
+            .iter()
+            .filter(|row| row.decision == Trust::Allow && row.digest == *digest && fits(&row.names, name))
+            .filter_map(|row| row.grants.as_ref());
+        let of_names = self
+            .names
             .iter()
             .filter(|row| row.name.matches(name))
-            .filter_map(|row| row.grants.as_ref())
+            .filter_map(|row| row.grants.as_ref());
+        of_keys.chain(of_digests).chain(of_names)
     }
 }
 

@@ -1,20 +1,24 @@
 //! The loads that are done again at the next start.
 //!
-//! Owns the file of them. It holds what an operator asked for, never what was
-//! decided: at the next start every load is decided anew.
+//! Owns the file of them. It holds what an operator asked for, in full, and
+//! what that was about: at the next start every load is decided anew, under the
+//! same name and for nothing else than the same author's, or the same, bytes.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use odeon_authority::{ClassWish, GrantSet, InstanceMode, LimitsPatch, Placing, Principal};
-use odeon_protocol::{Code, Fault, PluginName};
+use odeon_authority::{
+    Bound, ClassWish, GrantSet, InstanceMode, LimitsPatch, Placing, Principal, PublicKey, SignedAs,
+};
+use odeon_protocol::{Code, Digest, Fault, PluginName};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::host::Host;
 use crate::load::{LoadRequest, Source};
+use crate::registry::Loaded;
 
 /// The longest file of remembered loads, in bytes.
 const MAX: u64 = 16 << 20;
@@ -39,15 +43,22 @@ struct Row {
     path: PathBuf,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     descriptor: bool,
+    /// The name it was signed for, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<PluginName>,
+    signed_as: Option<PluginName>,
+    /// The key that let it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signed_by: Option<PublicKey>,
+    /// The bytes that were let in, where no key did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance: Option<InstanceMode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     workers: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     class: Option<ClassWish>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "complete")]
     grants: Option<GrantSet>,
     #[serde(default)]
     limits: LimitsPatch,
@@ -74,18 +85,30 @@ impl Remembered {
         }
     }
 
-    /// Has this load done again at the next start.
-    pub(crate) fn add(&self, name: &PluginName, request: &LoadRequest) -> Result<(), Fault> {
+    /// Has this load done again at the next start, as it was asked.
+    pub(crate) fn add(&self, loaded: &Loaded, request: &LoadRequest) -> Result<(), Fault> {
         let (path, descriptor) = match &request.source {
             Source::Component(path) => (path, false),
             Source::Descriptor(path) => (path, true),
             Source::Bytes(_) => return Ok(()),
         };
         let path = std::path::absolute(path).map_err(|error| unwritable(path, &error))?;
-        let mut row = Row {
+        let offered = loaded.origin.offered.as_deref();
+        let claim = offered.and_then(|(offer, _)| offer.signed.as_ref().ok()?.claim.as_ref());
+        let (signed_by, digest) = match loaded.origin.bound_to {
+            Some(Bound::Key(key)) => (Some(key), None),
+            Some(Bound::Digest(digest)) => (None, Some(digest)),
+            None => (None, None),
+        };
+        let row = Row {
             path,
             descriptor,
-            name: request.name.clone(),
+            // What no key vouched for is the same bytes or nothing.
+            signed_as: claim
+                .filter(|_| signed_by.is_some())
+                .map(|claim| claim.name.clone()),
+            signed_by,
+            digest,
             instance: request.placing.instance,
             workers: request.placing.workers,
             class: request.placing.class,
@@ -94,17 +117,8 @@ impl Remembered {
             config: request.config.clone(),
             secrets: request.secrets.clone(),
         };
-        if descriptor {
-            // The descriptor says it again, maybe otherwise by then.
-            row = Row {
-                path: row.path,
-                descriptor,
-                name: None,
-                ..Row::nothing()
-            };
-        }
         self.change(|written| {
-            written.loads.insert(name.clone(), row);
+            written.loads.insert(loaded.name.clone(), row);
         })
     }
 
@@ -116,7 +130,8 @@ impl Remembered {
     }
 
     fn requests(&self) -> Result<Vec<LoadRequest>, Fault> {
-        Ok(self.read()?.loads.into_values().map(Row::request).collect())
+        let loads = self.read()?.loads.into_iter();
+        Ok(loads.map(|(name, row)| row.request(name)).collect())
     }
 
     fn change(&self, change: impl FnOnce(&mut Written)) -> Result<(), Fault> {
@@ -153,28 +168,25 @@ impl Remembered {
     }
 }
 
-impl Row {
-    fn nothing() -> Self {
-        Row {
-            path: PathBuf::new(),
-            descriptor: false,
-            name: None,
-            instance: None,
-            workers: None,
-            class: None,
-            grants: None,
-            limits: LimitsPatch::default(),
-            config: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-        }
-    }
+/// With the values of variables, which lists leave out: the file is the
+/// operator's alone, and a variable without a value is the host's own.
+fn complete<S: Serializer>(grants: &Option<GrantSet>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(grants.iter().flat_map(GrantSet::complete_lines))
+}
 
-    fn request(self) -> LoadRequest {
+impl Row {
+    fn request(self, name: PluginName) -> LoadRequest {
         let mut request = match self.descriptor {
             true => LoadRequest::descriptor(self.path),
             false => LoadRequest::component(self.path),
         };
-        request.name = self.name;
+        request.name = Some(name);
+        request.signed_as = self.signed_as.map(SignedAs::Name);
+        request.bound_to = match (self.signed_by, self.digest) {
+            (Some(key), _) => Some(Bound::Key(key)),
+            (None, Some(digest)) => Some(Bound::Digest(digest)),
+            (None, None) => None,
+        };
         request.placing = Placing {
             instance: self.instance,
             workers: self.workers,
@@ -232,9 +244,9 @@ impl Host {
 
     async fn load_all(&self, requests: Vec<LoadRequest>) -> Vec<StartLoad> {
         let mut loads = Vec::with_capacity(requests.len());
-        for request in requests {
+        for mut request in requests {
             let path = request.file().cloned().unwrap_or_default();
-            let outcome = self.load(request).await.map(|report| report.name);
+            let outcome = self.load_uncounted(request).await.map(|report| report.name);
             if let Err(fault) = &outcome {
                 tracing::error!(path = %path.display(), %fault, "a plugin was not loaded at start");
             }

@@ -93,13 +93,54 @@ pub enum TooComplex {
     /// Types nested deeper than the limit, which it carries.
     #[error("types are nested more than {0} levels deep")]
     Depth(u32),
-    /// More functions and type nodes than the limit, which it carries.
-    #[error("the exported and imported functions have more than {0} parts in their names and types")]
+    /// More type nodes than the limit, which it carries.
+    #[error("the exported and imported functions have more than {0} parts in their types")]
     Nodes(u32),
+    /// A description longer than this, in mebibytes.
+    #[error("the names and types of the exports and imports take more than {0} MiB to write down")]
+    Text(usize),
 }
 
-/// So many bytes of a name count as one more part.
-const NAME: usize = 128;
+/// The longest description of a component, in bytes of JSON. The serving
+/// process reads it.
+pub(crate) const MAX_DESCRIPTION: usize = 8 << 20;
+
+/// Levels of JSON in a description: a record takes three for one of its own,
+/// and types are at most a hundred deep.
+const MAX_LEVELS: usize = 400;
+
+/// Reads what [`serde_json::to_vec`] wrote, to a depth that types need, and no
+/// deeper than the stack bears: it may come from a child that a component took
+/// over.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Option<T> {
+    if text.len() > MAX_DESCRIPTION || levels(text) > MAX_LEVELS {
+        return None;
+    }
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    reader.disable_recursion_limit();
+    let read = T::deserialize(&mut reader).ok()?;
+    reader.end().ok().map(|()| read)
+}
+
+/// How deep brackets are nested, without looking at anything else.
+fn levels(text: &[u8]) -> usize {
+    let (mut now, mut most) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                now += 1;
+                most = most.max(now);
+            }
+            b']' | b'}' if !quoted => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
+}
 
 /// How much of a component's types is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -121,20 +162,22 @@ pub(crate) fn surface(
     let ty = component.component_type();
     let mut exports = Vec::new();
     for (name, item) in ty.exports(engine) {
+        reader.charge(name)?;
         match item.ty {
             ComponentItem::ComponentFunc(function) => exports.push(Export {
                 interface: None,
                 function: name.into(),
-                ty: reader.function("", name, &function)?,
+                ty: reader.function(&function)?,
             }),
             ComponentItem::ComponentInstance(instance) => {
                 let interface: Arc<str> = name.into();
                 for (name, item) in instance.exports(engine) {
                     if let ComponentItem::ComponentFunc(function) = item.ty {
+                        reader.charge(name)?;
                         exports.push(Export {
                             interface: Some(interface.clone()),
                             function: name.into(),
-                            ty: reader.function(&interface, name, &function)?,
+                            ty: reader.function(&function)?,
                         });
                     }
                 }
@@ -144,19 +187,20 @@ pub(crate) fn surface(
     }
     let mut imports = Vec::new();
     for (name, item) in ty.imports(engine) {
+        reader.charge(name)?;
         let mut functions = Vec::new();
         match item.ty {
             ComponentItem::ComponentFunc(function) => {
                 functions.push(ImportedFunction {
                     name: name.into(),
-                    ty: reader.function("", name, &function)?,
+                    ty: reader.function(&function)?,
                 });
             }
             ComponentItem::ComponentInstance(instance) => {
-                let interface = name;
                 for (name, item) in instance.exports(engine) {
                     if let ComponentItem::ComponentFunc(function) = item.ty {
-                        let ty = reader.function(interface, name, &function)?;
+                        reader.charge(name)?;
+                        let ty = reader.function(&function)?;
                         functions.push(ImportedFunction {
                             name: name.into(),
                             ty,
@@ -184,22 +228,25 @@ struct Reader {
 }
 
 impl Reader {
-    /// A function is a part like its types are: an interface of many functions
-    /// that is exported many times is small on disk, too.
-    fn function(
-        &mut self,
-        interface: &str,
-        name: &str,
-        function: &types::ComponentFunc,
-    ) -> Result<FunctionType, TooComplex> {
-        self.take(1)?;
-        self.name(interface)?;
-        self.name(name)?;
+    /// A name of an export or import: a part like those of types, and as many
+    /// more as it is long.
+    fn charge(&mut self, name: &str) -> Result<(), TooComplex> {
+        /// Bytes of a name that count as one part.
+        const BYTES: usize = 64;
+        let parts = u32::try_from(name.len() / BYTES + 1).unwrap_or(u32::MAX);
+        self.left = self
+            .left
+            .checked_sub(parts)
+            .ok_or(TooComplex::Nodes(self.budget.nodes))?;
+        Ok(())
+    }
+
+    fn function(&mut self, function: &types::ComponentFunc) -> Result<FunctionType, TooComplex> {
         let params = function
             .params()
             .map(|(name, ty)| {
                 Ok(Field {
-                    name: self.name(name)?,
+                    name: name.into(),
                     ty: self.ty(&ty, 1)?,
                 })
             })
@@ -221,7 +268,10 @@ impl Reader {
         if depth > self.budget.depth {
             return Err(TooComplex::Depth(self.budget.depth));
         }
-        self.take(1)?;
+        self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or(TooComplex::Nodes(self.budget.nodes))?;
         let below = depth + 1;
         Ok(match ty {
             types::Type::Bool => Type::Bool,
@@ -250,7 +300,7 @@ impl Reader {
                     .fields()
                     .map(|f| {
                         Ok(Field {
-                            name: self.name(f.name)?,
+                            name: f.name.into(),
                             ty: self.ty(&f.ty, below)?,
                         })
                     })
@@ -270,7 +320,7 @@ impl Reader {
                     .map(|case| {
                         let ty = case.ty.map(|ty| self.ty(&ty, below)).transpose()?;
                         Ok(Case {
-                            name: self.name(case.name)?,
+                            name: case.name.into(),
                             ty,
                         })
                     })
@@ -296,21 +346,11 @@ impl Reader {
         &mut self,
         names: impl ExactSizeIterator<Item = &'a str>,
     ) -> Result<Arc<[Arc<str>]>, TooComplex> {
-        self.take(names.len())?;
-        names.map(|name| self.name(name)).collect()
-    }
-
-    /// A name costs by its length, since it is kept once per function that it
-    /// belongs to. Names as people write them cost nothing.
-    fn name(&mut self, name: &str) -> Result<Arc<str>, TooComplex> {
-        self.take(name.len() / NAME)?;
-        Ok(name.into())
-    }
-
-    fn take(&mut self, parts: usize) -> Result<(), TooComplex> {
-        let parts = u32::try_from(parts).unwrap_or(u32::MAX);
-        let left = self.left.checked_sub(parts);
-        self.left = left.ok_or(TooComplex::Nodes(self.budget.nodes))?;
-        Ok(())
+        let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        self.left = self
+            .left
+            .checked_sub(count)
+            .ok_or(TooComplex::Nodes(self.budget.nodes))?;
+        Ok(names.map(Arc::from).collect())
     }
 }

@@ -24,5 +24,7 @@ mod exit;
 mod host;
 mod output;
 mod run;
+mod tour;
 mod trust;
+mod unread;
 mod values;

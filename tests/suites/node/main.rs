@@ -15,11 +15,15 @@
 )]
 
 mod acceptance;
+mod budgets;
 mod calling;
 mod ending;
 mod host;
 mod loading;
 mod peer;
 mod peers;
+mod queueing;
 mod requests;
+mod revoking;
 mod serving;
+mod stopping;

@@ -2,7 +2,8 @@
 //!
 //! Owns the counting: the first of a kind is written at once, the rest are
 //! counted and written once per interval. Per plugin only so many different
-//! targets are told apart; the others share one line.
+//! targets are told apart; the others share one line. Secrets that were shown
+//! are always told apart.
 
 use std::{
     collections::HashMap,
@@ -65,11 +66,14 @@ impl Coalescer {
     /// Notes that it happened. An event is to be appended at once.
     pub fn note(&mut self, plugin: &PluginName, what: Repeated, now: Instant) -> Option<Event> {
         let counts = self.plugins.entry(plugin.clone()).or_default();
-        let what = if counts.contains_key(&what) || counts.len() < Self::MAX_DISTINCT {
+        let what = if what.is_told_apart()
+            || counts.contains_key(&what)
+            || told_apart(counts) < Self::MAX_DISTINCT
+        {
             what
         } else {
             counts.retain(|_, count| !count.is_idle(now, self.interval));
-            if counts.len() < Self::MAX_DISTINCT {
+            if told_apart(counts) < Self::MAX_DISTINCT {
                 what
             } else {
                 what.lumped()
@@ -122,6 +126,11 @@ impl Coalescer {
     }
 }
 
+/// How many things share the bound. The plugin chooses them.
+fn told_apart(counts: &HashMap<Repeated, Count>) -> usize {
+    counts.keys().filter(|what| !what.is_told_apart()).count()
+}
+
 impl Count {
     fn is_idle(&self, now: Instant, interval: Duration) -> bool {
         self.pending == 0 && now.saturating_duration_since(self.written) >= interval
@@ -137,6 +146,12 @@ impl Count {
 }
 
 impl Repeated {
+    /// Whether it is never lumped: secrets are as many as were granted, and no
+    /// number of other things may hide that one was shown.
+    fn is_told_apart(&self) -> bool {
+        matches!(self, Repeated::SecretReveal { .. })
+    }
+
     /// The one thing that stands for all that are not told apart any more.
     fn lumped(&self) -> Repeated {
         let others = || Text::from("(others)");
@@ -149,7 +164,7 @@ impl Repeated {
                 code: *code,
                 method: others(),
             },
-            Repeated::SecretReveal { .. } => Repeated::SecretReveal { secret: others() },
+            Repeated::SecretReveal { .. } => self.clone(),
         }
     }
 

@@ -82,3 +82,20 @@ fn a_private_key_has_no_readable_debug_form() {
     let key = key();
     assert_eq!(format!("{key:?}"), format!("SigningKey({})", key.public().id()));
 }
+
+// Passes by `SigningKey::load_or_create`: whoever comes second takes the first
+// one's key.
+#[test]
+fn first_starts_at_the_same_time_have_one_key() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("host.key");
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let make = || SigningKey::load_or_create(&path).unwrap().public();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -179,3 +179,21 @@ fn the_ledger_remembers_the_version_accepted_last() {
     fs::write(&path, "{").unwrap();
     assert!(Ledger::open(&path).is_err());
 }
+
+// Passes by `Ledger::accept`, which reads again what is there.
+#[test]
+fn two_ledgers_on_one_file_forget_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("versions.json");
+    let (mut one, mut two) = (
+        odeon_authority::Ledger::open(&path).unwrap(),
+        odeon_authority::Ledger::open(&path).unwrap(),
+    );
+    let version: semver::Version = "2.0.0".parse().unwrap();
+    one.accept(&"calc".parse().unwrap(), &version).unwrap();
+    two.accept(&"echo".parse().unwrap(), &version).unwrap();
+    let after = odeon_authority::Ledger::open(&path).unwrap();
+    for name in ["calc", "echo"] {
+        assert_eq!(after.accepted(&name.parse().unwrap()), Some(&version), "{name}");
+    }
+}
