@@ -163,7 +163,7 @@ const HOSTILE: &[Hostile] = &[
         "guest-spin",
         "memory.huge-result",
         "20000000",
-        &[Code::ResultTooLarge],
+        &[Code::MemoryLimit],
     ),
     hostile("guest-spin", "ending.unreachable", "", &[Code::Trapped]),
     hostile("guest-spin", "flood.log-forever", "", TIME),
