@@ -12,6 +12,7 @@
 )]
 
 pub mod bench;
+pub mod bombs;
 pub mod clock;
 pub mod guests;
 pub mod oracle;

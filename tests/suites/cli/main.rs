@@ -16,6 +16,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod bombs;
 mod components;
 mod desk;
 mod errors;
@@ -26,3 +27,4 @@ mod run;
 mod tour;
 mod trust;
 mod unread;
+mod values;

@@ -4,12 +4,10 @@ use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Kind};
 use odeon_runtime::{CompileLimits, Compiler, LoadError, Runtime, RuntimeConfig};
+use odeon_tests::bombs::{functions, huge_function, million_functions};
 use odeon_tests::guests;
 use odeon_tests::runtime::{call, config, spec};
-use wasm_encoder::{
-    CodeSection, ComponentSectionId, Encode as _, Function, FunctionSection, Instruction, Module,
-    TypeSection, ValType,
-};
+use wasm_encoder::Instruction;
 
 /// A runtime that compiles in child processes, within these limits.
 pub(crate) fn runtime(change: impl FnOnce(&mut CompileLimits)) -> Runtime {
@@ -23,64 +21,6 @@ pub(crate) fn runtime(change: impl FnOnce(&mut CompileLimits)) -> Runtime {
         ..config()
     })
     .unwrap()
-}
-
-/// A component around a module.
-fn component(module: &Module) -> Vec<u8> {
-    let mut bytes = wasm_encoder::Component::HEADER.to_vec();
-    let module = module.as_slice();
-    bytes.push(ComponentSectionId::CoreModule.into());
-    module.len().encode(&mut bytes);
-    bytes.extend_from_slice(module);
-    bytes
-}
-
-/// Functions of the type `(i32) -> i32`, each with this body.
-fn functions(count: u32, body: impl Fn(&mut Function)) -> Vec<u8> {
-    let mut module = Module::new();
-    let mut types = TypeSection::new();
-    types.ty().function([ValType::I32], [ValType::I32]);
-    let mut declared = FunctionSection::new();
-    let mut code = CodeSection::new();
-    for _ in 0..count {
-        declared.function(0);
-        let mut function = Function::new([(1, ValType::I32)]);
-        body(&mut function);
-        function.instruction(&Instruction::End);
-        code.function(&function);
-    }
-    module.section(&types).section(&declared).section(&code);
-    component(&module)
-}
-
-/// One function of several megabytes, with a value that lives through all of it.
-fn huge_function(steps: i32) -> Vec<u8> {
-    functions(1, |function| {
-        for step in 0..steps {
-            for instruction in [
-                Instruction::LocalGet(0),
-                Instruction::LocalGet(1),
-                Instruction::I32Const(step),
-                Instruction::I32Mul,
-                Instruction::I32Xor,
-                Instruction::LocalTee(1),
-                Instruction::I32Eqz,
-                Instruction::If(wasm_encoder::BlockType::Empty),
-                Instruction::LocalGet(1),
-                Instruction::LocalSet(0),
-                Instruction::End,
-            ] {
-                function.instruction(&instruction);
-            }
-        }
-        function.instruction(&Instruction::LocalGet(1));
-    })
-}
-
-fn million_functions() -> Vec<u8> {
-    functions(1_000_000, |function| {
-        function.instruction(&Instruction::LocalGet(0));
-    })
 }
 
 /// It must not become a plugin; gives why, and how long that took.

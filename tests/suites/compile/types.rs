@@ -3,46 +3,11 @@
 use std::fmt::Write as _;
 
 use odeon_protocol::{Code, Kind};
+use odeon_tests::bombs::{doubled, nested, repeated};
 use odeon_tests::guests::assemble;
 use odeon_tests::runtime::spec;
 
 use crate::bombs::{refused, runtime};
-
-/// A function whose parameter is a list of lists of … of bytes.
-fn nested(levels: usize) -> Vec<u8> {
-    let mut text = String::from("(component (type $t1 (list u8))");
-    for level in 2..levels {
-        let _ = write!(text, "(type $t{level} (list $t{}))", level - 1);
-    }
-    let _ = write!(
-        text,
-        "(core module $m (memory (export \"memory\") 1) (func (export \"take\") (param i32 i32))
-           (func (export \"realloc\") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
-         (core instance $i (instantiate $m))
-         (alias core export $i \"memory\" (core memory $memory))
-         (func (export \"take\") (param \"value\" $t{})
-           (canon lift (core func $i \"take\") (memory $memory) (realloc (core func $i \"realloc\")))))",
-        levels - 1
-    );
-    assemble(&text)
-}
-
-/// A function whose result is a tuple of two tuples of two tuples of …
-fn doubled(levels: usize) -> Vec<u8> {
-    let mut text = String::from("(component (type $t0 (tuple u8 u8))");
-    for level in 1..levels {
-        let _ = write!(text, "(type $t{level} (tuple $t{0} $t{0}))", level - 1);
-    }
-    let _ = write!(
-        text,
-        "(core module $m (memory (export \"memory\") 1) (func (export \"give\") (result i32) (i32.const 0)))
-         (core instance $i (instantiate $m))
-         (alias core export $i \"memory\" (core memory $memory))
-         (func (export \"give\") (result $t{}) (canon lift (core func $i \"give\") (memory $memory))))",
-        levels - 1
-    );
-    assemble(&text)
-}
 
 /// Enforced by `Reader::ty` (depth), and by the engine itself beyond 100.
 #[tokio::test]
@@ -135,4 +100,39 @@ async fn names_of_imports_and_exports_are_parts_as_well() {
         let error = runtime.describe(&bytes, None).await.unwrap_err();
         assert!(error.to_string().contains("100 parts"), "{error}");
     }
+}
+
+/// Enforced by `Reader::charge`: an interface is written out once for each
+/// name that it is exported under.
+#[tokio::test]
+async fn functions_without_a_type_count_as_parts_too() {
+    // Ten interfaces of a hundred functions each.
+    let runtime = runtime(|limits| limits.type_nodes = 1_010);
+    let fitting = spec().prepare(&runtime, &repeated(100, 10, "i")).await;
+    assert_eq!(fitting.expect("a thousand functions fit").methods().len(), 1_000);
+    let (error, _) = refused(&runtime, &repeated(101, 10, "i")).await;
+    assert_eq!(error.code(), Code::TypeTooDeep, "{error}");
+    assert!(error.to_string().contains("1010 parts"), "{error}");
+}
+
+/// Four million functions in a file of a hundred kilobytes: neither the child
+/// nor the host spends long on them. Enforced by `Reader::charge`.
+#[tokio::test]
+async fn timed_an_interface_that_is_exported_many_times_ends_at_the_limit() {
+    let runtime = runtime(|_| {});
+    let bytes = repeated(2_000, 2_000, "i");
+    let (error, took) = refused(&runtime, &bytes).await;
+    assert_eq!(error.code(), Code::TypeTooDeep, "{error}");
+    assert!(took.as_secs() < 10, "{took:?}");
+}
+
+/// Enforced by `describe::MAX_DESCRIPTION`: the host keeps an interface's name
+/// once per function of it.
+#[tokio::test]
+async fn long_names_of_many_functions_end_at_the_limit() {
+    let runtime = runtime(|_| {});
+    let name = "n".repeat(90_000);
+    assert!(spec().prepare(&runtime, &repeated(10, 1, &name)).await.is_ok());
+    let (error, _) = refused(&runtime, &repeated(1_000, 1, &name)).await;
+    assert_eq!(error.code(), Code::TypeTooDeep, "{error}");
 }

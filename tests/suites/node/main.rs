@@ -14,6 +14,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod acceptance;
 mod budgets;
 mod calling;
 mod ending;

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use odeon_authority::{Admission, Descriptor, Manifest, Offer, SignedAs, Terms, Verdict, decide};
-use odeon_protocol::{Code, Fault};
+use odeon_authority::{
+    Admission, Decision, Descriptor, Manifest, Offer, Principal, Refused, SignedAs, Terms, Verdict, decide,
+};
+use odeon_protocol::{Code, Digest, Fault, PluginName};
 
 use super::request::{LoadRequest, Source};
 use crate::error::io_words;
@@ -60,7 +62,10 @@ impl Host {
         let (bytes, detached) = match (&component, &mut request.source) {
             (Some(path), _) => {
                 let most = self.inner.host_limits.component_size.bytes();
-                let bytes = read(path, most, Code::ComponentTooLarge)?;
+                let bytes = read(path, most, Code::ComponentTooLarge).map_err(|fault| {
+                    // It was not read, so that its digest is that of nothing.
+                    self.refused(request.name.as_ref(), request.principal.as_ref(), &[], fault)
+                })?;
                 let mut beside = path.clone().into_os_string();
                 beside.push(".sig");
                 (bytes, read_detached(Path::new(&beside))?)
@@ -68,8 +73,10 @@ impl Host {
             (None, Source::Bytes(bytes)) => (std::mem::take(bytes), None),
             (None, _) => return Err(Fault::new(Code::Internal, "a load without a source")),
         };
-        let offer = Offer::read(&bytes, detached.as_deref())
-            .map_err(|error| Fault::new(error.code(), describe(component.as_deref(), &error.to_string())))?;
+        let offer = Offer::read(&bytes, detached.as_deref()).map_err(|error| {
+            let fault = Fault::new(error.code(), describe(component.as_deref(), &error.to_string()));
+            self.refused(request.name.as_ref(), request.principal.as_ref(), &bytes, fault)
+        })?;
         let manifest = offer.manifest.as_ref().ok().cloned().flatten();
         let nameless = manifest.is_none() && offer.signed.as_ref().is_ok_and(|signed| signed.claim.is_none());
         if request.name.is_none() && nameless && request.name_if_nameless.is_some() {
@@ -129,6 +136,38 @@ impl Host {
             asked,
             warnings,
         })
+    }
+}
+
+impl Host {
+    /// Writes down that something was refused before there was an offer to
+    /// decide about: who changes a signed file leaves a trace wherever the
+    /// change was. Gives the fault to answer with.
+    fn refused(
+        &self,
+        name: Option<&PluginName>,
+        principal: Option<&Principal>,
+        bytes: &[u8],
+        fault: Fault,
+    ) -> Fault {
+        if fault.code == Code::FileUnreadable {
+            // Nothing was offered.
+            return fault;
+        }
+        let decision = Decision {
+            digest: Digest::of(bytes),
+            name: name.cloned(),
+            version: None,
+            principal: principal.unwrap_or(&self.inner.principal).clone(),
+            verdict: Verdict::Deny {
+                code: fault.code,
+                message: fault.message.clone(),
+            },
+        };
+        match decision.record(self.inner.recorder.audit()) {
+            Err(unrecorded @ Refused::Unrecorded(_)) => unrecorded.into(),
+            _ => fault,
+        }
     }
 }
 
