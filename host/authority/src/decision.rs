@@ -21,7 +21,7 @@ use crate::{
     grant::GrantSet,
     key::PublicKey,
     manifest::{Manifest, ManifestError},
-    policy::{Policy, PolicyError},
+    policy::{Ceilings, Policy, PolicyError},
     principal::Principal,
     section::{self, EmbedError, SectionError},
     signature::{self, Claim, SignatureError, Signed},
@@ -59,7 +59,7 @@ pub struct Terms {
     pub name: Option<PluginName>,
     /// The name it must be signed for.
     pub signed_as: SignedAs,
-    /// What is allowed; when absent, the ceiling of the row that lets it in.
+    /// What is allowed; when absent, the ceiling of the rows that vouch for it.
     pub grants: Option<GrantSet>,
     /// Lets in what no row lets in, for once. Only for what a local operator
     /// names on a command line, never for a descriptor or a peer.
@@ -158,7 +158,11 @@ impl Terms {
 
 /// Decides. See the module's text for the order of checks.
 pub fn decide(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) -> Decision {
-    let claim = offer.signed.as_ref().ok().and_then(|signed| signed.claim.clone());
+    let signed = offer.signed.as_ref().ok();
+    let claim = policy
+        .ok()
+        .zip(signed)
+        .and_then(|(policy, signed)| believed(policy, offer, signed).cloned());
     let manifest = offer.manifest.as_ref().ok().and_then(Option::as_ref);
     let of_manifest = manifest.map(|manifest| Claim {
         name: manifest.name.clone(),
@@ -206,25 +210,44 @@ fn judge(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) ->
         .as_ref()
         .map_err(|error| Denial::new(error.code(), error.to_string()))?
         .as_ref();
-    let (name, version) = identity(signed, manifest, terms)?;
+    let claim = believed(policy, offer, signed);
+    let (name, version) = identity(signed, claim, manifest, terms)?;
     refuse_denied(policy, offer, signed, &name)?;
     refuse_other_pin(policy, signed, &name)?;
     let entry = let_in(policy, offer, signed, &name, terms)?;
-    if !entry.for_once {
-        refuse_downgrade(version, terms, &name)?;
+    let mut rule = entry.rule;
+    if !entry.for_once
+        && let Some(lowered) = check_version(version, terms, &name)?
+    {
+        rule = format!("{rule}, {lowered}");
     }
     Ok(Verdict::Allow {
         signed_by: entry.signed_by,
-        grants: Box::new(grants(policy, manifest, terms, entry.ceiling, &name)),
+        grants: Box::new(grants(
+            manifest,
+            terms,
+            &policy.ceilings(&signed.signers, &offer.digest, &name),
+        )),
         transient: terms.transient || entry.for_once,
-        rule: entry.rule,
+        rule,
         name,
     })
 }
 
+/// What the signatures say, if it counts: bytes that their digest lets in are
+/// the same with anybody's signature behind them, and a stranger's word about
+/// them, or that of a key for other names, is nobody's.
+fn believed<'a>(policy: &Policy, offer: &Offer, signed: &'a Signed) -> Option<&'a Claim> {
+    let claim = signed.claim.as_ref()?;
+    let trusted = |key| policy.key_allowed(key, &claim.name).is_some();
+    let counts = !policy.trusts_digest(&offer.digest) || signed.signers.iter().any(trusted);
+    counts.then_some(claim)
+}
+
 /// The name to load under and the version, all sources of them agreeing.
 fn identity<'a>(
-    signed: &'a Signed,
+    signed: &Signed,
+    claim: Option<&'a Claim>,
     manifest: Option<&'a Manifest>,
     terms: &Terms,
 ) -> Result<(PluginName, Option<&'a semver::Version>), Denial> {
@@ -236,7 +259,7 @@ fn identity<'a>(
         signature::agree("the manifest", &written, claim)
             .map_err(|error| Denial::new(error.code(), error.to_string()))?;
     }
-    let own = signed.claim.as_ref().map(|claim| (&claim.name, &claim.version));
+    let own = claim.map(|claim| (&claim.name, &claim.version));
     let own = own.or(manifest.map(|manifest| (&manifest.name, &manifest.version)));
     let name = terms
         .name
@@ -248,7 +271,7 @@ fn identity<'a>(
                 "the component does not say its name; expected a name, give one with --name",
             )
         })?;
-    if let Some(claim) = &signed.claim {
+    if let Some(claim) = claim {
         let expected = match &terms.signed_as {
             SignedAs::Same => Some(&name),
             SignedAs::Name(name) => Some(name),
@@ -304,26 +327,24 @@ fn refuse_other_pin(policy: &Policy, signed: &Signed, name: &PluginName) -> Resu
     Err(Denial::new(Code::NamePinned, message))
 }
 
-struct Entry<'a> {
+struct Entry {
     signed_by: Option<PublicKey>,
-    ceiling: Option<&'a GrantSet>,
     /// By `--allow-unsigned` alone.
     for_once: bool,
     rule: String,
 }
 
-fn let_in<'a>(
-    policy: &'a Policy,
+fn let_in(
+    policy: &Policy,
     offer: &Offer,
     signed: &Signed,
     name: &PluginName,
     terms: &Terms,
-) -> Result<Entry<'a>, Denial> {
-    if let Some(row) = policy.digest_allowed(&offer.digest, name) {
+) -> Result<Entry, Denial> {
+    if policy.digest_allowed(&offer.digest, name).is_some() {
         let rule = format!("digest {}", offer.digest);
         return Ok(Entry {
             signed_by: None,
-            ceiling: row.grants.as_ref(),
             for_once: false,
             rule,
         });
@@ -336,7 +357,6 @@ fn let_in<'a>(
         let rule = format!("key {}", row.key.id());
         return Ok(Entry {
             signed_by: Some(row.key),
-            ceiling: row.grants.as_ref(),
             for_once: false,
             rule,
         });
@@ -352,7 +372,6 @@ fn let_in<'a>(
         let rule = "--allow-unsigned".to_owned();
         return Ok(Entry {
             signed_by: None,
-            ceiling: None,
             for_once: true,
             rule,
         });
@@ -378,20 +397,24 @@ fn let_in<'a>(
     }
 }
 
-fn refuse_downgrade(
+/// Refuses a lower version than before, or says that the operator permits it.
+fn check_version(
     version: Option<&semver::Version>,
     terms: &Terms,
     name: &PluginName,
-) -> Result<(), Denial> {
-    let Some(previous) = terms.previous_version.as_ref().filter(|_| !terms.allow_downgrade) else {
-        return Ok(());
+) -> Result<Option<String>, Denial> {
+    let Some(previous) = &terms.previous_version else {
+        return Ok(None);
     };
     let found = match version {
-        Some(version) if version.cmp_precedence(previous).is_ge() => return Ok(()),
+        Some(version) if version.cmp_precedence(previous).is_ge() => return Ok(None),
         Some(version) => version.to_string(),
         // To say nothing about one's version is not a way back.
         None => "no version".to_owned(),
     };
+    if terms.allow_downgrade {
+        return Ok(Some(format!("lower than {previous} by --allow-downgrade")));
+    }
     let message = format!(
         "{name} was accepted before as version {previous}, expected that or a higher one, found {found}; \
          to go back on purpose, say --allow-downgrade"
@@ -399,21 +422,15 @@ fn refuse_downgrade(
     Err(Denial::new(Code::VersionLowered, message))
 }
 
-/// Asked for ∧ allowed by the operator ∧ under every ceiling.
-fn grants(
-    policy: &Policy,
-    manifest: Option<&Manifest>,
-    terms: &Terms,
-    ceiling: Option<&GrantSet>,
-    name: &PluginName,
-) -> GrantSet {
-    let mut allowed = match (&terms.grants, ceiling) {
-        (Some(operator), Some(ceiling)) => GrantSet::intersect(operator, ceiling),
-        (Some(operator), None) => operator.clone(),
-        (None, Some(ceiling)) => ceiling.clone(),
-        (None, None) => GrantSet::default(),
+/// Asked for ∧ allowed by the operator ∧ under every ceiling. What the operator
+/// does not say is what the rows that vouch for it allow.
+fn grants(manifest: Option<&Manifest>, terms: &Terms, ceilings: &Ceilings<'_>) -> GrantSet {
+    let mut vouching = ceilings.vouching.iter().copied();
+    let mut allowed = match &terms.grants {
+        Some(operator) => operator.clone(),
+        None => vouching.next().cloned().unwrap_or_default(),
     };
-    for ceiling in policy.name_ceilings(name) {
+    for ceiling in vouching.chain(ceilings.named.iter().copied()) {
         allowed = GrantSet::intersect(&allowed, ceiling);
     }
     let mut granted = match manifest {

@@ -173,6 +173,37 @@ pub(crate) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Fil
     sync_parent(path)
 }
 
+/// Creates a file that is whole as soon as it is there, synced. Says whether it
+/// did; one that is there already is left alone.
+pub(crate) fn create_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<bool, FileError> {
+    let wrong = |error| FileError::io(path, error);
+    let mut new = tempfile::Builder::new()
+        .prefix(".odeon-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(parent(path))
+        .map_err(wrong)?;
+    new.write_all(bytes)
+        .and_then(|()| new.as_file().sync_all())
+        .map_err(wrong)?;
+    match new.persist_noclobber(path) {
+        Ok(_) => sync_parent(path).map(|()| true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(wrong(error.error)),
+    }
+}
+
+/// The text of one of the operator's own files, such as a configuration: it is
+/// regular, his or root's, and nobody else can write it.
+pub fn read_operators_text(path: &Path, max: u64) -> Result<String, FileError> {
+    let bytes = read_owned(path, Others::MayRead, max)?;
+    String::from_utf8(bytes).map_err(|error| {
+        FileError::io(
+            path,
+            io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
+        )
+    })
+}
+
 /// Puts new content in the place of a file: whoever reads sees the old or the
 /// new one whole, also after a power cut.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {

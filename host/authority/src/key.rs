@@ -5,7 +5,11 @@
 //! when it is dropped and it has no Debug form. A public key is one line,
 //! `ed25519:` and base64, with an optional comment behind it.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{
@@ -44,9 +48,15 @@ pub enum KeyError {
     File(#[from] FileError),
     /// Not a private key.
     #[error(
-        "expected a private Ed25519 key in PEM form (PKCS #8), found something else; make one with `odeon keygen`"
+        "{path}: expected a private Ed25519 key in PEM form (PKCS #8), as `odeon keygen` makes it, found something else"
     )]
-    NotPrivate,
+    NotPrivate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key cannot be written in PEM form.
+    #[error("the key cannot be written in PEM form")]
+    Unwritable,
     /// Not a public key.
     #[error(transparent)]
     NotPublic(#[from] InvalidKey),
@@ -74,17 +84,21 @@ impl SigningKey {
             .ok()
             .and_then(|text| ed25519_dalek::SigningKey::from_pkcs8_pem(text).ok())
             .map(SigningKey)
-            .ok_or(KeyError::NotPrivate)
+            .ok_or_else(|| KeyError::NotPrivate {
+                path: path.to_owned(),
+            })
     }
 
     /// Writes the key to a new file with mode 0600; one that is there already
     /// is left alone and is an error.
     pub fn save(&self, path: &Path) -> Result<(), KeyError> {
-        let pem = self
-            .0
+        Ok(file::create_new(path, self.pem()?.as_bytes(), 0o600)?)
+    }
+
+    fn pem(&self) -> Result<Zeroizing<String>, KeyError> {
+        self.0
             .to_pkcs8_pem(LineEnding::LF)
-            .map_err(|_| KeyError::NotPrivate)?;
-        Ok(file::create_new(path, pem.as_bytes(), 0o600)?)
+            .map_err(|_| KeyError::Unwritable)
     }
 
     /// Reads the key at this path, or makes one and writes it there.
@@ -92,8 +106,12 @@ impl SigningKey {
         match Self::load(path) {
             Err(KeyError::File(FileError::Missing { .. })) => {
                 let key = Self::generate()?;
-                key.save(path)?;
-                Ok(key)
+                let pem = key.pem()?;
+                // Whole or not at all: another process may be doing the same.
+                match file::create_whole(path, pem.as_bytes(), 0o600)? {
+                    true => Ok(key),
+                    false => Self::load(path),
+                }
             }
             other => other,
         }

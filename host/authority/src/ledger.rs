@@ -45,15 +45,32 @@ impl Ledger {
 
     /// Reads the ledger; a file that is not there is an empty one.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let versions = match file::read_owned(path, Others::MayRead, Self::MAX) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(LedgerError::Syntax)?,
-            Err(FileError::Missing { .. }) => BTreeMap::new(),
-            Err(error) => return Err(error.into()),
-        };
         Ok(Ledger {
             path: path.to_owned(),
-            versions,
+            versions: Self::read(path)?,
         })
+    }
+
+    fn read(path: &Path) -> Result<BTreeMap<PluginName, semver::Version>, LedgerError> {
+        match file::read_owned(path, Others::MayRead, Self::MAX) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(LedgerError::Syntax),
+            Err(FileError::Missing { .. }) => Ok(BTreeMap::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The same versions, and whatever is accepted from now on is kept there.
+    #[must_use]
+    pub fn kept_at(mut self, path: &Path) -> Self {
+        self.path = path.to_owned();
+        self
+    }
+
+    /// Takes up what other processes have accepted meanwhile.
+    pub fn refresh(&mut self) -> Result<(), LedgerError> {
+        let kept = Self::read(&self.path)?;
+        self.versions.extend(kept);
+        Ok(())
     }
 
     /// The version of this name that was accepted last.
@@ -62,12 +79,18 @@ impl Ledger {
     }
 
     /// Remembers a version, durably. Call it for what was let in to stay, with
-    /// a version that somebody signed or the operator let in by digest.
+    /// a version that somebody signed or the operator let in by digest. What
+    /// another process accepted meanwhile stays.
     pub fn accept(&mut self, name: &PluginName, version: &semver::Version) -> Result<(), LedgerError> {
-        if self.versions.get(name) == Some(version) {
+        let mut lock_path = self.path.as_os_str().to_owned();
+        lock_path.push(".lock");
+        let _lock = file::lock(Path::new(&lock_path))?;
+        let mut versions = self.versions.clone();
+        versions.extend(Self::read(&self.path)?);
+        if versions.get(name) == Some(version) {
+            self.versions = versions;
             return Ok(());
         }
-        let mut versions = self.versions.clone();
         versions.insert(name.clone(), version.clone());
         let text = serde_json::to_vec_pretty(&versions).map_err(LedgerError::Syntax)?;
         file::replace(&self.path, &text, 0o600)?;

@@ -7,10 +7,12 @@
 //! [`crate::decide`].
 //!
 //! A key or a digest is proof of where bytes come from, a name is not: rows of
-//! names deny, or lower what may be granted, but let nothing in.
+//! names deny, or lower what may be granted, but let nothing in. Of several
+//! rows that set a ceiling for one component, all hold.
 
 mod edit;
 mod pattern;
+mod place;
 
 use std::path::Path;
 
@@ -55,6 +57,25 @@ pub enum PolicyError {
     /// Not TOML of the expected fields.
     #[error("the trust policy cannot be read, so nothing is let in:\n{0}")]
     Syntax(String),
+    /// A row that says what nothing would go by.
+    #[error(
+        "the trust policy cannot be used, so nothing is let in: the row of {subject} expected {expected}"
+    )]
+    Row {
+        /// The row's key, digest or name.
+        subject: String,
+        /// What it must say.
+        expected: &'static str,
+    },
+    /// The state directory's word about where the policy is.
+    #[error(
+        "{path}: expected one line with the absolute path of the trust policy, found something else; remove the file or \
+             start the host again"
+    )]
+    Place {
+        /// The file that should say it.
+        path: std::path::PathBuf,
+    },
 }
 
 impl PolicyError {
@@ -92,7 +113,7 @@ pub(crate) struct KeyRow {
     #[serde(default)]
     names: Vec<NamePattern>,
     #[serde(default)]
-    pub(crate) grants: Option<GrantSet>,
+    grants: Option<GrantSet>,
     #[serde(default)]
     comment: Option<String>,
 }
@@ -106,7 +127,7 @@ pub(crate) struct DigestRow {
     #[serde(default)]
     names: Vec<NamePattern>,
     #[serde(default)]
-    pub(crate) grants: Option<GrantSet>,
+    grants: Option<GrantSet>,
     #[serde(default)]
     comment: Option<String>,
 }
@@ -118,7 +139,7 @@ pub(crate) struct NameRow {
     #[serde(default)]
     decision: Trust,
     #[serde(default)]
-    pub(crate) grants: Option<GrantSet>,
+    grants: Option<GrantSet>,
     #[serde(default)]
     comment: Option<String>,
 }
@@ -161,12 +182,35 @@ impl Policy {
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         let written: Written =
             toml::from_str(text).map_err(|error| PolicyError::Syntax(error.to_string()))?;
-        Ok(Policy {
+        let policy = Policy {
             keys: written.key,
             digests: written.digest,
             names: written.name,
             pins: written.pin,
-        })
+        };
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// Refuses rows with a word in them that nothing would go by: whoever wrote
+    /// it relies on it.
+    fn check(&self) -> Result<(), PolicyError> {
+        let wrong = |subject: String, expected| Err(PolicyError::Row { subject, expected });
+        for row in self.rows() {
+            match (row.kind, row.decision, row.grants) {
+                (_, Trust::Deny, Some(_)) => {
+                    return wrong(row.subject, "no grants beside decision = \"deny\"; remove them");
+                }
+                ("name", Trust::Allow, None) => {
+                    return wrong(
+                        row.subject,
+                        "grants or decision = \"deny\": a name lets nothing in; trust a key or a digest with that name",
+                    );
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Every row, in the order of the file within each kind.
@@ -264,13 +308,41 @@ impl Policy {
             || self.digests.iter().any(|row| row.digest == *digest)
     }
 
-    /// The ceilings that rows of names set for this name.
-    pub(crate) fn name_ceilings(&self, name: &PluginName) -> impl Iterator<Item = &GrantSet> {
-        self.names
+    /// Whether a row lets this digest in, under whatever name.
+    pub(crate) fn trusts_digest(&self, digest: &Digest) -> bool {
+        self.digests
             .iter()
-            .filter(|row| row.name.matches(name))
-            .filter_map(|row| row.grants.as_ref())
+            .any(|row| row.digest == *digest && row.decision == Trust::Allow)
     }
+
+    /// Every ceiling of what carries these signatures and this digest under this
+    /// name.
+    pub(crate) fn ceilings(&self, signers: &[PublicKey], digest: &Digest, name: &PluginName) -> Ceilings<'_> {
+        let digests = self
+            .digests
+            .iter()
+            .filter(|row| row.digest == *digest && fits(&row.names, name));
+        let keys = self
+            .keys
+            .iter()
+            .filter(|row| signers.contains(&row.key) && fits(&row.names, name));
+        let names = self.names.iter().filter(|row| row.name.matches(name));
+        Ceilings {
+            vouching: digests
+                .filter_map(|row| row.grants.as_ref())
+                .chain(keys.filter_map(|row| row.grants.as_ref()))
+                .collect(),
+            named: names.filter_map(|row| row.grants.as_ref()).collect(),
+        }
+    }
+}
+
+/// The most that may be granted, as several rows say it.
+pub(crate) struct Ceilings<'a> {
+    /// Of its digest and of the keys that signed it.
+    pub(crate) vouching: Vec<&'a GrantSet>,
+    /// Of its name.
+    pub(crate) named: Vec<&'a GrantSet>,
 }
 
 fn fits(names: &[NamePattern], name: &PluginName) -> bool {

@@ -4,9 +4,9 @@
 //! file is never half there. What the bytes mean is for `odeon_authority`.
 
 use std::{
-    fs::{File, Permissions},
+    fs::{OpenOptions, Permissions},
     io::{Read as _, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -38,11 +38,22 @@ pub(crate) struct Row {
 pub(crate) fn read(path: &Path) -> Done<Vec<u8>> {
     let max = HostLimits::default().component_size.bytes();
     let wrong = |error: std::io::Error| Failure::unreadable(path, &error);
-    let file = File::open(path).map_err(wrong)?;
-    if file.metadata().map_err(wrong)?.is_dir() {
+    // Not waiting for the other end of a pipe.
+    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC)
+        .bits()
+        .cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(wrong)?;
+    if !file.metadata().map_err(wrong)?.is_file() {
         return Err(Failure::new(
             Code::FileUnreadable,
-            format!("{}: expected a file, found a directory", path.display()),
+            format!(
+                "{}: expected a regular file, found something else",
+                path.display()
+            ),
         ));
     }
     let mut bytes = Vec::new();

@@ -18,6 +18,9 @@ use crate::{failure::Failure, output::Done};
 /// The trust policy's name inside the state directory.
 pub(crate) const TRUST: &str = "trust.toml";
 
+/// The record of accepted versions inside the state directory.
+pub(crate) const VERSIONS: &str = "versions.json";
+
 /// The flags that say where the host is.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Whereabouts {
@@ -87,6 +90,12 @@ fn default_state() -> Option<PathBuf> {
     };
     let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")))?;
     Some(state.join("odeon"))
+}
+
+/// The trust policy's file of the host with this state directory: the one that
+/// the host itself reads.
+pub(crate) fn policy_of(state: &Path) -> Done<PathBuf> {
+    Ok(odeon_authority::Policy::file_of(state)?)
 }
 
 /// The path from the root, which the host needs: it works elsewhere.

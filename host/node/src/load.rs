@@ -84,6 +84,7 @@ impl Host {
             offered,
             reservation,
             request,
+            asked,
             mut warnings,
         } = admitted;
         let spec = self.settle(
@@ -119,7 +120,7 @@ impl Host {
         };
         let more = blocking(move || {
             host.note_load(&loaded, &request)?;
-            let warning = host.remember(&loaded, &request);
+            let warning = host.remember(&loaded, &asked);
             reservation.publish(loaded);
             Ok::<_, Fault>(warning)
         })
@@ -168,7 +169,7 @@ impl Host {
             .remembered
             .as_ref()
             .filter(|_| !loaded.origin.transient && request.remember)?;
-        match remembered.add(&loaded.name, request) {
+        match remembered.add(loaded, request) {
             Ok(()) => None,
             Err(fault) => Some(format!(
                 "the load will not be repeated at the next start: {}",

@@ -1,20 +1,26 @@
 //! The loads that are done again at the next start.
 //!
-//! Owns the file of them. It holds what an operator asked for, never what was
-//! decided: at the next start every load is decided anew.
+//! Owns the file of them. It holds what an operator asked for, as he asked it,
+//! and whose component that was let in for: grants are given to a component and
+//! not to a path, so that another author's file in the same place is refused. At
+//! the next start every load is decided anew.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use odeon_authority::{ClassWish, GrantSet, InstanceMode, LimitsPatch, Placing, Principal};
-use odeon_protocol::{Code, Fault, PluginName};
+use odeon_authority::{
+    ClassWish, FileError, GrantSet, InstanceMode, LimitsPatch, Offer, Placing, Principal, PublicKey,
+    SignedAs, read_operators_text,
+};
+use odeon_protocol::{Code, Digest, Fault, PluginName};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
 use crate::load::{LoadRequest, Source};
+use crate::registry::Loaded;
 
 /// The longest file of remembered loads, in bytes.
 const MAX: u64 = 16 << 20;
@@ -39,15 +45,21 @@ struct Row {
     path: PathBuf,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     descriptor: bool,
+    /// The name its signature was for, when it was let in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<PluginName>,
+    signed_as: Option<PluginName>,
+    /// The key that let it in. Where it was none, `digest` says what it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    signers: Vec<PublicKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance: Option<InstanceMode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     workers: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     class: Option<ClassWish>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "complete")]
     grants: Option<GrantSet>,
     #[serde(default)]
     limits: LimitsPatch,
@@ -55,6 +67,14 @@ struct Row {
     config: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     secrets: BTreeMap<String, PathBuf>,
+}
+
+/// Whose component a remembered load was let in for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Bound {
+    signed_as: Option<PluginName>,
+    signers: Vec<PublicKey>,
+    digest: Option<Digest>,
 }
 
 /// One load that was tried at start, and what became of it.
@@ -74,18 +94,29 @@ impl Remembered {
         }
     }
 
-    /// Has this load done again at the next start.
-    pub(crate) fn add(&self, name: &PluginName, request: &LoadRequest) -> Result<(), Fault> {
+    /// Has this load done again at the next start, for this author's component.
+    pub(crate) fn add(&self, loaded: &Loaded, request: &LoadRequest) -> Result<(), Fault> {
+        let bound = Bound::of(loaded);
         let (path, descriptor) = match &request.source {
             Source::Component(path) => (path, false),
             Source::Descriptor(path) => (path, true),
             Source::Bytes(_) => return Ok(()),
         };
         let path = std::path::absolute(path).map_err(|error| unwritable(path, &error))?;
-        let mut row = Row {
+        if let Some(grants) = &request.grants
+            && GrantSet::parse(grants.complete_lines().iter().map(String::as_str)).as_ref() != Ok(grants)
+        {
+            return Err(Fault::new(
+                Code::StateUnwritable,
+                "expected grants that can be written down, found a path that is not UTF-8 or holds `::`",
+            ));
+        }
+        let row = Row {
             path,
             descriptor,
-            name: request.name.clone(),
+            signed_as: bound.signed_as,
+            signers: bound.signers,
+            digest: bound.digest,
             instance: request.placing.instance,
             workers: request.placing.workers,
             class: request.placing.class,
@@ -94,17 +125,8 @@ impl Remembered {
             config: request.config.clone(),
             secrets: request.secrets.clone(),
         };
-        if descriptor {
-            // The descriptor says it again, maybe otherwise by then.
-            row = Row {
-                path: row.path,
-                descriptor,
-                name: None,
-                ..Row::nothing()
-            };
-        }
         self.change(|written| {
-            written.loads.insert(name.clone(), row);
+            written.loads.insert(loaded.name.clone(), row);
         })
     }
 
@@ -116,7 +138,8 @@ impl Remembered {
     }
 
     fn requests(&self) -> Result<Vec<LoadRequest>, Fault> {
-        Ok(self.read()?.loads.into_values().map(Row::request).collect())
+        let loads = self.read()?.loads.into_iter();
+        Ok(loads.map(|(name, row)| row.request(name)).collect())
     }
 
     fn change(&self, change: impl FnOnce(&mut Written)) -> Result<(), Fault> {
@@ -132,14 +155,11 @@ impl Remembered {
     }
 
     fn read(&self) -> Result<Written, Fault> {
-        match std::fs::metadata(&self.path) {
-            Ok(metadata) if metadata.len() > MAX => return Err(self.syntax("it is longer than 16 MiB")),
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Written::default()),
-            Err(error) => return Err(unwritable(&self.path, &error)),
+        match read_operators_text(&self.path, MAX) {
+            Ok(text) => toml::from_str(&text).map_err(|error| self.syntax(&error.to_string())),
+            Err(FileError::Missing { .. }) => Ok(Written::default()),
+            Err(error) => Err(self.syntax(&error.to_string())),
         }
-        let text = std::fs::read_to_string(&self.path).map_err(|error| unwritable(&self.path, &error))?;
-        toml::from_str(&text).map_err(|error| self.syntax(&error.to_string()))
     }
 
     fn syntax(&self, problem: &str) -> Fault {
@@ -154,27 +174,17 @@ impl Remembered {
 }
 
 impl Row {
-    fn nothing() -> Self {
-        Row {
-            path: PathBuf::new(),
-            descriptor: false,
-            name: None,
-            instance: None,
-            workers: None,
-            class: None,
-            grants: None,
-            limits: LimitsPatch::default(),
-            config: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-        }
-    }
-
-    fn request(self) -> LoadRequest {
+    fn request(self, name: PluginName) -> LoadRequest {
         let mut request = match self.descriptor {
             true => LoadRequest::descriptor(self.path),
             false => LoadRequest::component(self.path),
         };
-        request.name = self.name;
+        request.name = Some(name);
+        request.bound = Some(Bound {
+            signed_as: self.signed_as,
+            signers: self.signers,
+            digest: self.digest,
+        });
         request.placing = Placing {
             instance: self.instance,
             workers: self.workers,
@@ -186,6 +196,52 @@ impl Row {
         request.secrets = self.secrets;
         request.principal = Some(Principal::Host);
         request
+    }
+}
+
+impl Bound {
+    fn of(loaded: &Loaded) -> Self {
+        let offer = loaded.origin.offered.as_deref().map(|(offer, _)| offer);
+        let signed = offer.and_then(|offer| offer.signed.as_ref().ok());
+        // Not whoever else signed it: only who was trusted.
+        let let_in = |key: &&PublicKey| loaded.origin.signed_by.contains(&key.id().to_string());
+        let signers: Vec<PublicKey> = signed
+            .map(|signed| signed.signers.iter().filter(let_in).copied().collect())
+            .unwrap_or_default();
+        Bound {
+            signed_as: signed.and_then(|signed| Some(signed.claim.as_ref()?.name.clone())),
+            digest: signers.is_empty().then_some(loaded.origin.digest),
+            signers,
+        }
+    }
+
+    /// The name that the file's signature has to be for.
+    pub(crate) fn signed_as(&self) -> SignedAs {
+        self.signed_as.clone().map_or(SignedAs::Any, SignedAs::Name)
+    }
+
+    /// Refuses what is another author's: what was granted was for the one before.
+    pub(crate) fn check(&self, offer: &Offer, path: &Path) -> Result<(), String> {
+        let signed = offer.signed.as_ref().ok();
+        let same_author =
+            signed.is_some_and(|signed| signed.signers.iter().any(|key| self.signers.contains(key)));
+        if same_author || self.digest == Some(offer.digest) {
+            return Ok(());
+        }
+        let expected: Vec<String> = match self.digest {
+            Some(digest) => vec![digest.to_string()],
+            None => self
+                .signers
+                .iter()
+                .map(|key| format!("key {}", key.id()))
+                .collect(),
+        };
+        Err(format!(
+            "{}: expected what was let in under this name before ({}), found another author's component; what was \
+             granted to the one is not passed on to the other. Load it anew to let this one in",
+            path.display(),
+            expected.join(" or ")
+        ))
     }
 }
 
@@ -242,6 +298,12 @@ impl Host {
         }
         loads
     }
+}
+
+/// With the values of variables: the file is its owner's alone, and without them
+/// the host's own values would be handed over in their place.
+fn complete<S: serde::Serializer>(grants: &Option<GrantSet>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(grants.iter().flat_map(GrantSet::complete_lines))
 }
 
 /// Puts new content in the place of a file that only the owner can read.

@@ -2,7 +2,8 @@
 //!
 //! Owns the counting: the first of a kind is written at once, the rest are
 //! counted and written once per interval. Per plugin only so many different
-//! targets are told apart; the others share one line.
+//! targets are told apart; the others share one line. Which secrets a plugin was
+//! shown is always told: there are no more of them than it has grants.
 
 use std::{
     collections::HashMap,
@@ -65,11 +66,11 @@ impl Coalescer {
     /// Notes that it happened. An event is to be appended at once.
     pub fn note(&mut self, plugin: &PluginName, what: Repeated, now: Instant) -> Option<Event> {
         let counts = self.plugins.entry(plugin.clone()).or_default();
-        let what = if counts.contains_key(&what) || counts.len() < Self::MAX_DISTINCT {
+        let what = if counts.contains_key(&what) || lumpable(counts) < Self::MAX_DISTINCT {
             what
         } else {
             counts.retain(|_, count| !count.is_idle(now, self.interval));
-            if counts.len() < Self::MAX_DISTINCT {
+            if lumpable(counts) < Self::MAX_DISTINCT {
                 what
             } else {
                 what.lumped()
@@ -122,6 +123,12 @@ impl Coalescer {
     }
 }
 
+/// How many things are told apart that a plugin can make up.
+fn lumpable(counts: &HashMap<Repeated, Count>) -> usize {
+    let made_up = |what: &&Repeated| !matches!(what, Repeated::SecretReveal { .. });
+    counts.keys().filter(made_up).count()
+}
+
 impl Count {
     fn is_idle(&self, now: Instant, interval: Duration) -> bool {
         self.pending == 0 && now.saturating_duration_since(self.written) >= interval
@@ -149,7 +156,7 @@ impl Repeated {
                 code: *code,
                 method: others(),
             },
-            Repeated::SecretReveal { .. } => Repeated::SecretReveal { secret: others() },
+            Repeated::SecretReveal { .. } => self.clone(),
         }
     }
 

@@ -27,7 +27,7 @@ use crate::{
     output::Done,
     signals::Interrupts,
     tokens::{Pair, by_name, grant_set, limits, name_from_file},
-    whereabouts::{TRUST, Whereabouts, make_private},
+    whereabouts::{VERSIONS, Whereabouts, make_private, policy_of},
 };
 
 /// How long a call that was interrupted may take to say so.
@@ -196,7 +196,9 @@ fn start(whereabouts: &Whereabouts, child: CompileChild, context: &Context) -> D
                 folder.display()
             );
             context.out.say(&text);
-            builder.trust_policy(folder.join(TRUST))
+            builder
+                .trust_policy(policy_of(&folder)?)
+                .known_versions(folder.join(VERSIONS))
         }
         State::None => builder,
     };
@@ -267,7 +269,7 @@ fn target(name: &PluginName, row: &MethodRow) -> String {
 /// A refusal, with the commands that would let the component in.
 fn explained(fault: Fault, args: &Args) -> Box<Failure> {
     let file = args.file.display();
-    let digest = std::fs::read(&args.file)
+    let digest = component::read(&args.file)
         .ok()
         .and_then(|bytes| odeon_authority::digest_of(&bytes).ok());
     let (kind, code) = (fault.kind(), fault.code);

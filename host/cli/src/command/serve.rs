@@ -15,7 +15,12 @@ use odeon::{
 use odeon_protocol::{Code, Fault};
 
 use super::{Context, run::environment};
-use crate::{failure::Failure, journal::Journal, output::Done, whereabouts::absolute};
+use crate::{
+    failure::Failure,
+    journal::Journal,
+    output::Done,
+    whereabouts::{TRUST, absolute},
+};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -56,6 +61,8 @@ async fn serve(
         uid: rustix::process::getuid().as_raw(),
     };
     let builder = Host::builder(Compiler::ThisProgram(child))
+        // The configuration's takes its place, and the state directory says so.
+        .trust_policy(state.join(TRUST))
         .state_dir(state)
         .principal(me)
         .environment(environment());

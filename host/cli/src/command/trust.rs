@@ -1,5 +1,6 @@
-//! `odeon trust`: what may be loaded. Edits the trust policy of the state
-//! directory; a running host reads it at every load.
+//! `odeon trust`: what may be loaded. Edits the trust policy that the host of
+//! the state directory reads, wherever that is; a running host reads it at every
+//! load.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::{
     failure::Failure,
     output::{Done, clean, lines, table},
     tokens::grant_set,
-    whereabouts::TRUST,
+    whereabouts::policy_of,
 };
 
 /// Flags of `trust`.
@@ -87,7 +88,7 @@ fn add(args: &Add, context: &Context) -> Done {
     } else {
         Vec::new()
     };
-    let mut edit = PolicyEdit::open(&context.whereabouts.made_state_dir()?.join(TRUST))?;
+    let mut edit = PolicyEdit::open(&policy_of(&context.whereabouts.made_state_dir()?)?)?;
     let subject = match (&key, &args.digest) {
         (Some(key), _) => {
             edit.allow_key(key, &args.names, grants.as_ref(), comment)?;
@@ -115,7 +116,7 @@ fn add(args: &Add, context: &Context) -> Done {
 
 fn list(context: &Context) -> Done {
     let rows = match context.whereabouts.state_dir() {
-        Some(state) => Policy::load(&state.join(TRUST))?.rows(),
+        Some(state) => Policy::load(&policy_of(&state)?)?.rows(),
         None => Vec::new(),
     };
     if rows.is_empty() && !context.out.is_json() {
@@ -142,7 +143,7 @@ fn revoke(args: &Revoke, context: &Context) -> Done {
         Revoke { what: Some(what), .. } => selector(what)?,
         _ => return Err(Failure::usage("expected what to revoke")),
     };
-    let mut edit = PolicyEdit::open(&context.whereabouts.made_state_dir()?.join(TRUST))?;
+    let mut edit = PolicyEdit::open(&policy_of(&context.whereabouts.made_state_dir()?)?)?;
     let subject = edit.revoke(&selector)?;
     edit.save()?;
     context

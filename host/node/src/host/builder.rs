@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use odeon_authority::{Audit, HostLimits, Ledger, Limits, Principal, SigningKey};
+use odeon_authority::{Audit, HostLimits, Ledger, Limits, Policy, Principal, SigningKey};
 use odeon_rmi::{RequestLimits, Requests};
 use odeon_runtime::{CacheConfig, CompileLimits, Compiler, LogSink, PoolSize, Runtime, RuntimeConfig};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ pub struct HostBuilder {
     compiler: Compiler,
     state_dir: Option<PathBuf>,
     trust_policy: Option<PathBuf>,
+    versions: Option<PathBuf>,
     workers: Option<usize>,
     pool: PoolSize,
     host_limits: HostLimits,
@@ -44,6 +45,7 @@ impl HostBuilder {
             compiler,
             state_dir: None,
             trust_policy: None,
+            versions: None,
             workers: None,
             pool: PoolSize::default(),
             host_limits: HostLimits::default(),
@@ -67,12 +69,22 @@ impl HostBuilder {
         self
     }
 
-    /// The trust policy's file. By default `trust.toml` in the state
-    /// directory; with neither, only what is loaded with `allow_unsigned` gets
-    /// in.
+    /// The trust policy's file, from now on the one of the state directory:
+    /// [`Policy::file_of`] finds it there, so that who changes the policy of the
+    /// state directory changes this one. By default the file that the state
+    /// directory has already, `trust.toml` in it at first; without a state
+    /// directory and a policy, only what is loaded with `allow_unsigned` gets in.
     #[must_use]
     pub fn trust_policy(mut self, path: impl Into<PathBuf>) -> Self {
         self.trust_policy = Some(path.into());
+        self
+    }
+
+    /// The record of accepted versions that an ephemeral host goes by, and does
+    /// not change. A host with a state directory has its own there.
+    #[must_use]
+    pub fn known_versions(mut self, path: impl Into<PathBuf>) -> Self {
+        self.versions = Some(path.into());
         self
     }
 
@@ -182,10 +194,19 @@ impl HostBuilder {
         let audit = Audit::open(&folder, key)?;
         let recorder = Recorder::start(audit, self.host_limits.audit_interval.duration())
             .map_err(StartHostError::Thread)?;
-        let policy = self
-            .trust_policy
-            .or_else(|| Some(self.state_dir.as_ref()?.join("trust.toml")));
-        let ledger = Ledger::open(&folder.join("versions.json"))?;
+        let policy = match (&self.state_dir, self.trust_policy) {
+            (Some(state), Some(policy)) => {
+                Policy::keep_in(state, &policy)?;
+                Some(policy)
+            }
+            (Some(state), None) => Some(Policy::file_of(state)?),
+            (None, policy) => policy,
+        };
+        let own = folder.join("versions.json");
+        let ledger = match (&self.state_dir, &self.versions) {
+            (None, Some(versions)) => Ledger::open(versions)?.kept_at(&own),
+            _ => Ledger::open(&own)?,
+        };
         let gatekeeper = Gatekeeper::new(policy, ledger, &self.host_limits);
         let remembered = self
             .state_dir

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use odeon_authority::{Admission, Descriptor, Manifest, Offer, SignedAs, Terms, Verdict, decide};
+use odeon_authority::{Admission, Decision, Descriptor, Manifest, Offer, SignedAs, Terms, Verdict, decide};
 use odeon_protocol::{Code, Fault};
 
 use super::request::{LoadRequest, Source};
@@ -24,6 +24,8 @@ pub(super) struct Admitted {
     pub(super) reservation: Reservation,
     /// The request, with what a descriptor said filled in.
     pub(super) request: LoadRequest,
+    /// The request as it was made, without bytes that came with it.
+    pub(super) asked: LoadRequest,
     pub(super) warnings: Vec<String>,
 }
 
@@ -32,21 +34,25 @@ impl Host {
     pub(super) fn admit(&self, mut request: LoadRequest) -> Result<Admitted, Fault> {
         let gatekeeper = &self.inner.gatekeeper;
         let mut warnings = Vec::new();
-        let mut signed_as = match request.name {
+        let asked = match &request.source {
+            Source::Bytes(_) => LoadRequest::bytes(Vec::new()),
+            _ => request.clone(),
+        };
+        let mut signed_as = match (&request.bound, &request.name) {
+            (Some(bound), _) => bound.signed_as(),
             // The operator names file and name in one breath.
-            Some(_) => SignedAs::Any,
-            None => SignedAs::Same,
+            (None, Some(_)) => SignedAs::Any,
+            (None, None) => SignedAs::Same,
         };
         let component = match &request.source {
             Source::Component(path) => Some(path.clone()),
             Source::Descriptor(path) => {
                 let descriptor =
                     Descriptor::load(path).map_err(|error| Fault::new(error.code(), error.to_string()))?;
-                if request.name.is_none() {
-                    signed_as = descriptor
-                        .signed_as
-                        .clone()
-                        .map_or(SignedAs::Same, SignedAs::Name);
+                if request.bound.is_none()
+                    && let Some(name) = &descriptor.signed_as
+                {
+                    signed_as = SignedAs::Name(name.clone());
                 }
                 Some(fill_in(&mut request, descriptor))
             }
@@ -90,13 +96,29 @@ impl Host {
         terms.allow_unsigned = request.allow_unsigned;
         terms.allow_downgrade = request.allow_downgrade;
         terms.transient = request.transient || component.is_none();
+        if let Some(bound) = &request.bound
+            && let Err(message) = bound.check(&offer, component.as_deref().unwrap_or(Path::new("")))
+        {
+            let refusal = Decision {
+                digest: offer.digest,
+                name: terms.name,
+                version: None,
+                principal: terms.principal,
+                verdict: Verdict::Deny {
+                    code: Code::SignedForOther,
+                    message: message.clone(),
+                },
+            };
+            refusal.record(self.inner.recorder.audit())?;
+            return Err(Fault::new(Code::SignedForOther, message));
+        }
         // The version of before belongs to a name, and the name is known only
         // when everything else was looked at.
         let first = decide(policy.as_ref(), &offer, &terms);
         let reservation = match &first.verdict {
             Verdict::Allow { name, .. } => {
                 let reservation = self.inner.registry.reserve(name)?;
-                terms.previous_version = gatekeeper.previous_version(name);
+                terms.previous_version = gatekeeper.previous_version(name)?;
                 Some(reservation)
             }
             Verdict::Deny { .. } => None,
@@ -118,6 +140,7 @@ impl Host {
             offered,
             reservation,
             request,
+            asked,
             warnings,
         })
     }

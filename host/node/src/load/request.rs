@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use odeon_authority::{GrantSet, LimitsPatch, Placing, Principal};
 use odeon_protocol::PluginName;
 
+use crate::remember::Bound;
+
 /// Where a component comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
@@ -48,6 +50,8 @@ pub struct LoadRequest {
     /// Kept in the list of loads that are repeated at the next start, unless
     /// transient. Descriptors are not: they are read at every start anyway.
     pub(crate) remember: bool,
+    /// Whose component it has to be, when it was let in before.
+    pub(crate) bound: Option<Bound>,
 }
 
 impl LoadRequest {
@@ -90,6 +94,7 @@ impl LoadRequest {
             secrets: BTreeMap::new(),
             principal: None,
             remember,
+            bound: None,
         }
     }
 
