@@ -173,8 +173,8 @@ impl From<KeyError> for Box<Failure> {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::File(error) => error.into(),
-            KeyError::NotPrivate | KeyError::NotPublic(_) => Failure::usage(error.to_string()),
-            KeyError::Random(_) => Failure::new(Code::Internal, error.to_string()),
+            KeyError::NotPrivate { .. } | KeyError::NotPublic(_) => Failure::usage(error.to_string()),
+            KeyError::Random(_) | KeyError::Unwritable => Failure::new(Code::Internal, error.to_string()),
         }
     }
 }

@@ -127,9 +127,6 @@ impl Host {
         let admission = decision.record(self.inner.recorder.audit())?;
         let reservation =
             reservation.ok_or_else(|| Fault::new(Code::Internal, "a decision changed while it was taken"))?;
-        if admission.rule().is_empty() {
-            return Err(Fault::new(Code::Internal, "a component was let in by no rule"));
-        }
         // Its own version is what it was accepted with, from now on.
         terms.previous_version = None;
         let offered = (offer, terms);
