@@ -412,7 +412,10 @@ async fn a_policy_that_cannot_be_read_takes_nothing_out_and_lets_nothing_in() {
 }
 
 fn named(name: &str, key: &SigningKey) -> Vec<u8> {
-    let manifest = MANIFEST.replace("echo", name);
+    packed(&MANIFEST.replace("echo", name), name, key)
+}
+
+fn packed(manifest: &str, name: &str, key: &SigningKey) -> Vec<u8> {
     let packed = embed_manifest(&guests::bytes("guest-echo"), manifest.as_bytes()).unwrap();
     let claim = Claim {
         name: name.parse().unwrap(),
@@ -475,7 +478,8 @@ async fn another_authors_file_in_the_same_place_gets_nothing_of_what_was_granted
     std::fs::write(&list, remembered).unwrap();
     // The author's next version is his.
     std::fs::write(&path, signed("1.3.0", &one)).unwrap();
-    let loads = at(folder.path()).load_remembered().await.unwrap();
+    let host = at(folder.path());
+    let loads = host.load_remembered().await.unwrap();
     assert_eq!(loads[0].outcome.as_ref().unwrap().as_str(), "echo");
 }
 
@@ -501,6 +505,8 @@ async fn a_remembered_variable_keeps_the_value_it_was_granted_with() {
     host.load(LoadRequest::component(&path).with_grants(grants))
         .await
         .unwrap();
+    host.shutdown(std::time::Duration::ZERO).await;
+    drop(host);
     for _ in 0..2 {
         let text = std::fs::read_to_string(folder.path().join("loads.toml")).unwrap();
         assert!(text.contains("env=GREETING=for=it"), "{text}");
@@ -524,7 +530,8 @@ async fn what_was_said_beside_a_descriptor_is_remembered_with_it() {
     let folder = state();
     let key = SigningKey::generate().unwrap();
     trust(folder.path(), &key);
-    std::fs::write(folder.path().join("echo.wasm"), signed("1.2.0", &key)).unwrap();
+    let asks = format!("{MANIFEST}[grants]\nenv = {{ GREETING = true, OTHER = true }}\n");
+    std::fs::write(folder.path().join("echo.wasm"), packed(&asks, "echo", &key)).unwrap();
     let descriptor = folder.path().join("echo.toml");
     let text = "source = \"echo.wasm\"\ngrants = [\"env=GREETING=wide\", \"env=OTHER=x\"]\n";
     std::fs::write(&descriptor, text).unwrap();
