@@ -47,3 +47,8 @@ pub use lifecycle::{Lifecycle, LoadError};
 pub use panic::log_panic;
 #[doc(hidden)]
 pub use wit_bindgen;
+
+/// The guide, whose code has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guests.md")]
+struct Guide;

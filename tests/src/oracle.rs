@@ -70,6 +70,28 @@ impl Oracle {
         function.call(&mut *store, &params, &mut results)?;
         Ok(ty.result.as_ref().map(|ty| from_val(ty, &results[0])))
     }
+
+    /// What the engine reads from this text as the first part of the function's
+    /// first parameter, which is a tuple.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the engine says.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such function.
+    pub fn read(&mut self, function: &str, text: &str) -> wasmtime::Result<Val> {
+        let store = &mut self.store;
+        let function = self
+            .instance
+            .get_func(&mut *store, function)
+            .expect("the function is exported");
+        let ty = function.ty(&*store);
+        let (_, param) = ty.params().next().expect("it has a parameter");
+        let ty = param.unwrap_tuple().types().next().expect("a tuple of something");
+        Val::from_wave(&ty, text)
+    }
 }
 
 fn boxed(ty: Option<&Type>, value: Option<&Value>) -> Option<Box<Val>> {

@@ -123,12 +123,16 @@ fn tests(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn doctests(workspace: &Workspace) -> Result<Outcome> {
+    let native: Vec<_> = workspace.native().map(|package| package.name.as_str()).collect();
+    // The SDK apart: it shares nothing with the host.
+    let count = doctests_of(workspace, &native)? + doctests_of(workspace, &["odeon-sdk"])?;
+    Ok(Outcome::Counted(count))
+}
+
+fn doctests_of(workspace: &Workspace, names: &[&str]) -> Result<Count> {
     let mut command = workspace.cargo();
     command.args(["test", "--release", "--doc", "--no-fail-fast"]);
-    packages(
-        &mut command,
-        workspace.native().map(|package| package.name.as_str()),
-    );
+    packages(&mut command, names.iter().copied());
     println!("    $ {}", process::line(&command));
     let output = command.output().context("cargo could not be started")?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -137,7 +141,7 @@ fn doctests(workspace: &Workspace) -> Result<Outcome> {
         print!("{text}{}", String::from_utf8_lossy(&output.stderr));
         count.failed = count.failed.max(1);
     }
-    Ok(Outcome::Counted(count))
+    Ok(count)
 }
 
 fn rustdoc(workspace: &Workspace) -> Result<()> {

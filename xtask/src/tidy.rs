@@ -6,6 +6,7 @@
 
 mod arrows;
 mod codes;
+mod dependencies;
 mod documents;
 mod guests;
 mod limits;
@@ -55,6 +56,10 @@ const CHECKS: &[Check] = &[
     Check {
         name: "dependencies point down the list of crates",
         run: arrows::check,
+    },
+    Check {
+        name: "every version of the workspace is used",
+        run: dependencies::used,
     },
     Check {
         name: "crates inherit the workspace's lints",

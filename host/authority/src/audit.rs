@@ -2,47 +2,67 @@
 //!
 //! Owns the files `audit.jsonl` (one JSON object per line, each with the hash
 //! of the line before it) and `audit.head` (the last line and its hash, signed
-//! by the host). The head is written first and holds the whole new line, so a
-//! crash between the two writes loses nothing: the next append completes the
-//! log from the head. What stands in the log's end and is not the head's line
-//! is moved to `audit.torn`, never dropped, and that is recorded.
+//! by the host, and the one before it in a slot of its own). The head is
+//! written first and holds the whole new line, so a crash between the two
+//! writes loses nothing: the next append completes the log from the head. What
+//! stands in the log's end and is not the head's line is moved to
+//! `audit.torn`, never dropped, and that is recorded; so is a head that was
+//! not written to its end.
 //!
-//! Appends hold a file lock, so several processes share one chain; the head is
-//! synced before an append returns, the log before the next. **Invariant:** a
-//! log cut before its last line, or a head that is missing or not the host's,
+//! Appends hold a file lock, so several processes share one chain. An append
+//! costs two syncs: the log's, so that the line that is to be overwritten in
+//! the head is on disk twice, and the head's before it returns. **Invariant:**
+//! a log cut before its last line, or a head that is missing or not the host's,
 //! stops all appends: nothing is let in on top of a damaged record.
 
 mod chain;
 mod coalesce;
+mod copy;
 mod event;
+mod files;
 mod read;
+mod slots;
 mod verify;
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Read, Seek, SeekFrom, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{Seek, SeekFrom, Write},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use odeon_protocol::{Code, Digest};
+use parking_lot::Mutex;
 
 pub use coalesce::{Coalescer, Repeated};
+pub use copy::HeadCopy;
 pub use event::{Event, Text};
 pub use read::{Record, Records};
 pub use verify::{Finding, Report, verify};
 
-use self::chain::{Head, MAX_HEAD, MAX_LINE, ROOT};
+use self::{
+    chain::{Head, MAX_LINE, ROOT},
+    files::{Files, deadline},
+};
 use crate::{
-    file::{self, FileError, Others},
+    file::{self, FileError},
     key::SigningKey,
 };
 
-/// The audit of a state directory.
+/// The audit of a state directory. Its files are held open.
 #[derive(Debug)]
 pub struct Audit {
     folder: PathBuf,
     key: SigningKey,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    files: Files,
+    /// The checksum of the head that was last found to be the host's.
+    verified: Option<Digest>,
 }
 
 /// An event that could not be recorded.
@@ -51,6 +71,13 @@ pub enum AuditError {
     /// The files cannot be read or written.
     #[error("the audit cannot be written: {0}")]
     File(#[from] FileError),
+    /// Others write to it and do not come to an end.
+    #[error(
+        "the audit is locked by another process for more than {} s, expected milliseconds; see who has audit.lock in the \
+         state directory open (`fuser -v audit.lock`), end that or wait for it, and try again",
+        files::PATIENCE.as_secs()
+    )]
+    Busy,
     /// There is a log, but no head.
     #[error("the audit's head is missing beside its log; {FIX}")]
     HeadMissing,
@@ -65,6 +92,17 @@ pub enum AuditError {
         /// How long it must be.
         expected: u64,
     },
+    /// The audit is older than the copy that was made of its head.
+    #[error(
+        "the audit ends with record {found}, expected at least record {expected} as its copied head says: it was \
+         replaced as a whole; {FIX}"
+    )]
+    OlderThanCopy {
+        /// The last record there is.
+        found: u64,
+        /// The last record there was.
+        expected: u64,
+    },
     /// An event that makes a line too long.
     #[error("an audit line of {found} bytes, expected at most {MAX_LINE}")]
     TooLong {
@@ -76,7 +114,8 @@ pub enum AuditError {
     Form(serde_json::Error),
 }
 
-const FIX: &str = "run `odeon audit --verify`, then move audit.jsonl and audit.head away to begin a new one";
+const FIX: &str = "run `odeon audit --verify`, then move audit.jsonl, audit.head and \
+                   audit.head.copy away to begin a new one";
 
 impl AuditError {
     /// The stable code.
@@ -87,51 +126,80 @@ impl AuditError {
 
 /// Where the chain stands.
 struct Tip {
-    log: File,
+    log: Arc<File>,
     seq: u64,
     hash: Digest,
     end: u64,
-    /// What had to be put right in the log: bytes moved away, if anything.
+    /// What had to be put right: bytes moved away, if anything.
     recovered: Option<u64>,
 }
 
 impl Audit {
     /// Opens the audit of a folder, or begins one. `key` is the host's own and
-    /// stays the same for the life of the audit.
+    /// stays the same for the life of the audit. Waits for the disk only if
+    /// something has to be put right.
     pub fn open(folder: &Path, key: SigningKey) -> Result<Self, AuditError> {
         let audit = Audit {
             folder: folder.to_owned(),
             key,
+            held: Mutex::new(Held {
+                files: Files::new(folder),
+                verified: None,
+            }),
         };
-        let _lock = file::lock(&lock_path(folder))?;
-        let tip = audit.tip()?;
-        audit.note_recovery(tip)?;
+        audit.in_turn(|held| {
+            let tip = audit.tip(held)?;
+            audit.note_recovery(held, tip).map(|_| ())
+        })?;
         Ok(audit)
     }
 
     /// Writes an event, durably, and returns the number of its line. When this
     /// returns an error the event must be taken as not recorded.
     pub fn append(&self, event: Event) -> Result<u64, AuditError> {
-        let _lock = file::lock(&lock_path(&self.folder))?;
-        let tip = self.tip()?;
-        let tip = self.note_recovery(tip)?;
-        Ok(self.write(tip, event)?.seq)
+        self.in_turn(|held| {
+            let tip = self.tip(held)?;
+            let tip = self.note_recovery(held, tip)?;
+            Ok(self.write(held, tip, event)?.seq)
+        })
     }
 
     /// The number and hash of the last line, to be kept elsewhere too (the
     /// host's log, another machine): with them, an audit that was replaced as
     /// a whole is found. Nothing when there is no line yet.
     pub fn head(&self) -> Result<Option<(u64, Digest)>, AuditError> {
-        Ok(read_head(&self.folder)?.map(|head| (head.seq, head.hash())))
+        self.in_turn(|held| {
+            let tip = self.tip(held)?;
+            Ok((tip.seq > 0).then_some((tip.seq, tip.hash)))
+        })
+    }
+
+    /// Does something that no other thread and no other process does at the
+    /// same time. Waits only so long for them.
+    fn in_turn<R>(&self, work: impl FnOnce(&mut Held) -> Result<R, AuditError>) -> Result<R, AuditError> {
+        let until = deadline();
+        let mut held = self.held.try_lock_until(until).ok_or(AuditError::Busy)?;
+        let _locked = held.files.lock(until)?;
+        work(&mut held)
     }
 
     /// Finds the end of the chain and makes the log agree with the head.
-    fn tip(&self) -> Result<Tip, AuditError> {
+    fn tip(&self, held: &mut Held) -> Result<Tip, AuditError> {
         let path = log_path(&self.folder);
         let wrong = |error| FileError::io(&path, error);
-        let mut log = open_log(&path)?;
+        let log = held.files.log()?;
         let length = log.metadata().map_err(wrong)?.len();
-        let Some(head) = read_head(&self.folder)? else {
+        let slots = match held.files.head()? {
+            Some(file) => {
+                Some(slots::read(&file).map_err(|error| FileError::io(&head_path(&self.folder), error))?)
+            }
+            None => None,
+        };
+        if slots.as_ref().is_some_and(|slots| slots.impossible) {
+            return Err(AuditError::HeadForged);
+        }
+        let torn = slots.as_ref().is_some_and(|slots| slots.torn);
+        let Some((head, sum)) = slots.and_then(|slots| slots.newest) else {
             if length > 0 {
                 return Err(AuditError::HeadMissing);
             }
@@ -140,11 +208,14 @@ impl Audit {
                 seq: 0,
                 hash: ROOT,
                 end: 0,
-                recovered: None,
+                recovered: torn.then_some(0),
             });
         };
-        if !head.is_signed_by(&self.key.public()) {
-            return Err(AuditError::HeadForged);
+        if held.verified != Some(sum) {
+            if !head.is_signed_by(&self.key.public()) {
+                return Err(AuditError::HeadForged);
+            }
+            held.verified = Some(sum);
         }
         if length < head.start {
             return Err(AuditError::CutOff {
@@ -154,27 +225,19 @@ impl Audit {
         }
         let expected = head.line_bytes();
         let end = head.start.saturating_add(expected.len() as u64);
-        let mut last = Vec::new();
-        log.seek(SeekFrom::Start(head.start)).map_err(wrong)?;
-        (&log)
-            .take(expected.len() as u64 + 1)
-            .read_to_end(&mut last)
-            .map_err(wrong)?;
-        // The line is on disk twice once this returns; only then may the head
-        // that also holds it be replaced.
-        log.sync_data().map_err(wrong)?;
-        let mut recovered = None;
+        let last = read_from(&log, head.start, expected.len().saturating_add(1)).map_err(wrong)?;
+        let mut recovered = torn.then_some(0);
         if last != expected {
             let moved = if expected.starts_with(&last) {
                 0
             } else {
                 self.move_away(&log, head.start)?
             };
-            log.set_len(head.start).map_err(wrong)?;
-            log.seek(SeekFrom::Start(head.start)).map_err(wrong)?;
-            log.write_all(&expected)
+            log.set_len(head.start)
+                .and_then(|()| log.write_all_at(&expected, head.start))
                 .and_then(|()| log.sync_all())
                 .map_err(wrong)?;
+            file::sync_parent(&path)?;
             recovered = Some(moved);
         }
         Ok(Tip {
@@ -204,33 +267,34 @@ impl Audit {
         Ok(moved)
     }
 
-    fn note_recovery(&self, tip: Tip) -> Result<Tip, AuditError> {
+    fn note_recovery(&self, held: &mut Held, tip: Tip) -> Result<Tip, AuditError> {
         match tip.recovered {
-            Some(bytes_moved) => self.write(tip, Event::Recovered { bytes_moved }),
+            Some(bytes_moved) => self.write(held, tip, Event::Recovered { bytes_moved }),
             None => Ok(tip),
         }
     }
 
-    fn write(&self, tip: Tip, event: Event) -> Result<Tip, AuditError> {
+    fn write(&self, held: &mut Held, tip: Tip, event: Event) -> Result<Tip, AuditError> {
         let Tip {
-            mut log,
-            seq,
-            hash,
-            end,
-            ..
+            log, seq, hash, end, ..
         } = tip;
+        let path = log_path(&self.folder);
         let seq = seq.saturating_add(1);
         let line = chain::line(seq, &hash, &event).map_err(AuditError::Form)?;
         if line.len() > MAX_LINE {
             return Err(AuditError::TooLong { found: line.len() });
         }
         let head = Head::signed(seq, end, line, &self.key);
-        let text = serde_json::to_vec(&head).map_err(AuditError::Form)?;
-        file::replace(&head_path(&self.folder), &text, 0o600)?;
-        let path = log_path(&self.folder);
+        let file = held.files.made_head()?;
+        // All lines so far are in the log for good once this returns; only then
+        // may a slot be overwritten that holds one of them.
+        log.sync_data().map_err(|error| FileError::io(&path, error))?;
+        held.verified = None;
+        let sum =
+            slots::write(&file, &head).map_err(|error| FileError::io(&head_path(&self.folder), error))?;
+        held.verified = Some(sum);
         let bytes = head.line_bytes();
-        log.seek(SeekFrom::Start(end))
-            .and_then(|_| log.write_all(&bytes))
+        log.write_all_at(&bytes, end)
             .map_err(|error| FileError::io(&path, error))?;
         let end = end.saturating_add(bytes.len() as u64);
         Ok(Tip {
@@ -243,18 +307,20 @@ impl Audit {
     }
 }
 
-fn open_log(path: &Path) -> Result<File, FileError> {
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(no_follow());
-    let log = options.open(path).map_err(|error| FileError::io(path, error))?;
-    file::check_owned(path, &log, Others::MayRead)?;
-    Ok(log)
+/// At most so many bytes; fewer where the file ends.
+fn read_from(file: &File, at: u64, most: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; most];
+    let mut done = 0;
+    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, at.saturating_add(done as u64)) {
+            Ok(0) => break,
+            Ok(read) => done = done.saturating_add(read),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(done);
+    Ok(bytes)
 }
 
 fn no_follow() -> i32 {
@@ -263,22 +329,16 @@ fn no_follow() -> i32 {
         .cast_signed()
 }
 
-fn read_head(folder: &Path) -> Result<Option<Head>, AuditError> {
-    match file::read_owned(&head_path(folder), Others::MayRead, MAX_HEAD) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|_| AuditError::HeadForged),
-        Err(FileError::Missing { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
 fn log_path(folder: &Path) -> PathBuf {
     folder.join("audit.jsonl")
 }
 
 fn head_path(folder: &Path) -> PathBuf {
     folder.join("audit.head")
+}
+
+fn copy_path(folder: &Path) -> PathBuf {
+    folder.join("audit.head.copy")
 }
 
 fn lock_path(folder: &Path) -> PathBuf {

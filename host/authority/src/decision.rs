@@ -21,7 +21,7 @@ use crate::{
     grant::GrantSet,
     key::PublicKey,
     manifest::{Manifest, ManifestError},
-    policy::{Ceilings, Policy, PolicyError},
+    policy::{Policy, PolicyError},
     principal::Principal,
     section::{self, EmbedError, SectionError},
     signature::{self, Claim, SignatureError, Signed},
@@ -59,7 +59,7 @@ pub struct Terms {
     pub name: Option<PluginName>,
     /// The name it must be signed for.
     pub signed_as: SignedAs,
-    /// What is allowed; when absent, the ceiling of the rows that vouch for it.
+    /// What is allowed; when absent, the ceiling of the row that lets it in.
     pub grants: Option<GrantSet>,
     /// Lets in what no row lets in, for once. Only for what a local operator
     /// names on a command line, never for a descriptor or a peer.
@@ -70,6 +70,18 @@ pub struct Terms {
     pub previous_version: Option<semver::Version>,
     /// Accepts a lower version than that.
     pub allow_downgrade: bool,
+    /// What it must be, if these terms were meant for something in particular.
+    pub bound_to: Option<Bound>,
+}
+
+/// What a load that is done again was of, so that what was said about one
+/// component is not taken for another one in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// A component signed by this key.
+    Key(PublicKey),
+    /// This very component.
+    Digest(Digest),
 }
 
 /// What was decided about an offer. It has no effect until it is recorded.
@@ -152,17 +164,16 @@ impl Terms {
             transient: false,
             previous_version: None,
             allow_downgrade: false,
+            bound_to: None,
         }
     }
 }
 
 /// Decides. See the module's text for the order of checks.
 pub fn decide(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) -> Decision {
-    let signed = offer.signed.as_ref().ok();
     let claim = policy
         .ok()
-        .zip(signed)
-        .and_then(|(policy, signed)| believed(policy, offer, signed).cloned());
+        .and_then(|policy| believed(policy, offer, offer.signed.as_ref().ok()?).cloned());
     let manifest = offer.manifest.as_ref().ok().and_then(Option::as_ref);
     let of_manifest = manifest.map(|manifest| Claim {
         name: manifest.name.clone(),
@@ -214,6 +225,7 @@ fn judge(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) ->
     let (name, version) = identity(signed, claim, manifest, terms)?;
     refuse_denied(policy, offer, signed, &name)?;
     refuse_other_pin(policy, signed, &name)?;
+    refuse_another(offer, signed, terms, &name)?;
     let entry = let_in(policy, offer, signed, &name, terms)?;
     let mut rule = entry.rule;
     if !entry.for_once
@@ -223,24 +235,21 @@ fn judge(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) ->
     }
     Ok(Verdict::Allow {
         signed_by: entry.signed_by,
-        grants: Box::new(grants(
-            manifest,
-            terms,
-            &policy.ceilings(&signed.signers, &offer.digest, &name),
-        )),
+        grants: Box::new(grants(policy, offer, signed, terms, entry.ceiling, &name)),
         transient: terms.transient || entry.for_once,
         rule,
         name,
     })
 }
 
-/// What the signatures say, if it counts: bytes that their digest lets in are
-/// the same with anybody's signature behind them, and a stranger's word about
-/// them, or that of a key for other names, is nobody's.
+/// What the signatures say, if somebody says it whom the policy knows. Anybody
+/// can sign the bytes that a digest lets in: a stranger's word about them names
+/// nothing.
 fn believed<'a>(policy: &Policy, offer: &Offer, signed: &'a Signed) -> Option<&'a Claim> {
     let claim = signed.claim.as_ref()?;
+    // Nor does the word of a key that is trusted with other names.
     let trusted = |key| policy.key_allowed(key, &claim.name).is_some();
-    let counts = !policy.trusts_digest(&offer.digest) || signed.signers.iter().any(trusted);
+    let counts = !policy.knows_digest(&offer.digest) || signed.signers.iter().any(trusted);
     counts.then_some(claim)
 }
 
@@ -327,24 +336,46 @@ fn refuse_other_pin(policy: &Policy, signed: &Signed, name: &PluginName) -> Resu
     Err(Denial::new(Code::NamePinned, message))
 }
 
-struct Entry {
+fn refuse_another(offer: &Offer, signed: &Signed, terms: &Terms, name: &PluginName) -> Result<(), Denial> {
+    let (expected, fits) = match &terms.bound_to {
+        None => return Ok(()),
+        Some(Bound::Key(key)) => (
+            format!("one signed by key {}", key.id()),
+            signed.signers.contains(key),
+        ),
+        Some(Bound::Digest(digest)) => (format!("the bytes {digest}"), *digest == offer.digest),
+    };
+    if fits {
+        return Ok(());
+    }
+    let message = format!(
+        "the load of {name} that is to be done again was of another component: expected {expected}, found {}; \
+         if that is meant, load it anew",
+        offer.digest
+    );
+    Err(Denial::new(Code::NamePinned, message))
+}
+
+struct Entry<'a> {
     signed_by: Option<PublicKey>,
+    ceiling: Option<&'a GrantSet>,
     /// By `--allow-unsigned` alone.
     for_once: bool,
     rule: String,
 }
 
-fn let_in(
-    policy: &Policy,
+fn let_in<'a>(
+    policy: &'a Policy,
     offer: &Offer,
     signed: &Signed,
     name: &PluginName,
     terms: &Terms,
-) -> Result<Entry, Denial> {
-    if policy.digest_allowed(&offer.digest, name).is_some() {
+) -> Result<Entry<'a>, Denial> {
+    if let Some(row) = policy.digest_allowed(&offer.digest, name) {
         let rule = format!("digest {}", offer.digest);
         return Ok(Entry {
             signed_by: None,
+            ceiling: row.grants.as_ref(),
             for_once: false,
             rule,
         });
@@ -357,6 +388,7 @@ fn let_in(
         let rule = format!("key {}", row.key.id());
         return Ok(Entry {
             signed_by: Some(row.key),
+            ceiling: row.grants.as_ref(),
             for_once: false,
             rule,
         });
@@ -372,6 +404,7 @@ fn let_in(
         let rule = "--allow-unsigned".to_owned();
         return Ok(Entry {
             signed_by: None,
+            ceiling: None,
             for_once: true,
             rule,
         });
@@ -422,15 +455,25 @@ fn check_version(
     Err(Denial::new(Code::VersionLowered, message))
 }
 
-/// Asked for ∧ allowed by the operator ∧ under every ceiling. What the operator
-/// does not say is what the rows that vouch for it allow.
-fn grants(manifest: Option<&Manifest>, terms: &Terms, ceilings: &Ceilings<'_>) -> GrantSet {
-    let mut vouching = ceilings.vouching.iter().copied();
-    let mut allowed = match &terms.grants {
-        Some(operator) => operator.clone(),
-        None => vouching.next().cloned().unwrap_or_default(),
+/// Asked for ∧ allowed by the operator ∧ under every ceiling.
+fn grants(
+    policy: &Policy,
+    offer: &Offer,
+    signed: &Signed,
+    terms: &Terms,
+    ceiling: Option<&GrantSet>,
+    name: &PluginName,
+) -> GrantSet {
+    let manifest = offer.manifest.as_ref().ok().and_then(Option::as_ref);
+    let mut allowed = match (&terms.grants, ceiling) {
+        (Some(operator), Some(ceiling)) => GrantSet::intersect(operator, ceiling),
+        (Some(operator), None) => operator.clone(),
+        (None, Some(ceiling)) => ceiling.clone(),
+        (None, None) => GrantSet::default(),
     };
-    for ceiling in vouching.chain(ceilings.named.iter().copied()) {
+    // Every row that fits counts, not only the one that lets it in: a row that
+    // was added to allow less does so whatever stands before it.
+    for ceiling in policy.ceilings(&signed.signers, &offer.digest, name) {
         allowed = GrantSet::intersect(&allowed, ceiling);
     }
     let mut granted = match manifest {

@@ -76,6 +76,12 @@ impl FileError {
 
 /// The bytes of a file that only the operator can have written.
 pub(crate) fn read_owned(path: &Path, others: Others, max: u64) -> Result<Vec<u8>, FileError> {
+    let file = open_owned(path, others)?;
+    read_bounded(path, &file, max)
+}
+
+/// Opens a file for reading that only the operator can have written.
+pub(crate) fn open_owned(path: &Path, others: Others) -> Result<File, FileError> {
     use rustix::fs::OFlags;
     // Not waiting for a pipe that somebody put there.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -93,7 +99,7 @@ pub(crate) fn read_owned(path: &Path, others: Others, max: u64) -> Result<Vec<u8
             _ => FileError::io(path, error),
         })?;
     check_owned(path, &file, others)?;
-    read_bounded(path, &file, max)
+    Ok(file)
 }
 
 pub(crate) fn check_owned(path: &Path, file: &File, others: Others) -> Result<(), FileError> {
@@ -150,7 +156,8 @@ pub(crate) fn read_bounded(path: &Path, file: &File, max: u64) -> Result<Vec<u8>
     Ok(bytes)
 }
 
-/// Creates a file that must not be there yet, synced.
+/// Creates a file that must not be there yet, synced. Whoever looks finds it
+/// whole or not at all.
 pub(crate) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let wrong = |error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => FileError::Unsafe {
@@ -161,22 +168,6 @@ pub(crate) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Fil
         },
         _ => FileError::io(path, error),
     };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .map_err(wrong)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(wrong)?;
-    sync_parent(path)
-}
-
-/// Creates a file that is whole as soon as it is there, synced. Says whether it
-/// did; one that is there already is left alone.
-pub(crate) fn create_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<bool, FileError> {
-    let wrong = |error| FileError::io(path, error);
     let mut new = tempfile::Builder::new()
         .prefix(".odeon-")
         .permissions(Permissions::from_mode(mode))
@@ -185,11 +176,8 @@ pub(crate) fn create_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<bool,
     new.write_all(bytes)
         .and_then(|()| new.as_file().sync_all())
         .map_err(wrong)?;
-    match new.persist_noclobber(path) {
-        Ok(_) => sync_parent(path).map(|()| true),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(wrong(error.error)),
-    }
+    new.persist_noclobber(path).map_err(|error| wrong(error.error))?;
+    sync_parent(path)
 }
 
 /// The text of one of the operator's own files, such as a configuration: it is

@@ -125,8 +125,8 @@ impl GrantSet {
         self.texts(|name, _| format!("env={name}"))
     }
 
-    /// Every grant as it is written on a command line, complete with the values
-    /// of variables: for files that nobody but the operator can read.
+    /// Every grant as it is written on a command line, values of variables
+    /// included: for files that only the operator can read.
     pub fn complete_lines(&self) -> Vec<String> {
         self.texts(|name, value| match value {
             Some(value) => format!("env={name}={value}"),

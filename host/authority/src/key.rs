@@ -5,11 +5,7 @@
 //! when it is dropped and it has no Debug form. A public key is one line,
 //! `ed25519:` and base64, with an optional comment behind it.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{fmt, path::Path, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{
@@ -48,15 +44,9 @@ pub enum KeyError {
     File(#[from] FileError),
     /// Not a private key.
     #[error(
-        "{path}: expected a private Ed25519 key in PEM form (PKCS #8), as `odeon keygen` makes it, found something else"
+        "expected a private Ed25519 key in PEM form (PKCS #8), found something else; make one with `odeon keygen`"
     )]
-    NotPrivate {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The key cannot be written in PEM form.
-    #[error("the key cannot be written in PEM form")]
-    Unwritable,
+    NotPrivate,
     /// Not a public key.
     #[error(transparent)]
     NotPublic(#[from] InvalidKey),
@@ -84,21 +74,17 @@ impl SigningKey {
             .ok()
             .and_then(|text| ed25519_dalek::SigningKey::from_pkcs8_pem(text).ok())
             .map(SigningKey)
-            .ok_or_else(|| KeyError::NotPrivate {
-                path: path.to_owned(),
-            })
+            .ok_or(KeyError::NotPrivate)
     }
 
     /// Writes the key to a new file with mode 0600; one that is there already
     /// is left alone and is an error.
     pub fn save(&self, path: &Path) -> Result<(), KeyError> {
-        Ok(file::create_new(path, self.pem()?.as_bytes(), 0o600)?)
-    }
-
-    fn pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        self.0
+        let pem = self
+            .0
             .to_pkcs8_pem(LineEnding::LF)
-            .map_err(|_| KeyError::Unwritable)
+            .map_err(|_| KeyError::NotPrivate)?;
+        Ok(file::create_new(path, pem.as_bytes(), 0o600)?)
     }
 
     /// Reads the key at this path, or makes one and writes it there.
@@ -106,11 +92,11 @@ impl SigningKey {
         match Self::load(path) {
             Err(KeyError::File(FileError::Missing { .. })) => {
                 let key = Self::generate()?;
-                let pem = key.pem()?;
-                // Whole or not at all: another process may be doing the same.
-                match file::create_whole(path, pem.as_bytes(), 0o600)? {
-                    true => Ok(key),
-                    false => Self::load(path),
+                match key.save(path) {
+                    Ok(()) => Ok(key),
+                    // Another process was first: its key counts.
+                    Err(KeyError::File(FileError::Unsafe { .. })) => Self::load(path),
+                    Err(error) => Err(error),
                 }
             }
             other => other,

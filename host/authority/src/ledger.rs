@@ -78,19 +78,18 @@ impl Ledger {
         self.versions.get(name)
     }
 
-    /// Remembers a version, durably. Call it for what was let in to stay, with
-    /// a version that somebody signed or the operator let in by digest. What
-    /// another process accepted meanwhile stays.
+    /// Remembers a version, durably, beside what other processes remembered in
+    /// the same file meanwhile. Call it for what was let in to stay, with a
+    /// version that somebody signed or the operator let in by digest.
     pub fn accept(&mut self, name: &PluginName, version: &semver::Version) -> Result<(), LedgerError> {
-        let mut lock_path = self.path.as_os_str().to_owned();
+        if self.versions.get(name) == Some(version) {
+            return Ok(());
+        }
+        let mut lock_path = self.path.clone().into_os_string();
         lock_path.push(".lock");
         let _lock = file::lock(Path::new(&lock_path))?;
         let mut versions = self.versions.clone();
         versions.extend(Self::read(&self.path)?);
-        if versions.get(name) == Some(version) {
-            self.versions = versions;
-            return Ok(());
-        }
         versions.insert(name.clone(), version.clone());
         let text = serde_json::to_vec_pretty(&versions).map_err(LedgerError::Syntax)?;
         file::replace(&self.path, &text, 0o600)?;

@@ -29,9 +29,9 @@ mod unit;
 mod words;
 
 pub use audit::{
-    Audit, AuditError, Coalescer, Event, Finding, Record, Records, Repeated, Report, Text, verify,
+    Audit, AuditError, Coalescer, Event, Finding, HeadCopy, Record, Records, Repeated, Report, Text, verify,
 };
-pub use decision::{Admission, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
+pub use decision::{Admission, Bound, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
 pub use descriptor::{Descriptor, DescriptorError};
 pub use file::{FileError, read_operators_text};
 pub use grant::{

@@ -57,6 +57,14 @@ macro_rules! limits {
             pub $field: Option<$type>,)+
         }
 
+        impl $patch {
+            /// These fields, and where they say nothing the other's.
+            #[must_use]
+            pub fn or(self, other: Self) -> Self {
+                $patch { $($field: self.$field.or(other.$field),)+ }
+            }
+        }
+
         impl Default for $name {
             fn default() -> Self {
                 $name { $($field: $default,)+ }
@@ -127,7 +135,7 @@ limits! {
         /// Wall time of the plugin's own `load` and of its `unload`.
         "load-deadline" load_deadline: TimeSpan = TimeSpan::secs(10), "10s", at most TimeSpan::secs(3_600), "1h",
             stops "a load that never ends";
-        /// Bytes the host copies for the guest in one call.
+        /// Bytes the host copies for the guest in one host call.
         "host-call-bytes" host_call_bytes: ByteSize = ByteSize::mib(64), "64MiB", at most ByteSize::gib(4), "4GiB",
             stops "making the host buffer without bound";
         /// Handles to host resources that one instance holds at a time.
@@ -172,7 +180,10 @@ limits! {
         /// The size a file may be given, by writing or by setting its length.
         "fs-file-size" fs_file_size: ByteSize = ByteSize::mib(256), "256MiB", at most ByteSize::gib(1024), "1024GiB",
             stops "sparse growth";
-        /// Progress reports in one call; more are dropped and counted.
+        /// Files and directories that are open at the same time, the granted ones included.
+        "open-files" open_files: u64 = 64, "64", at most 10_000, "10000",
+            stops "using up the host's descriptors";
+        /// Progress reports in one call; more are refused, and the guest is told.
         "progress-reports" progress_reports: u64 = 10_000, "10000", at most 10_000_000, "10000000",
             stops "progress floods";
         /// User data that a caller may attach to one call.

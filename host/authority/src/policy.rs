@@ -7,8 +7,7 @@
 //! [`crate::decide`].
 //!
 //! A key or a digest is proof of where bytes come from, a name is not: rows of
-//! names deny, or lower what may be granted, but let nothing in. Of several
-//! rows that set a ceiling for one component, all hold.
+//! names deny, or lower what may be granted, but let nothing in.
 
 mod edit;
 mod pattern;
@@ -113,7 +112,7 @@ pub(crate) struct KeyRow {
     #[serde(default)]
     names: Vec<NamePattern>,
     #[serde(default)]
-    grants: Option<GrantSet>,
+    pub(crate) grants: Option<GrantSet>,
     #[serde(default)]
     comment: Option<String>,
 }
@@ -127,7 +126,7 @@ pub(crate) struct DigestRow {
     #[serde(default)]
     names: Vec<NamePattern>,
     #[serde(default)]
-    grants: Option<GrantSet>,
+    pub(crate) grants: Option<GrantSet>,
     #[serde(default)]
     comment: Option<String>,
 }
@@ -139,7 +138,7 @@ pub(crate) struct NameRow {
     #[serde(default)]
     decision: Trust,
     #[serde(default)]
-    grants: Option<GrantSet>,
+    pub(crate) grants: Option<GrantSet>,
     #[serde(default)]
     comment: Option<String>,
 }
@@ -308,41 +307,36 @@ impl Policy {
             || self.digests.iter().any(|row| row.digest == *digest)
     }
 
-    /// Whether a row lets this digest in, under whatever name.
-    pub(crate) fn trusts_digest(&self, digest: &Digest) -> bool {
-        self.digests
-            .iter()
-            .any(|row| row.digest == *digest && row.decision == Trust::Allow)
+    /// Whether a row names this digest.
+    pub(crate) fn knows_digest(&self, digest: &Digest) -> bool {
+        self.digests.iter().any(|row| row.digest == *digest)
     }
 
-    /// Every ceiling of what carries these signatures and this digest under this
-    /// name.
-    pub(crate) fn ceilings(&self, signers: &[PublicKey], digest: &Digest, name: &PluginName) -> Ceilings<'_> {
-        let digests = self
-            .digests
-            .iter()
-            .filter(|row| row.digest == *digest && fits(&row.names, name));
-        let keys = self
+    /// The ceilings of all rows that fit: of these keys and this digest where
+    /// they let in, and of names.
+    pub(crate) fn ceilings(
+        &self,
+        keys: &[PublicKey],
+        digest: &Digest,
+        name: &PluginName,
+    ) -> impl Iterator<Item = &GrantSet> {
+        let of_keys = self
             .keys
             .iter()
-            .filter(|row| signers.contains(&row.key) && fits(&row.names, name));
-        let names = self.names.iter().filter(|row| row.name.matches(name));
-        Ceilings {
-            vouching: digests
-                .filter_map(|row| row.grants.as_ref())
-                .chain(keys.filter_map(|row| row.grants.as_ref()))
-                .collect(),
-            named: names.filter_map(|row| row.grants.as_ref()).collect(),
-        }
+            .filter(|row| row.decision == Trust::Allow && keys.contains(&row.key) && fits(&row.names, name))
+            .filter_map(|row| row.grants.as_ref());
+        let of_digests = self
+            .digests
+            .iter()
+            .filter(|row| row.decision == Trust::Allow && row.digest == *digest && fits(&row.names, name))
+            .filter_map(|row| row.grants.as_ref());
+        let of_names = self
+            .names
+            .iter()
+            .filter(|row| row.name.matches(name))
+            .filter_map(|row| row.grants.as_ref());
+        of_keys.chain(of_digests).chain(of_names)
     }
-}
-
-/// The most that may be granted, as several rows say it.
-pub(crate) struct Ceilings<'a> {
-    /// Of its digest and of the keys that signed it.
-    pub(crate) vouching: Vec<&'a GrantSet>,
-    /// Of its name.
-    pub(crate) named: Vec<&'a GrantSet>,
 }
 
 fn fits(names: &[NamePattern], name: &PluginName) -> bool {

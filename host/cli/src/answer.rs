@@ -20,20 +20,25 @@ pub(crate) struct Answer<'a> {
     pub(crate) serial: Option<Serial>,
     pub(crate) generation: Option<Generation>,
     pub(crate) elapsed_us: Option<u64>,
+    /// What the caller gave along, as the host repeats it.
+    pub(crate) data: Option<&'a serde_json::Value>,
 }
 
 #[derive(Serialize)]
-struct Document {
+struct Document<'a> {
     ok: bool,
     result: serde_json::Value,
     wave: String,
     serial: Option<Serial>,
     generation: Option<Generation>,
     elapsed_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a serde_json::Value>,
 }
 
-/// What came within a message's limit may be shown, however long its text.
-const LIMITS: ValueLimits = ValueLimits {
+/// What fits a message may be written and shown, however long its text: the
+/// narrower limits of a plugin are for its host to keep.
+pub(crate) const LIMITS: ValueLimits = ValueLimits {
     max_bytes: MAX_BODY,
     max_depth: 100,
     max_nodes: MAX_BODY / 4,
@@ -55,6 +60,7 @@ impl Answer<'_> {
             serial,
             generation,
             elapsed_us,
+            data,
             ..
         } = *self;
         out.document(&Document {
@@ -64,6 +70,7 @@ impl Answer<'_> {
             serial,
             generation,
             elapsed_us,
+            data,
         })
     }
 
@@ -77,6 +84,7 @@ impl Answer<'_> {
                 let mut failure: Box<Failure> = fault.into();
                 failure.wave = Some(wave);
                 failure.serial = self.serial;
+                failure.data = self.data.cloned();
                 failure
             }
             Err(failure) => failure,

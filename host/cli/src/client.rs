@@ -5,9 +5,10 @@
 
 use std::{io, path::Path, time::Duration};
 
+use odeon::io_words;
 use odeon_protocol::{
     AdminReply, AdminRequest, Code, Envelope, Fault, FrameDecoder, Generation, Hello, MAX_BODY, MessageKind,
-    Serial, encode_frame, max_frame,
+    Serial, max_frame,
 };
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -41,6 +42,8 @@ pub(crate) struct Message {
     pub(crate) elapsed_us: Option<u64>,
     pub(crate) progress: Option<Progress>,
     pub(crate) more: bool,
+    /// What the caller gave along, as the host repeats it.
+    pub(crate) data: Option<serde_json::Value>,
 }
 
 /// How far a request is.
@@ -68,11 +71,12 @@ impl Client {
             Ok(greeted) => greeted?,
             Err(_) => {
                 let message = format!(
-                    "{} took the connection, but did not greet within {} s; expected a host there",
+                    "{} took the connection, but did not greet within {} s: the host there is busy, or it is no host",
                     socket.display(),
                     GREETING.as_secs()
                 );
-                return Err(Failure::new(Code::ConnectionLost, message));
+                return Err(Failure::new(Code::ConnectionLost, message)
+                    .helped("the host serves 256 connections at a time; try again, or look at its log"));
             }
         }
         Ok(client)
@@ -98,9 +102,8 @@ impl Client {
 
     /// Sends one message.
     pub(crate) async fn send(&mut self, envelope: &Envelope<'_>) -> Done {
-        let (mut payload, mut frame) = (Vec::new(), Vec::new());
-        envelope.encode(&mut payload)?;
-        encode_frame(&mut frame, max_frame(MAX_BODY), &payload)?;
+        let mut frame = Vec::new();
+        envelope.encode_frame(&mut frame, max_frame(MAX_BODY))?;
         self.stream.write_all(&frame).await.map_err(|error| lost(&error))
     }
 
@@ -212,6 +215,9 @@ impl Message {
                 details: progress.details.to_owned(),
             }),
             more: envelope.more,
+            data: envelope
+                .user_data
+                .and_then(|text| serde_json::from_str(text).ok()),
         })
     }
 }
@@ -220,14 +226,17 @@ impl Message {
 pub(crate) fn unexpected(kind: MessageKind) -> Box<Failure> {
     Failure::new(
         Code::ProtocolViolation,
-        format!("the host sent {kind:?} where an answer was expected"),
+        format!(
+            "the host sent a message of kind {} where an answer was expected",
+            kind.as_str()
+        ),
     )
 }
 
 fn lost(error: &io::Error) -> Box<Failure> {
     Failure::new(
         Code::ConnectionLost,
-        format!("the connection to the host was lost: {error}"),
+        format!("the connection to the host was lost: {}", io_words(error)),
     )
 }
 
@@ -242,7 +251,15 @@ fn no_host(socket: &Path, error: &io::Error) -> Box<Failure> {
             );
             return Failure::new(Code::PrincipalDenied, message);
         }
-        _ => error.to_string(),
+        // The system queues a few connections that nobody has taken yet.
+        io::ErrorKind::WouldBlock => {
+            let message = format!(
+                "{}: the host there takes no more connections now",
+                socket.display()
+            );
+            return Failure::new(Code::Overloaded, message).helped("try again when others are done");
+        }
+        _ => io_words(error),
     };
     Failure::new(
         Code::NoHost,

@@ -89,6 +89,16 @@ impl Context {
     pub(crate) fn ask<T: DeserializeOwned>(&self, request: &AdminRequest) -> Done<T> {
         wait(async { self.connect().await?.admin(request).await })
     }
+
+    /// Asks the host something that may take a while, and says what.
+    pub(crate) fn ask_waiting<T: DeserializeOwned>(
+        &self,
+        request: &AdminRequest,
+        what: impl FnOnce() -> String,
+    ) -> Done<T> {
+        let _waiting = self.out.waiting(what);
+        self.ask(request)
+    }
 }
 
 /// Runs a future to its end on this thread.
@@ -97,5 +107,8 @@ pub(crate) fn wait<T>(future: impl Future<Output = Done<T>>) -> Done<T> {
         .enable_all()
         .build()
         .map_err(|error| Failure::system("this program cannot wait for anything", &error))?;
-    runtime.block_on(future)
+    let ended = runtime.block_on(future);
+    // A step that hangs on the disk is left where it is: the answer is known.
+    runtime.shutdown_background();
+    ended
 }

@@ -14,7 +14,7 @@ use odeon_authority::{HostLimits, Offer};
 use odeon_protocol::{Code, PluginName};
 use serde::Serialize;
 
-use crate::{failure::Failure, output::Done};
+use crate::{failure::Failure, human, output::Done};
 
 /// Keys that a component is signed with, for programs and lists.
 #[derive(Debug, Serialize)]
@@ -34,9 +34,45 @@ pub(crate) struct Row {
     pub(crate) signers: Vec<Signer>,
 }
 
+/// A component file, with the signature beside it.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Vec<u8>,
+    /// What the file of the same name with `.sig` behind holds, if it is there.
+    pub(crate) detached: Option<Vec<u8>>,
+}
+
+impl Signed {
+    /// Reads both files, as a host does.
+    pub(crate) fn read(path: &Path) -> Done<Self> {
+        let bytes = read(path)?;
+        let mut beside = path.to_owned().into_os_string();
+        beside.push(".sig");
+        let beside = PathBuf::from(beside);
+        let detached = match beside.symlink_metadata() {
+            Ok(_) => Some(read_at_most(&beside, MAX_DETACHED, Code::SignatureInvalid)?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Failure::unreadable(&beside, &error)),
+        };
+        Ok(Signed {
+            path: path.to_owned(),
+            bytes,
+            detached,
+        })
+    }
+}
+
+/// The longest detached signature, in bytes.
+const MAX_DETACHED: u64 = 64 * 1024;
+
 /// The bytes of a component file.
 pub(crate) fn read(path: &Path) -> Done<Vec<u8>> {
     let max = HostLimits::default().component_size.bytes();
+    read_at_most(path, max, Code::ComponentTooLarge)
+}
+
+fn read_at_most(path: &Path, max: u64, too_long: Code) -> Done<Vec<u8>> {
     let wrong = |error: std::io::Error| Failure::unreadable(path, &error);
     // Not waiting for the other end of a pipe.
     let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC)
@@ -47,26 +83,33 @@ pub(crate) fn read(path: &Path) -> Done<Vec<u8>> {
         .custom_flags(flags)
         .open(path)
         .map_err(wrong)?;
-    if !file.metadata().map_err(wrong)?.is_file() {
-        return Err(Failure::new(
-            Code::FileUnreadable,
-            format!(
-                "{}: expected a regular file, found something else",
-                path.display()
-            ),
+    let metadata = file.metadata().map_err(wrong)?;
+    if metadata.is_dir() {
+        return Err(Failure::unreadable(
+            path,
+            &std::io::ErrorKind::IsADirectory.into(),
         ));
     }
-    let mut bytes = Vec::new();
+    if !metadata.is_file() {
+        let message = format!(
+            "{}: expected a regular file, found something else",
+            path.display()
+        );
+        return Err(Failure::new(Code::FileUnreadable, message));
+    }
+    // One byte more than there is, so that the end is seen without growing.
+    let room = metadata.len().min(max).saturating_add(1);
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
     file.take(max.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(wrong)?;
     if bytes.len() as u64 > max {
         let message = format!(
-            "{}: expected a component of at most {} MiB, found more",
+            "{}: expected at most {}, found more",
             path.display(),
-            max >> 20
+            human::size(max)
         );
-        return Err(Failure::new(Code::ComponentTooLarge, message));
+        return Err(Failure::new(too_long, message));
     }
     Ok(bytes)
 }
@@ -94,8 +137,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Done {
 }
 
 /// What these bytes of a component say about themselves.
-pub(crate) fn row(path: &Path, bytes: &[u8]) -> Done<Row> {
-    let offer = Offer::read(bytes, None)?;
+pub(crate) fn row(path: &Path, bytes: &[u8], detached: Option<&[u8]>) -> Done<Row> {
+    let offer = Offer::read(bytes, detached)?;
     let manifest = offer.manifest?;
     let signed = offer.signed?;
     let claim = signed.claim.map(|claim| (claim.name, claim.version.to_string()));

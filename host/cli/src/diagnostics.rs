@@ -11,7 +11,7 @@ use odeon_protocol::Code;
 
 use crate::{
     failure::Failure,
-    output::{clean, is_lively},
+    output::{clean, is_lively, turns_text},
 };
 
 /// The widest a message is drawn.
@@ -61,7 +61,9 @@ impl Report {
                 message.push_str(&clean(frame));
             }
         }
-        let place = failure.place.as_ref().map(|place| {
+        // An empty text has nothing to point at.
+        let shown = failure.place.as_ref().filter(|place| !place.text.is_empty());
+        let place = shown.map(|place| {
             let (text, start, end) = window(&place.text, place.span.start, place.span.end);
             (
                 text,
@@ -93,12 +95,11 @@ fn window(text: &str, start: usize, end: usize) -> (String, usize, usize) {
     // place in bytes has to stay.
     let mut shown: String = part
         .chars()
-        .map(|c| {
-            if c.is_control() && c.len_utf8() == 1 && c != '\n' {
-                ' '
-            } else {
-                c
-            }
+        .map(|c| match (c.is_control() || turns_text(c), c.len_utf8()) {
+            (true, 1) if c != '\n' => ' ',
+            (true, 2) => '\u{b7}',
+            (true, 3) => '\u{fffd}',
+            _ => c,
         })
         .collect();
     if start.saturating_sub(from) >= shown.len() {

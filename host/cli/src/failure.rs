@@ -6,6 +6,7 @@
 
 use std::{io, ops::Range, path::Path};
 
+use odeon::io_words;
 use odeon_authority::{
     DescriptorError, EmbedError, FileError, InvalidGrant, InvalidKey, InvalidPattern, InvalidUnit, KeyError,
     ManifestError, PolicyEditError, PolicyError, SectionError, SignError, SignatureError,
@@ -27,6 +28,8 @@ pub(crate) struct Failure {
     pub(crate) serial: Option<Serial>,
     /// The method's own error, as WAVE.
     pub(crate) wave: Option<String>,
+    /// What the caller gave along, as the host repeats it.
+    pub(crate) data: Option<serde_json::Value>,
     /// Nobody reads what this program writes: there is nobody to tell.
     pub(crate) unheard: bool,
 }
@@ -51,10 +54,7 @@ impl Failure {
 
     /// The user's file at `path` cannot be read.
     pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Box<Self> {
-        let message = match error.kind() {
-            io::ErrorKind::NotFound => format!("{}: there is no such file", path.display()),
-            _ => format!("{}: {error}", path.display()),
-        };
+        let message = format!("{}: {}", path.display(), io_words(error));
         Self::new(Code::FileUnreadable, message)
     }
 
@@ -62,13 +62,13 @@ impl Failure {
     pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Box<Self> {
         Self::new(
             Code::StateUnwritable,
-            format!("{} cannot be written: {error}", path.display()),
+            format!("{} cannot be written: {}", path.display(), io_words(error)),
         )
     }
 
     /// Something of the operating system's failed.
     pub(crate) fn system(what: &str, error: &io::Error) -> Box<Self> {
-        Self::new(Code::Internal, format!("{what}: {error}"))
+        Self::new(Code::Internal, format!("{what}: {}", io_words(error)))
     }
 
     /// Standard output cannot be written.
@@ -110,6 +110,7 @@ impl From<Fault> for Box<Failure> {
             help: Vec::new(),
             serial: None,
             wave: None,
+            data: None,
             unheard: false,
         })
     }
@@ -157,15 +158,14 @@ impl From<ValueError> for Box<Failure> {
     }
 }
 
+/// A file that the user named, to be read.
 impl From<FileError> for Box<Failure> {
     fn from(error: FileError) -> Self {
-        let code = match &error {
-            FileError::Missing { .. } => Code::FileUnreadable,
-            FileError::Io { .. } => Code::StateUnwritable,
-            FileError::Unsafe { .. } => Code::WrongState,
-            FileError::TooLong { .. } => Code::InvalidArguments,
-        };
-        Failure::new(code, error.to_string())
+        match &error {
+            FileError::Io { path, source } => Failure::unreadable(path, source),
+            FileError::Missing { .. } => Failure::new(Code::FileUnreadable, error.to_string()),
+            FileError::Unsafe { .. } | FileError::TooLong { .. } => Failure::usage(error.to_string()),
+        }
     }
 }
 
@@ -173,8 +173,8 @@ impl From<KeyError> for Box<Failure> {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::File(error) => error.into(),
-            KeyError::NotPrivate { .. } | KeyError::NotPublic(_) => Failure::usage(error.to_string()),
-            KeyError::Random(_) | KeyError::Unwritable => Failure::new(Code::Internal, error.to_string()),
+            KeyError::NotPrivate | KeyError::NotPublic(_) => Failure::usage(error.to_string()),
+            KeyError::Random(_) => Failure::new(Code::Internal, error.to_string()),
         }
     }
 }

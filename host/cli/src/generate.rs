@@ -32,20 +32,26 @@ pub(crate) fn completions(args: &Completions) -> Done {
     io::Write::write_all(&mut io::stdout().lock(), &text).map_err(|error| Failure::output(&error))
 }
 
-/// Writes the manual pages into a directory, which is made if need be.
+/// Writes the manual pages into a directory, which is made if need be, and
+/// says which.
 pub(crate) fn man(args: &Man, out: Output) -> Done {
     let wrong = |error: io::Error| Failure::unwritable(&args.dir, &error);
-    std::fs::create_dir_all(&args.dir).map_err(wrong)?;
-    clap_mangen::generate_to(Cli::command(), &args.dir).map_err(wrong)?;
-    let pages = || -> io::Result<Vec<PathBuf>> {
-        let mut pages: Vec<PathBuf> = std::fs::read_dir(&args.dir)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()?;
-        pages.retain(|path| path.extension().is_some_and(|extension| extension == "1"));
+    let write = || -> io::Result<Vec<PathBuf>> {
+        std::fs::create_dir_all(&args.dir)?;
+        // Made beside what is there, so that it is known what was made.
+        let made = tempfile::Builder::new().prefix(".odeon-").tempdir_in(&args.dir)?;
+        clap_mangen::generate_to(Cli::command(), made.path())?;
+        let mut pages = Vec::new();
+        for page in std::fs::read_dir(made.path())? {
+            let page = page?;
+            let target = args.dir.join(page.file_name());
+            std::fs::rename(page.path(), &target)?;
+            pages.push(target);
+        }
         pages.sort();
         Ok(pages)
     };
-    let pages = pages().map_err(wrong)?;
+    let pages = write().map_err(wrong)?;
     out.either(&serde_json::json!({ "pages": pages }), || {
         pages
             .iter()

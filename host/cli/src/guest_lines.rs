@@ -1,7 +1,8 @@
 //! What a guest of a one-shot writes, on standard error.
 //!
 //! Its standard output and error appear as they are, line by line; lines of
-//! the logging interface say how important they are.
+//! the logging interface say how important they are. A guest never waits for
+//! whoever reads them.
 
 use odeon::{Level, LogLine, LogSink, Stream};
 

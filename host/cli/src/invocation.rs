@@ -4,12 +4,18 @@
 //! type before anything is sent or run. What is wrong is shown in the user's
 //! own text, with the method's signature beside it.
 
+use std::{ops::Range, str::FromStr};
+
 use odeon_protocol::{
-    FunctionType, MemberPath, MethodRow, ResolveError, ValueLimits, json, resolve_member, shortest_member,
-    signature, wave, wire,
+    FunctionType, MemberPath, MethodPathError, MethodRow, PluginName, ResolveError, ValueLimits, json,
+    resolve_member, shortest_member, signature, wave, wire,
 };
 
-use crate::{failure::Failure, output::Done};
+use crate::{
+    answer::LIMITS,
+    failure::{Failure, Place},
+    output::Done,
+};
 
 /// Arguments as the user gave them.
 #[derive(Clone, Copy, Debug)]
@@ -22,15 +28,65 @@ pub(crate) enum Given<'a> {
     Json(&'a str),
 }
 
+/// A path in the user's own text.
+#[derive(Clone, Debug)]
+pub(crate) struct Written<'a, P> {
+    pub(crate) path: P,
+    pub(crate) text: &'a str,
+    pub(crate) span: Range<usize>,
+}
+
+impl<'a, P: FromStr<Err = MethodPathError>> Written<'a, P> {
+    /// Reads the path in this part of the text; `expected` is its form.
+    pub(crate) fn read(text: &'a str, span: Range<usize>, expected: &str) -> Done<Self> {
+        let name = text.get(span.clone()).unwrap_or_default();
+        match name.parse() {
+            Ok(path) => Ok(Written { path, text, span }),
+            Err(error) => {
+                let mut failure = Failure::usage(error.to_string());
+                failure.place = Some(Place {
+                    text: text.to_owned(),
+                    span,
+                    label: format!("expected {expected}"),
+                });
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// Reads all of a call, `add(1, 2)`, as far as its path.
+pub(crate) fn path_of<'a, P>(text: &'a str, expected: &str) -> Done<Written<'a, P>>
+where
+    P: FromStr<Err = MethodPathError>,
+{
+    let invocation = wave::parse_invocation(text).map_err(|error| Failure::wave(&error, text))?;
+    let start = text.find(invocation.name).unwrap_or_default();
+    Written::read(text, start..start.saturating_add(invocation.name.len()), expected)
+}
+
 /// The row of the method that this path stands for.
-pub(crate) fn choose<'a>(methods: &'a [MethodRow], path: &MemberPath) -> Done<&'a MethodRow> {
+pub(crate) fn choose<'a>(
+    methods: &'a [MethodRow],
+    path: &MemberPath,
+    written: (&str, Range<usize>),
+) -> Done<&'a MethodRow> {
     let exports: Vec<_> = methods
         .iter()
         .map(|row| (row.interface.as_deref(), row.function.as_str()))
         .collect();
     let found = match resolve_member(&exports, path) {
         Ok(index) => methods.get(index),
-        Err(error) => return Err(unresolved(error, methods)),
+        Err(error) => {
+            let mut failure = unresolved(error, methods);
+            let (text, span) = written;
+            failure.place = Some(Place {
+                text: text.to_owned(),
+                span,
+                label: "expected one function of the component".into(),
+            });
+            return Err(failure);
+        }
     };
     found.ok_or_else(|| {
         Failure::new(
@@ -91,6 +147,11 @@ pub(crate) fn short(row: &MethodRow, methods: &[MethodRow]) -> String {
         .unwrap_or_else(|| full(row))
 }
 
+/// The one path of a method that is never ambiguous.
+pub(crate) fn target(plugin: &PluginName, row: &MethodRow) -> String {
+    format!("{plugin}/{}", full(row))
+}
+
 /// A method with its signature, as a list shows it.
 pub(crate) fn line(row: &MethodRow, methods: &[MethodRow]) -> String {
     signature(&short(row, methods), &row.ty)
@@ -98,9 +159,8 @@ pub(crate) fn line(row: &MethodRow, methods: &[MethodRow]) -> String {
 
 /// The wire form of the arguments, checked against the method's type.
 pub(crate) fn encode(row: &MethodRow, given: Given<'_>) -> Done<Vec<u8>> {
-    let limits = ValueLimits::default();
-    read(&row.ty, given, &limits)
-        .and_then(|values| Ok(wire::encode_args(&row.ty, &values, &limits)?))
+    read(&row.ty, given, &LIMITS)
+        .and_then(|values| Ok(wire::encode_args(&row.ty, &values, &LIMITS)?))
         .map_err(|failure| failure.helped(signature(&row.function, &row.ty)))
 }
 
@@ -114,8 +174,9 @@ fn read(ty: &FunctionType, given: Given<'_>, limits: &ValueLimits) -> Done<Vec<o
         }
         Given::Words(words) => wave::parse_each(ty, words, limits).map_err(|error| of_words(&error, words)),
         Given::Json(text) => {
-            let document = serde_json::from_str(text).map_err(|error| not_json(&error, text))?;
-            Ok(json::args_from(ty, &document, limits)?)
+            let document = json::parse(text)
+                .map_err(|error| not_json("--args", "the arguments as JSON", &error, text))?;
+            json::args_from(ty, &document, limits).map_err(|error| misfit(&error, text))
         }
     }
 }
@@ -125,20 +186,33 @@ fn of_words(error: &wave::WaveError, words: &[String]) -> Box<Failure> {
     let start = match error.text {
         // Each word before it, and the space behind that.
         Some(index) => words.iter().take(index).map(|word| word.len() + 1).sum(),
-        None => 0,
+        // It is about all of them: what is missing is missing at the end.
+        None => words.join(" ").len(),
     };
     Failure::wave(&error.clone().moved(start), &words.join(" "))
 }
 
-fn not_json(error: &serde_json::Error, text: &str) -> Box<Failure> {
-    let mut failure = Failure::usage(format!("--data: expected the arguments as JSON: {error}"));
+/// JSON that does not fit, shown where it stands.
+fn misfit(error: &json::JsonError, text: &str) -> Box<Failure> {
+    let mut failure = Failure::usage(error.to_string());
+    failure.place = Some(Place {
+        text: text.to_owned(),
+        span: json::locate(text, &error.path),
+        label: format!("expected {}", error.expected),
+    });
+    failure
+}
+
+/// The text of a flag that is no JSON, shown where it ends to be some.
+pub(crate) fn not_json(flag: &str, expected: &str, error: &serde_json::Error, text: &str) -> Box<Failure> {
+    let mut failure = Failure::usage(format!("{flag}: expected {expected}: {error}"));
     let before: usize = text
         .split_inclusive('\n')
         .take(error.line().saturating_sub(1))
         .map(str::len)
         .sum();
     let at = text.floor_char_boundary((before + error.column().saturating_sub(1)).min(text.len()));
-    failure.place = Some(crate::failure::Place {
+    failure.place = Some(Place {
         text: text.to_owned(),
         span: at..at,
         label: "here".into(),
@@ -212,6 +286,26 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_is_for_the_host_to_refuse() {
+        let row = method(None, "same", &[("text", Type::String)]);
+        let long = format!("\"{}\"", "x".repeat(5 << 20));
+        assert_eq!(encode(&row, Given::Words(&[long])).unwrap().len(), (5 << 20) + 4);
+    }
+
+    #[test]
+    fn what_is_missing_is_pointed_at_behind_the_last_word() {
+        let failure = encode(&add(), Given::Words(&["1".into()])).unwrap_err();
+        assert_eq!(failure.place.unwrap().span, 1..1);
+    }
+
+    #[test]
+    fn json_that_does_not_fit_is_pointed_at() {
+        let failure = encode(&add(), Given::Json("{\"a\": 1, \"b\": \"x\"}")).unwrap_err();
+        let place = failure.place.unwrap();
+        assert_eq!(&place.text[place.span], "\"x\"");
+    }
+
+    #[test]
     fn broken_json_is_pointed_at() {
         let failure = encode(&add(), Given::Json("[1,\n 2,,]")).unwrap_err();
         assert_eq!(failure.place.unwrap().span, 7..7);
@@ -220,11 +314,14 @@ mod tests {
     #[test]
     fn a_function_that_is_not_there_names_those_that_are_near() {
         let methods = [add(), method(Some("acme:calc/math@1.0.0"), "sub", &[])];
-        let failure = choose(&methods, &"ad".parse().unwrap()).unwrap_err();
+        let failure = choose(&methods, &"ad".parse().unwrap(), ("ad(1)", 0..2)).unwrap_err();
+        assert_eq!(failure.place.unwrap().span, 0..2);
         assert_eq!(failure.fault.code, Code::MethodNotFound);
         assert_eq!(failure.help, ["add: func(a: u32, b: u32) -> u32"]);
         assert_eq!(
-            choose(&methods, &"math.sub".parse().unwrap()).unwrap().function,
+            choose(&methods, &"math.sub".parse().unwrap(), ("", 0..0))
+                .unwrap()
+                .function,
             "sub"
         );
     }

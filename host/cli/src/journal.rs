@@ -29,6 +29,7 @@ use tracing_subscriber::{
 use crate::{
     failure::Failure,
     output::{Done, is_lively},
+    stderr::Writer,
 };
 
 /// The longest line that is kept of one event, in bytes.
@@ -48,7 +49,7 @@ impl Journal {
         let (filter, handle) = reload::Layer::new(parse(directive)?);
         let logs = Arc::new(OnceLock::new());
         let lines = tracing_subscriber::fmt::layer()
-            .with_writer(std::io::stderr)
+            .with_writer(|| Writer)
             .fmt_fields(format::debug_fn(one_line).delimited(" "))
             .with_ansi(is_lively());
         tracing_subscriber::registry()
@@ -94,10 +95,27 @@ fn one_line(writer: &mut format::Writer<'_>, field: &Field, value: &dyn std::fmt
     }
 }
 
+/// The parts that say something of every request a guest makes, which is as
+/// often as it likes. They are heard only when they are asked for by name.
+const OF_GUESTS: &str = "wasmtime_wasi";
+
+/// Reads a setting; an error names the part that is wrong.
 fn parse(directive: &str) -> Done<EnvFilter> {
-    EnvFilter::builder().parse(directive).map_err(|error| {
-        let message =
-            format!("log setting: expected a level (info) or levels by part (info,odeon=debug): {error}");
+    let read = |text: &str| EnvFilter::builder().parse(text);
+    let quiet = if directive.contains(OF_GUESTS) {
+        directive.to_owned()
+    } else {
+        format!("{directive},{OF_GUESTS}=off")
+    };
+    read(&quiet).map_err(|error| {
+        let wrong = directive.split(',').find(|part| read(part).is_err());
+        let message = match wrong {
+            Some(part) => format!(
+                "log setting: expected a level (off, error, warn, info, debug, trace) or PART=LEVEL, found {:?}",
+                part.trim()
+            ),
+            None => format!("log setting: {error}"),
+        };
         Failure::usage(message)
     })
 }
@@ -205,6 +223,20 @@ mod tests {
     #[test]
     fn a_setting_that_makes_no_sense_is_refused() {
         assert!(parse("info,odeon=debug").is_ok());
-        assert_eq!(parse("info,==").unwrap_err().fault.code, Code::InvalidArguments);
+        let failure = parse("info,==").unwrap_err();
+        assert_eq!(failure.fault.code, Code::InvalidArguments);
+        assert!(
+            failure.fault.message.contains("\"==\""),
+            "{}",
+            failure.fault.message
+        );
+    }
+
+    #[test]
+    fn what_the_engine_says_of_guests_is_heard_when_it_is_named() {
+        let heard = |directive| parse(directive).unwrap().to_string();
+        assert!(heard("info").contains("wasmtime_wasi=off"), "{}", heard("info"));
+        assert!(heard("debug,odeon=trace").contains("wasmtime_wasi=off"));
+        assert!(!heard("info,wasmtime_wasi_http=warn").contains("=off"));
     }
 }

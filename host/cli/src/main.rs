@@ -21,6 +21,7 @@ mod output;
 mod progress;
 mod report;
 mod signals;
+mod stderr;
 mod tokens;
 mod whereabouts;
 
@@ -42,8 +43,10 @@ fn main() -> ExitCode {
             &error,
         )),
     };
-    match ended {
-        Ok(exit) => exit.into(),
-        Err(failure) => report::failed(&failure, output).into(),
-    }
+    let exit = match ended {
+        Ok(exit) => exit,
+        Err(failure) => report::failed(&failure, output),
+    };
+    stderr::finish();
+    exit.into()
 }

@@ -6,10 +6,13 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    stderr::{self, Waiting},
+};
 
 /// Result of a command.
 pub(crate) type Done<T = ()> = Result<T, Box<Failure>>;
@@ -58,6 +61,11 @@ impl Output {
         }
     }
 
+    /// Says on a terminal what is being waited for; nothing to a program.
+    pub(crate) fn waiting(self, text: impl FnOnce() -> String) -> Waiting {
+        Waiting::begin(text, !self.json)
+    }
+
     /// Says something to a person; nothing to a program.
     pub(crate) fn say(self, text: &str) {
         if !self.json {
@@ -68,7 +76,7 @@ impl Output {
 
 /// Writes a line to standard error. Nobody is told if that fails.
 pub(crate) fn note(text: &str) {
-    drop(writeln!(io::stderr().lock(), "{}", clean(text)));
+    stderr::line(&clean(text));
 }
 
 /// Whether colours and moving bars belong on standard error.
@@ -88,11 +96,19 @@ pub(crate) fn no_color() -> bool {
 
 /// A table with these headings, as wide as the terminal.
 pub(crate) fn table(headings: &[&str]) -> Table {
+    let is_terminal = io::stdout().is_terminal();
+    let heading = |text: &&str| {
+        let cell = Cell::new(text.to_uppercase());
+        match is_terminal && !no_color() {
+            true => cell.add_attribute(Attribute::Bold),
+            false => cell,
+        }
+    };
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_header(headings.iter().map(|heading| heading.to_uppercase()));
-    if io::stdout().is_terminal() {
+        .set_header(headings.iter().map(heading));
+    if is_terminal {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     table
@@ -107,15 +123,22 @@ pub(crate) fn lines(table: &Table) -> String {
         .join("\n")
 }
 
-/// Somebody else's text without what would move a terminal's cursor.
+/// Somebody else's text without what would move a terminal's cursor, or show
+/// the rest of a line in another order than it has.
 pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\t' => c,
-            c if c.is_control() => '\u{fffd}',
+            c if c.is_control() || turns_text(c) => '\u{fffd}',
             c => c,
         })
         .collect()
+}
+
+/// Whether a character changes the direction in which text runs, or ends a
+/// line for some readers only.
+pub(crate) fn turns_text(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -125,6 +148,10 @@ mod tests {
     #[test]
     fn escape_sequences_do_not_reach_a_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\tc\nd\r"), "a\u{fffd}[2Jb\tc\nd\u{fffd}");
+        assert_eq!(
+            clean("a\u{202e}b\u{2066}c\u{2028}ü"),
+            "a\u{fffd}b\u{fffd}c\u{fffd}ü"
+        );
     }
 
     #[test]

@@ -3,8 +3,6 @@
 //! Owns the last thing that is written and the exit status that belongs to it,
 //! in both forms of output.
 
-use std::io::{self, Write as _};
-
 use clap::error::ErrorKind;
 use odeon_protocol::{Fault, Serial};
 use serde::Serialize;
@@ -14,6 +12,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::{self, Output},
+    stderr,
 };
 
 #[derive(Serialize)]
@@ -23,6 +22,8 @@ struct Failed<'a> {
     wave: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     serial: Option<Serial>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a serde_json::Value>,
     fault: &'a Fault,
 }
 
@@ -34,13 +35,18 @@ pub(crate) fn failed(failure: &Failure, out: Output) -> Exit {
     let exit = Exit::of(failure.fault.code);
     if out.is_json() {
         let Failure {
-            fault, wave, serial, ..
+            fault,
+            wave,
+            serial,
+            data,
+            ..
         } = failure;
         // There is nothing left to do when even this cannot be written.
         drop(out.document(&Failed {
             ok: false,
             wave: wave.as_deref(),
             serial: *serial,
+            data: data.as_ref(),
             fault,
         }));
         return exit;
@@ -48,7 +54,7 @@ pub(crate) fn failed(failure: &Failure, out: Output) -> Exit {
     match &failure.wave {
         // The method's own error is an answer, and goes where answers go.
         Some(wave) => drop(out.line(wave)),
-        None => drop(writeln!(io::stderr().lock(), "{}", diagnostics::render(failure))),
+        None => stderr::line(&diagnostics::render(failure)),
     }
     exit
 }

@@ -3,9 +3,9 @@
 //! Owns `name=value` pairs, and grants whose directories are where the user
 //! is, not where the host is.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
-use odeon_authority::{Grant, GrantSet, LimitsPatch};
+use odeon_authority::{Grant, GrantSet, LimitsPatch, TimeSpan};
 
 use crate::{failure::Failure, output::Done, whereabouts::absolute};
 
@@ -65,37 +65,21 @@ pub(crate) fn grant_set(texts: &[String]) -> Done<Option<GrantSet>> {
     Ok(Some(GrantSet::parse(lines.iter().map(String::as_str))?))
 }
 
+/// A time in the unit of the wire.
+pub(crate) fn milliseconds(time: TimeSpan) -> u64 {
+    u64::try_from(time.duration().as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The limits that these pairs set, in the form of a descriptor's `[limits]`.
 pub(crate) fn limits(pairs: &[Pair]) -> Done<LimitsPatch> {
     let fields = by_name(pairs, "--limit")?.into_iter().map(|(name, value)| {
         let value = value
-            .parse::<u64>()
+            .parse::<i64>()
             .map_or(serde_json::Value::String(value), serde_json::Value::from);
         (name, value)
     });
     serde_json::from_value(serde_json::Value::Object(fields.collect()))
         .map_err(|error| Failure::usage(format!("--limit: {error}")))
-}
-
-/// The beginning of a name for a plugin that a file's name gives.
-pub(crate) fn name_from_file(path: &Path) -> Option<odeon_protocol::PluginName> {
-    let stem = path.file_stem()?.to_str()?.to_ascii_lowercase();
-    let name: String = stem
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '.' {
-                c
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    let name = name
-        .trim_start_matches(|c: char| !c.is_ascii_lowercase())
-        .trim_end_matches(['-', '.']);
-    name.get(..name.len().min(odeon_protocol::PluginName::MAX))?
-        .parse()
-        .ok()
 }
 
 #[cfg(test)]
@@ -113,17 +97,6 @@ mod tests {
                 "env=HOME".into()
             ]
         );
-    }
-
-    #[test]
-    fn a_file_gives_a_name() {
-        let name = |path: &str| name_from_file(Path::new(path)).map(|name| name.to_string());
-        assert_eq!(
-            name("/x/Sample_Calculator.wasm").as_deref(),
-            Some("sample-calculator")
-        );
-        assert_eq!(name("2nd_try-.wasm").as_deref(), Some("nd-try"));
-        assert_eq!(name("42.wasm"), None);
     }
 
     #[test]

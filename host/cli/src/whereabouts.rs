@@ -24,23 +24,11 @@ pub(crate) const VERSIONS: &str = "versions.json";
 /// The flags that say where the host is.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Whereabouts {
-    /// The host's state directory [default: odeon in XDG_STATE_HOME or ~/.local/state]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "ODEON_STATE",
-        hide_env_values = true
-    )]
+    /// The host's state directory [env: ODEON_STATE] [default: odeon in XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// The host's control socket [default: control.sock in the state directory]
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        env = "ODEON_SOCKET",
-        hide_env_values = true
-    )]
+    /// The host's control socket [env: ODEON_SOCKET] [default: control.sock in the state directory]
+    #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
 }
 
@@ -48,9 +36,33 @@ impl Whereabouts {
     /// The state directory, which may not be there; `None` when nothing says
     /// where it would be.
     pub(crate) fn state_dir(&self) -> Option<PathBuf> {
-        match &self.state {
-            Some(path) => absolute(path).ok(),
+        match self.named_state() {
+            Some(path) => absolute(&path).ok(),
             None => default_state(),
+        }
+    }
+
+    /// The state directory that somebody named. The variable is read here and
+    /// not by the parser, which would show it as a flag of every usage line.
+    pub(crate) fn named_state(&self) -> Option<PathBuf> {
+        self.state.clone().or_else(|| variable("ODEON_STATE"))
+    }
+
+    /// The state directory of a host that was here.
+    pub(crate) fn present_state_dir(&self) -> Done<PathBuf> {
+        let path = self.state_dir().ok_or_else(homeless)?;
+        match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => Ok(path),
+            Ok(_) => {
+                let message = format!("{}: expected a state directory, found a file", path.display());
+                Err(Failure::new(Code::FileUnreadable, message))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let message = format!("{}: there is no such state directory", path.display());
+                Err(Failure::new(Code::FileUnreadable, message)
+                    .helped("name the host's with --state DIR or ODEON_STATE"))
+            }
+            Err(error) => Err(Failure::unreadable(&path, &error)),
         }
     }
 
@@ -63,10 +75,16 @@ impl Whereabouts {
 
     /// The control socket.
     pub(crate) fn socket(&self) -> Done<PathBuf> {
-        match &self.socket {
-            Some(path) => absolute(path),
+        match self.named_socket()? {
+            Some(path) => Ok(path),
             None => Ok(self.state_dir().ok_or_else(homeless)?.join(SOCKET_NAME)),
         }
+    }
+
+    /// The control socket that somebody named.
+    pub(crate) fn named_socket(&self) -> Done<Option<PathBuf>> {
+        let named = self.socket.clone().or_else(|| variable("ODEON_SOCKET"));
+        named.as_deref().map(absolute).transpose()
     }
 }
 
@@ -78,16 +96,19 @@ fn homeless() -> Box<Failure> {
     .helped("say where with --state DIR or ODEON_STATE")
 }
 
+/// A path that a variable names; one that is empty names none.
 #[allow(
     clippy::disallowed_methods,
     reason = "the command line is where the environment is read"
 )]
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
 fn default_state() -> Option<PathBuf> {
-    let folder = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let folder = |name: &str| variable(name).filter(|path| path.is_absolute());
     let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")))?;
     Some(state.join("odeon"))
 }

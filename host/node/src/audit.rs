@@ -4,9 +4,14 @@
 //! Decisions are appended by whoever takes them, before they take effect; what
 //! a guest causes goes through a bounded queue to one thread that counts what
 //! repeats, so that neither the disk nor a flood of denials holds a guest.
+//!
+//! Owns also when the head is copied: as the host begins and ends to serve and
+//! once an hour, to its file and to the host's log, so that an audit that was
+//! replaced as a whole is found.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,6 +24,13 @@ use parking_lot::Mutex;
 /// What the writer has not taken yet. More than this is counted, not kept.
 const QUEUE: usize = 1024;
 
+/// How often the head is copied while the host serves.
+const COPY_EVERY: Duration = Duration::from_secs(3600);
+
+/// How long a guest's use of a secret waits to be on record; it is refused
+/// after that.
+const REVEAL_WAIT: Duration = Duration::from_secs(2);
+
 /// The audit as the host uses it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Recorder(Arc<Shared>);
@@ -28,7 +40,26 @@ struct Shared {
     queue: SyncSender<Job>,
     /// What did not fit into the queue, by plugin.
     lost: Arc<Mutex<BTreeMap<PluginName, u64>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Lines of the host's own that did not fit.
+    dropped: Arc<AtomicU64>,
+    thread: Mutex<Thread>,
+}
+
+/// The writer's thread.
+enum Thread {
+    /// Started when there is something to write.
+    Waiting(Box<Writer>, Receiver<Job>),
+    Running(JoinHandle<()>),
+    Ended,
+}
+
+/// When the writer's thread is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriterStart {
+    /// At once, so that a host that serves finds out at its start.
+    Now,
+    /// When a guest causes something to be written.
+    WhenNeeded,
 }
 
 enum Job {
@@ -41,26 +72,54 @@ enum Job {
 }
 
 impl Recorder {
-    /// Starts the writer.
-    pub(crate) fn start(audit: Audit, interval: Duration) -> std::io::Result<Self> {
+    /// Sets the writer up.
+    pub(crate) fn start(audit: Audit, interval: Duration, start: WriterStart) -> std::io::Result<Self> {
         let audit = Arc::new(audit);
         let (queue, jobs) = mpsc::sync_channel(QUEUE);
         let lost = Arc::new(Mutex::new(BTreeMap::new()));
+        let dropped = Arc::new(AtomicU64::new(0));
         let writer = Writer {
             audit: audit.clone(),
             lost: lost.clone(),
+            dropped: dropped.clone(),
             coalescer: Coalescer::new(interval),
             interval,
         };
-        let writer = std::thread::Builder::new()
-            .name("odeon-audit".into())
-            .spawn(move || writer.run(&jobs))?;
-        Ok(Recorder(Arc::new(Shared {
+        let recorder = Recorder(Arc::new(Shared {
             audit,
             queue,
             lost,
-            writer: Mutex::new(Some(writer)),
-        })))
+            dropped,
+            thread: Mutex::new(Thread::Waiting(Box::new(writer), jobs)),
+        }));
+        if start == WriterStart::Now {
+            recorder.wake()?;
+        }
+        Ok(recorder)
+    }
+
+    /// Starts the writer's thread if it does not run yet.
+    fn wake(&self) -> std::io::Result<()> {
+        let mut thread = self.0.thread.lock();
+        match std::mem::replace(&mut *thread, Thread::Ended) {
+            Thread::Waiting(writer, jobs) => {
+                let spawned = std::thread::Builder::new()
+                    .name("odeon-audit".into())
+                    .spawn(move || writer.run(&jobs))?;
+                *thread = Thread::Running(spawned);
+            }
+            other => *thread = other,
+        }
+        Ok(())
+    }
+
+    /// Hands a job to the writer without waiting. Says whether it was taken.
+    fn hand_over(&self, job: Job) -> bool {
+        if let Err(error) = self.wake() {
+            tracing::error!(%error, "the audit's writer cannot be started");
+            return false;
+        }
+        self.0.queue.try_send(job).is_ok()
     }
 
     /// The chain itself, for decisions.
@@ -68,17 +127,38 @@ impl Recorder {
         &self.0.audit
     }
 
+    /// Hands a job over, waiting for room if others left none.
+    fn hand_over_within(&self, mut job: Job, patience: Duration) -> bool {
+        const PAUSE: Duration = Duration::from_millis(2);
+        if let Err(error) = self.wake() {
+            tracing::error!(%error, "the audit's writer cannot be started");
+            return false;
+        }
+        let asked = Instant::now();
+        loop {
+            job = match self.0.queue.try_send(job) {
+                Ok(()) => return true,
+                Err(TrySendError::Full(job)) if asked.elapsed() < patience => job,
+                Err(_) => return false,
+            };
+            std::thread::sleep(PAUSE);
+        }
+    }
+
     /// Appends at once. Blocks on the disk.
     pub(crate) fn append(&self, event: Event) -> Result<u64, AuditError> {
-        self.0.audit.append(event)
+        let copies = matches!(event, Event::Start { .. } | Event::Stop { .. });
+        let seq = self.0.audit.append(event)?;
+        if copies {
+            copy_head(&self.0.audit);
+        }
+        Ok(seq)
     }
 
     /// Has something appended soon. Never blocks.
     pub(crate) fn append_soon(&self, event: Event) {
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            self.0.queue.try_send(Job::Append(event))
-        {
-            tracing::warn!("an audit line was dropped because the writer is behind");
+        if !self.hand_over(Job::Append(event)) {
+            self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -94,7 +174,7 @@ impl Recorder {
     }
 
     fn note(&self, plugin: &PluginName, what: Repeated) {
-        if self.0.queue.try_send(Job::Note(plugin.clone(), what)).is_err() {
+        if !self.hand_over(Job::Note(plugin.clone(), what)) {
             let mut lost = self.0.lost.lock();
             let count = lost.entry(plugin.clone()).or_default();
             *count = count.saturating_add(1);
@@ -103,13 +183,27 @@ impl Recorder {
 
     /// Writes down what was counted and ends the writer. Blocks on the disk.
     pub(crate) fn finish(&self) {
-        let Some(writer) = self.0.writer.lock().take() else {
-            return;
-        };
-        let (done, ended) = mpsc::sync_channel(1);
-        if self.0.queue.send(Job::Finish(done)).is_ok() && ended.recv().is_ok() && writer.join().is_err() {
-            tracing::error!("the audit's writer broke off");
+        let thread = std::mem::replace(&mut *self.0.thread.lock(), Thread::Ended);
+        match thread {
+            Thread::Waiting(mut writer, _) => writer.end(),
+            Thread::Running(writer) => {
+                let (done, ended) = mpsc::sync_channel(1);
+                let told = self.0.queue.send(Job::Finish(done)).is_ok() && ended.recv().is_ok();
+                if told && writer.join().is_err() {
+                    tracing::error!("the audit's writer broke off");
+                }
+            }
+            Thread::Ended => {}
         }
+    }
+}
+
+/// Copies the head to its file and to the host's log.
+fn copy_head(audit: &Audit) {
+    match audit.copy_head() {
+        Ok(Some(copy)) => tracing::info!(seq = copy.seq, hash = %copy.hash, "the audit's head"),
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "the audit's head was not copied"),
     }
 }
 
@@ -127,18 +221,15 @@ impl AuditSink for Recorder {
         let what = Repeated::SecretReveal {
             secret: secret.into(),
         };
-        let sent = self
-            .0
-            .queue
-            .send(Job::Durable(plugin.clone(), what, done))
-            .is_ok();
-        sent && written.recv().unwrap_or(false)
+        self.hand_over_within(Job::Durable(plugin.clone(), what, done), REVEAL_WAIT)
+            && written.recv_timeout(REVEAL_WAIT).unwrap_or(false)
     }
 }
 
 struct Writer {
     audit: Arc<Audit>,
     lost: Arc<Mutex<BTreeMap<PluginName, u64>>>,
+    dropped: Arc<AtomicU64>,
     coalescer: Coalescer,
     interval: Duration,
 }
@@ -146,6 +237,7 @@ struct Writer {
 impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) {
         let mut flushed = Instant::now();
+        let mut copied = flushed;
         loop {
             let until = self.interval.saturating_sub(flushed.elapsed());
             match jobs.recv_timeout(until) {
@@ -175,6 +267,10 @@ impl Writer {
                 }
                 self.write_lost();
             }
+            if copied.elapsed() >= COPY_EVERY {
+                copied = Instant::now();
+                copy_head(&self.audit);
+            }
         }
     }
 
@@ -197,6 +293,13 @@ impl Writer {
     }
 
     fn write_lost(&self) {
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            tracing::warn!(
+                lines = dropped,
+                "audit lines were dropped because the writer is behind"
+            );
+        }
         let lost = std::mem::take(&mut *self.lost.lock());
         for (plugin, count) in lost {
             let (grant, target) = (Text::from("(others)"), Text::from("(others)"));

@@ -9,7 +9,6 @@ mod handle;
 mod reply;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use odeon_authority::Principal;
@@ -105,14 +104,13 @@ impl Inner {
             callers: self.callers(options.principal),
             user_data: options.user_data,
             wait_until: options.wait.and_then(|wait| started.checked_add(wait)),
+            // A time that is longer than time itself is none.
+            start_by: options.ttl.and_then(|ttl| started.checked_add(ttl)),
             interrupt: options.interrupt,
             progress: options.progress,
             started: None,
         };
-        let called = match options.ttl {
-            None => loaded.plugin.call(method.id, args, context).await,
-            Some(ttl) => started_within(ttl, &loaded, method, args, context).await,
-        };
+        let called = loaded.plugin.call(method.id, args, context).await;
         match called {
             Ok(reply) => Ok(CallReply {
                 bytes: reply.bytes,
@@ -131,7 +129,7 @@ impl Inner {
 
     /// The chain of callers that the guest sees.
     pub(crate) fn callers(&self, principal: Option<Principal>) -> Arc<[Principal]> {
-        principal.map_or_else(|| self.callers.clone(), |principal| Arc::from([principal]))
+        principal.map_or_else(|| self.caller.chain().clone(), |principal| Arc::from([principal]))
     }
 
     /// Writes down that a limit stopped a plugin.
@@ -152,46 +150,6 @@ impl Inner {
         if by_limit {
             self.recorder.stopped(&loaded.name, fault.code, &method.path);
         }
-    }
-}
-
-/// A call that has to leave the queue within this time. Once it runs, the time
-/// says nothing about it.
-async fn started_within(
-    ttl: Duration,
-    loaded: &Loaded,
-    method: &MethodEntry,
-    args: Vec<u8>,
-    mut context: CallContext,
-) -> Result<Reply, Fault> {
-    let expired = move || {
-        let text = format!(
-            "the call was not started within its ttl of {} ms",
-            ttl.as_millis()
-        );
-        Fault::new(Code::Expired, text)
-    };
-    let Some(until) = Instant::now().checked_add(ttl) else {
-        return loaded.plugin.call(method.id, args, context).await;
-    };
-    let runs = Arc::new(AtomicBool::new(false));
-    let hook = runs.clone();
-    context.started = Some(Arc::new(move || {
-        if Instant::now() > until {
-            return Err(expired());
-        }
-        hook.store(true, Ordering::Relaxed);
-        Ok(())
-    }));
-    let call = loaded.plugin.call(method.id, args, context);
-    tokio::pin!(call);
-    tokio::select! {
-        biased;
-        called = &mut call => called,
-        () = tokio::time::sleep_until(until.into()) => match runs.load(Ordering::Relaxed) {
-            true => call.await,
-            false => Err(expired()),
-        },
     }
 }
 

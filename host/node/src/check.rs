@@ -55,13 +55,14 @@ impl AuditSink for Nowhere {
 }
 
 impl Host {
-    /// Compiles a component and compares what it imports and needs, under this host's limits and says what
-    /// it is. No code of it runs.
+    /// Compiles a component, compares what it imports and needs with this host
+    /// and its limits, and says what it is. No code of it runs. `detached` is the
+    /// signature that is not in the file.
     ///
     /// # Errors
     ///
     /// When it could not be loaded whatever the trust policy says, and why.
-    pub async fn check(&self, component: &[u8]) -> Result<CheckReport, Fault> {
+    pub async fn check(&self, component: &[u8], detached: Option<&[u8]>) -> Result<CheckReport, Fault> {
         let inner = &self.inner;
         let most = inner.host_limits.component_size;
         if component.len() as u64 > most.bytes() {
@@ -74,7 +75,7 @@ impl Host {
             ));
         }
         let offer =
-            Offer::read(component, None).map_err(|error| Fault::new(error.code(), error.to_string()))?;
+            Offer::read(component, detached).map_err(|error| Fault::new(error.code(), error.to_string()))?;
         let manifest = offer
             .manifest
             .map_err(|error| Fault::new(error.code(), error.to_string()))?;

@@ -7,12 +7,16 @@
 
 mod admin;
 mod connection;
+mod desk;
+mod inbox;
 mod lock;
 mod outbox;
+mod places;
 mod signals;
 mod socket;
 mod stream;
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,24 +24,30 @@ use std::time::Duration;
 
 use odeon_authority::Event;
 use odeon_protocol::{Code, Fault};
-use parking_lot::Mutex;
 use tokio::net::UnixListener;
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Connection;
-pub use self::connection::MAX_IN_FLIGHT;
+pub use self::desk::MAX_IN_FLIGHT;
 use self::lock::StateLock;
-use crate::host::Host;
+use self::places::Places;
+use crate::host::{Host, Until};
 use crate::load::blocking;
 
 /// The name of the control socket inside the state directory.
 pub const SOCKET_NAME: &str = "control.sock";
-/// The most connections at a time; further ones wait until one ends.
+/// The most connections at a time; further ones are told so and closed.
 pub const MAX_CONNECTIONS: usize = 256;
+/// Connections beside those for peers whose first request is an operator's, so
+/// that callers keep no operator out.
+pub const MAX_OPERATORS: usize = 8;
 /// How long connections may take to read their last replies.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How often the log says that connections cannot be accepted.
+const COMPLAINT: Duration = Duration::from_secs(10);
 
 /// Reads the host's log directive, or sets it and reads it back. The error
 /// says what is wrong with the one that was given.
@@ -55,8 +65,10 @@ pub struct DaemonConfig {
     pub drain: Duration,
     /// Within which time a peer must have introduced itself.
     pub handshake: Duration,
-    /// How long a peer may take to read something before it is disconnected.
+    /// Within which time a peer must have read 64 KiB, or all there is.
     pub write_timeout: Duration,
+    /// How long a peer may want nothing before it is disconnected.
+    pub idle: Duration,
     /// What sets the log's level, where something can.
     pub log_level: Option<LogControl>,
     /// SIGTERM and SIGINT stop the daemon, SIGUSR1 writes a status dump.
@@ -71,6 +83,7 @@ impl Default for DaemonConfig {
             drain: Duration::from_secs(30),
             handshake: Duration::from_secs(5),
             write_timeout: Duration::from_secs(10),
+            idle: Duration::from_secs(300),
             log_level: None,
             signals: true,
         }
@@ -80,7 +93,7 @@ impl Default for DaemonConfig {
 /// A daemon that accepts calls. Dropping it does not stop it.
 pub struct Daemon {
     shared: Arc<Shared>,
-    ended: tokio::task::JoinHandle<()>,
+    ended: tokio::task::JoinHandle<Result<(), Fault>>,
 }
 
 /// What every connection has a handle on.
@@ -88,18 +101,35 @@ pub(crate) struct Shared {
     pub(crate) host: Host,
     pub(crate) config: DaemonConfig,
     pub(crate) socket: PathBuf,
+    /// A stop has begun.
     stop: CancellationToken,
-    drain: Mutex<Duration>,
+    /// Until when calls may go on then.
+    until: watch::Sender<Until>,
 }
 
 impl Shared {
-    /// Has the daemon stop. The first who says how long calls may go on is
-    /// heard.
+    /// Has the daemon stop. Of several who say how long calls may go on, the
+    /// one with the least patience is heard.
     pub(crate) fn stop(&self, drain: Option<Duration>) {
-        if !self.stop.is_cancelled() {
-            *self.drain.lock() = drain.unwrap_or(self.config.drain);
+        let asked = Instant::now().checked_add(drain.unwrap_or(self.config.drain));
+        self.until.send_if_modified(|until| {
+            let sooner = match (asked, *until) {
+                _ if !self.stop.is_cancelled() => true,
+                (Some(asked), Some(until)) => asked < until,
+                (asked, None) => asked.is_some(),
+                (None, Some(_)) => false,
+            };
+            if sooner {
+                *until = asked;
+            }
+            // Under the lock of `until`, so that only one is the first.
             self.stop.cancel();
-        }
+            sooner
+        });
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
     }
 }
 
@@ -110,7 +140,8 @@ impl Daemon {
     }
 
     /// Has it stop: no new calls, those in flight may go on for `drain`
-    /// (absent: as configured), then they are interrupted.
+    /// (absent: as configured), then they are interrupted. Can be said again
+    /// to shorten that; operators are answered meanwhile.
     pub fn stop(&self, drain: Option<Duration>) {
         self.shared.stop(drain);
     }
@@ -119,15 +150,16 @@ impl Daemon {
     ///
     /// # Errors
     ///
-    /// When it broke off.
+    /// When it broke off, or its end could not be written to the audit.
     pub async fn stopped(self) -> Result<(), Fault> {
         self.ended
             .await
-            .map_err(|_| Fault::new(Code::Internal, "the daemon broke off; see its log"))
+            .map_err(|_| Fault::new(Code::Internal, "the daemon broke off; see its log"))?
     }
 }
 
-/// Makes a daemon of a host. When this returns, calls are accepted.
+/// Makes a daemon of a host. When this returns, calls are accepted, or it was
+/// told to stop before.
 ///
 /// Remembered loads and the descriptors of `config.plugins` are loaded before;
 /// those that are refused are logged and do not keep it from starting.
@@ -136,7 +168,7 @@ impl Daemon {
 ///
 /// `ODN-5005` when another host holds the state directory or answers at the
 /// socket, or this host has no state directory; else a fault about what cannot
-/// be read or written.
+/// be read or written. A host that had begun to serve by then is ended.
 pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     let folder = host.state_dir().map(Path::to_owned).ok_or_else(|| {
         Fault::new(
@@ -147,99 +179,121 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     let socket = config.socket.clone().unwrap_or_else(|| folder.join(SOCKET_NAME));
     let lock = StateLock::take(&folder)?;
     socket::refuse_if_answered(&socket).await?;
-    let noted = host.clone();
+    let shared = Arc::new(Shared {
+        host,
+        config,
+        socket,
+        stop: CancellationToken::new(),
+        until: watch::Sender::new(None),
+    });
+    if shared.config.signals {
+        // Before anything is loaded: that can take long, and can be ended.
+        signals::listen(&shared, folder)?;
+    }
+    // Whatever goes wrong from here on ends the one who listens, too.
+    let begun = shared.stop.clone().drop_guard();
+    let noted = shared.host.clone();
     blocking(move || {
         let version = env!("CARGO_PKG_VERSION").into();
         noted.inner.recorder.append(Event::Start { version })
     })
     .await?
     .map_err(|error| Fault::new(error.code(), error.to_string()))?;
-    host.inner.serving.store(true, Ordering::SeqCst);
-    host.load_remembered().await.unwrap_or_else(|fault| {
-        tracing::error!(%fault, "nothing was loaded again");
-        Vec::new()
-    });
-    if let Some(plugins) = &config.plugins {
-        host.load_descriptors(plugins).await?;
-    }
-    let listener = socket::bind(&socket)?;
-    let drain = Mutex::new(config.drain);
-    let shared = Arc::new(Shared {
-        host,
-        config,
-        socket,
-        stop: CancellationToken::new(),
-        drain,
-    });
-    if shared.config.signals {
-        signals::listen(&shared, folder)?;
-    }
-    let handle = shared.host.inner.tasks.handle.clone();
+    let inner = &shared.host.inner;
+    inner.serving.store(true, Ordering::SeqCst);
+    let listener = match begin(&shared).await {
+        Ok(listener) => listener,
+        Err(fault) => {
+            // What has begun has an end, in the audit too.
+            shared.host.shutdown(Duration::ZERO).await;
+            return Err(fault);
+        }
+    };
+    begun.disarm();
+    let handle = inner.tasks.handle.clone();
     let (host, until) = (shared.host.clone(), shared.stop.clone());
-    shared.host.inner.tasks.spawn(async move {
+    inner.tasks.spawn(async move {
         until.run_until_cancelled(host.review_changes()).await;
     });
-    let tracker = TaskTracker::new();
-    let ended = tracker.spawn_on(run(shared.clone(), listener, lock, tracker.clone()), &handle);
+    let ended = handle.spawn(run(shared.clone(), listener, lock));
     Ok(Daemon { shared, ended })
 }
 
-/// Accepts until it is to stop, then ends everything in order.
-async fn run(shared: Arc<Shared>, listener: UnixListener, lock: StateLock, _own: TaskTracker) {
+/// Loads what is to be there from the start, then listens.
+async fn begin(shared: &Shared) -> Result<UnixListener, Fault> {
+    let loads = async {
+        let host = &shared.host;
+        if let Err(fault) = host.load_remembered().await {
+            tracing::error!(%fault, "nothing was loaded again");
+        }
+        match &shared.config.plugins {
+            Some(plugins) => host.load_descriptors(plugins).await.map(|_| ()),
+            None => Ok(()),
+        }
+    };
+    // Whoever stops it does not wait for what it has not loaded yet.
+    shared.stop.run_until_cancelled(loads).await.transpose()?;
+    socket::bind(&shared.socket)
+}
+
+/// Accepts until everything has ended that a stop ends, in order.
+async fn run(shared: Arc<Shared>, listener: UnixListener, lock: StateLock) -> Result<(), Fault> {
     let connections = TaskTracker::new();
     let farewell = CancellationToken::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = shared.stop.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
-        };
-        match accepted {
-            Ok((stream, place)) => {
-                if let Some(connection) = Connection::admit(stream, &shared) {
-                    let farewell = farewell.clone();
-                    connections.spawn(async move {
-                        connection.run(farewell).await;
-                        drop(place);
-                    });
-                }
-            }
-            Err(error) => {
-                // Out of file handles, most likely: they come back when
-                // connections end.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
+    let ending = async {
+        shared.stop.cancelled().await;
+        let drain = (*shared.until.borrow()).map(|until| until.saturating_duration_since(Instant::now()));
+        tracing::info!(?drain, "stopping");
+        shared.host.shut_down(shared.until.subscribe()).await
+    };
+    // Operators are served until the last call has ended: they may look at
+    // what holds the stop, end that, or have less patience.
+    let ended = tokio::select! {
+        biased;
+        ended = ending => ended,
+        never = accept(&shared, &listener, &connections, &farewell) => match never {},
+    };
     drop(listener);
     if let Err(error) = std::fs::remove_file(&shared.socket) {
         tracing::warn!(%error, "the control socket could not be removed");
     }
-    let drain = *shared.drain.lock();
-    tracing::info!(
-        drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX),
-        "stopping"
-    );
-    shared.host.shutdown(drain).await;
+    // Before anybody hears of the end: who does may start the next host.
+    drop(lock);
     farewell.cancel();
     connections.close();
     if tokio::time::timeout(FAREWELL, connections.wait()).await.is_err() {
         tracing::warn!("a peer did not read its last replies in time");
     }
-    drop(lock);
+    ended
 }
 
 async fn accept(
+    shared: &Arc<Shared>,
     listener: &UnixListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(tokio::net::UnixStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    connections: &TaskTracker,
+    farewell: &CancellationToken,
+) -> Infallible {
+    let places = Places::new();
+    let mut failures = 0_u64;
+    let mut complained: Option<Instant> = None;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Some(connection) = Connection::admit(stream, shared, &places) {
+                    connections.spawn(connection.run(farewell.clone()));
+                }
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                if complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+                    complained = Some(Instant::now());
+                    tracing::warn!(%error, failures, "connections could not be accepted");
+                    failures = 0;
+                }
+                // Out of file handles, most likely: they come back when
+                // connections end.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
 }

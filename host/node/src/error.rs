@@ -1,8 +1,29 @@
-//! Why a host or a daemon does not start.
+//! Why a host or a daemon does not start, and what the system says in words.
 
 use odeon_authority::{AuditError, KeyError, LedgerError, LimitTooHigh, PolicyError};
 use odeon_protocol::{Code, Fault};
 use odeon_runtime::StartError;
+
+/// Why the system did not do something with a file, as people say it: without
+/// the system's own numbers.
+pub fn io_words(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file".into(),
+        ErrorKind::PermissionDenied => "permission denied".into(),
+        ErrorKind::IsADirectory => "expected a file, found a directory".into(),
+        ErrorKind::NotADirectory => "a part of the path before the last is no directory".into(),
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
+        ErrorKind::StorageFull => "the disk is full".into(),
+        _ => {
+            let text = error.to_string();
+            match text.split_once(" (os error ") {
+                Some((words, _)) => words.to_lowercase(),
+                None => text,
+            }
+        }
+    }
+}
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]

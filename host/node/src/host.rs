@@ -14,17 +14,20 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use odeon_authority::{HostLimits, Limits, Principal};
+use odeon_protocol::{Code, Fault};
 use odeon_rmi::Requests;
 use odeon_runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::builder::HostBuilder;
+pub(crate) use self::shutdown::Until;
 use crate::audit::Recorder;
 use crate::load::Gatekeeper;
 use crate::logs::Logs;
 use crate::registry::Registry;
 use crate::remember::Remembered;
+use crate::request::{Caller, Cancels};
 
 /// A host. Cheap to clone; it ends with the last clone, or by
 /// [`Host::shutdown`].
@@ -43,8 +46,9 @@ pub(crate) struct Inner {
     pub(crate) remembered: Option<Remembered>,
     pub(crate) tasks: Tasks,
     pub(crate) principal: Principal,
-    pub(crate) principal_text: Arc<str>,
-    pub(crate) callers: Arc<[Principal]>,
+    /// The same, as requests need it.
+    pub(crate) caller: Caller,
+    pub(crate) cancels: Cancels,
     pub(crate) limits: Limits,
     pub(crate) host_limits: HostLimits,
     pub(crate) environment: BTreeMap<String, String>,
@@ -54,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) stopping: AtomicBool,
     /// Whether the audit says that the host began to serve.
     pub(crate) serving: AtomicBool,
+    /// Whether the host is for one load and one call.
+    pub(crate) one_shot: bool,
     /// Where an ephemeral host keeps its audit; removed with the host.
     _ephemeral: Option<tempfile::TempDir>,
 }
@@ -62,6 +68,8 @@ pub(crate) struct Inner {
 pub(crate) struct Tasks {
     pub(crate) tracker: TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// Ends what is being loaded: the host takes no more plugins.
+    pub(crate) no_loads: CancellationToken,
     pub(crate) handle: tokio::runtime::Handle,
 }
 
@@ -72,6 +80,13 @@ impl Tasks {
         F::Output: Send + 'static,
     {
         self.tracker.spawn_on(task, &self.handle)
+    }
+
+    /// Does a step of a load, unless the host begins to stop: then the step is
+    /// dropped.
+    pub(crate) async fn unless_stopping<T>(&self, step: impl Future<Output = T>) -> Result<T, Fault> {
+        let done = self.no_loads.run_until_cancelled(step).await;
+        done.ok_or_else(no_more_plugins)
     }
 }
 
@@ -91,10 +106,20 @@ impl Host {
         self.inner.state_dir.as_deref()
     }
 
+    /// The longest message that anything here takes, in bytes.
+    pub(crate) fn longest_message(&self) -> usize {
+        let usual = usize::try_from(self.inner.limits.message.bytes()).unwrap_or(usize::MAX);
+        self.inner.registry.longest_message().max(usual)
+    }
+
     /// Who calls when nobody else is named.
     pub fn principal(&self) -> &Principal {
         &self.inner.principal
     }
+}
+
+pub(crate) fn no_more_plugins() -> Fault {
+    Fault::new(Code::Draining, "the host stops and takes no more plugins")
 }
 
 impl Drop for Inner {

@@ -53,7 +53,7 @@ mod unload;
 pub use call::{Args, CallOptions, CallReply, MethodHandle, TypedHandle};
 pub use check::CheckReport;
 pub use config::HostConfig;
-pub use error::StartHostError;
+pub use error::{StartHostError, io_words};
 pub use host::{Host, HostBuilder};
 pub use load::{LoadReport, LoadRequest, Source};
 pub use logs::{FOLLOWER_BEHIND, Follower, GUEST_TARGET, KEPT_BYTES, KEPT_LINES, Line, Logs};
@@ -68,3 +68,13 @@ pub use remember::StartLoad;
 pub use request::CallRequest;
 pub use secrets::MAX_SECRET;
 pub use unload::{UnloadMode, UnloadReport};
+
+/// The documents whose code has to compile.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/embedding.md")]
+    struct Embedding;
+}

@@ -7,6 +7,9 @@
 //!
 //! **Invariant:** a component's code is compiled only after the decision to
 //! let it in is on disk.
+//!
+//! **Invariant:** what goes into service would be let in at that very moment:
+//! compiling takes seconds, and a revocation of meanwhile counts.
 
 mod gatekeeper;
 mod offer;
@@ -17,14 +20,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use odeon_authority::{Event, GrantSet};
+use odeon_authority::{Event, GrantSet, Verdict, decide};
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use odeon_runtime::LifecycleError;
 
 pub(crate) use self::gatekeeper::Gatekeeper;
 pub use self::request::{LoadRequest, Source};
 pub(crate) use self::settle::engine_class;
-use crate::host::Host;
+use crate::host::{Host, Inner, no_more_plugins};
 use crate::registry::{Loaded, Origin};
 
 /// What was put into service.
@@ -66,17 +69,20 @@ impl Host {
     /// decision (40xx), the name (3015), compiling and linking (3006–3017),
     /// the plugin's own `load` (3010), the host itself (1011, 3011).
     pub async fn load(&self, request: LoadRequest) -> Result<LoadReport, Fault> {
+        self.inner.gatekeeper.count_load(Instant::now())?;
+        self.load_uncounted(request).await
+    }
+
+    /// The same for what a host loads by itself when it starts: that is no
+    /// flood, however much it is.
+    pub(crate) async fn load_uncounted(&self, request: LoadRequest) -> Result<LoadReport, Fault> {
         let started = Instant::now();
         let inner = &self.inner;
         if inner.stopping.load(Ordering::SeqCst) {
-            return Err(Fault::new(
-                Code::Draining,
-                "the host stops and takes no more plugins",
-            ));
+            return Err(no_more_plugins());
         }
-        inner.gatekeeper.count_load(started)?;
         let host = self.clone();
-        let admitted = blocking(move || host.admit(request)).await??;
+        let admitted = inner.blocking(move || host.admit(request)).await??;
         let offer::Admitted {
             bytes,
             admission,
@@ -94,10 +100,17 @@ impl Host {
             &request,
             &mut warnings,
         )?;
-        let plugin = inner.runtime.prepare(&bytes, spec).await?;
+        let plugin = inner
+            .tasks
+            .unless_stopping(inner.runtime.prepare(&bytes, spec))
+            .await??;
         let size = bytes.len();
         drop(bytes);
-        plugin.load().await.map_err(hook_failed)?;
+        inner
+            .tasks
+            .unless_stopping(plugin.load())
+            .await?
+            .map_err(hook_failed)?;
         let principal = request
             .principal
             .clone()
@@ -118,13 +131,18 @@ impl Host {
             elapsed: Duration::ZERO,
             warnings: Vec::new(),
         };
-        let more = blocking(move || {
-            host.note_load(&loaded, &request)?;
-            let warning = host.remember(&loaded, &asked);
-            reservation.publish(loaded);
-            Ok::<_, Fault>(warning)
-        })
-        .await??;
+        let more = inner
+            .blocking(move || {
+                // Until it is published, so that a review sees it or it sees the
+                // policy that the review goes by.
+                let _turn = host.inner.gatekeeper.turn();
+                host.decide_again(&loaded)?;
+                host.note_load(&loaded, &request)?;
+                let warning = asked.and_then(|asked| host.remember(&loaded, &asked));
+                reservation.publish(loaded);
+                Ok::<_, Fault>(warning)
+            })
+            .await??;
         warnings.extend(more);
         Ok(LoadReport {
             elapsed: started.elapsed(),
@@ -133,13 +151,27 @@ impl Host {
         })
     }
 
+    /// Refuses what the trust policy has come to deny since it was let in.
+    fn decide_again(&self, loaded: &Loaded) -> Result<(), Fault> {
+        let Some((offer, terms)) = loaded.origin.offered.as_deref() else {
+            return Ok(());
+        };
+        let decision = decide(self.inner.gatekeeper.policy().as_ref(), offer, terms);
+        match &decision.verdict {
+            Verdict::Allow { .. } => Ok(()),
+            Verdict::Deny { .. } => Err(match decision.record(self.inner.recorder.audit()) {
+                Err(refused) => refused.into(),
+                Ok(_) => Fault::new(Code::Internal, "a decision changed while it was taken"),
+            }),
+        }
+    }
+
     /// Writes down that a generation goes into service, before it does.
     fn note_load(&self, loaded: &Loaded, request: &LoadRequest) -> Result<(), Fault> {
         let inner = &self.inner;
-        if !loaded.origin.transient
-            && let Some(version) = &loaded.origin.version
-        {
-            inner.gatekeeper.accept_version(&loaded.name, version)?;
+        if inner.one_shot {
+            // The decision says all there is to say.
+            return self.accept_version(loaded);
         }
         let principal = request.principal.as_ref().unwrap_or(&inner.principal);
         let event = Event::Load {
@@ -152,6 +184,8 @@ impl Host {
             .recorder
             .append(event)
             .map_err(|error| Fault::new(error.code(), error.to_string()))?;
+        // A version counts as accepted when the load is on record.
+        self.accept_version(loaded)?;
         tracing::info!(
             plugin = loaded.name.as_str(),
             generation = loaded.generation.0,
@@ -160,6 +194,15 @@ impl Host {
             "loaded"
         );
         Ok(())
+    }
+
+    fn accept_version(&self, loaded: &Loaded) -> Result<(), Fault> {
+        match &loaded.origin.version {
+            Some(version) if !loaded.origin.transient => {
+                self.inner.gatekeeper.accept_version(&loaded.name, version)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Has the load done again at the next start, if it is to be.
@@ -179,12 +222,42 @@ impl Host {
     }
 }
 
+/// How much of a guest's own words about its failure is passed on, in
+/// characters.
+const HOOK_WORDS: usize = 1024;
+
 fn hook_failed(error: LifecycleError) -> Fault {
+    let error = match error {
+        LifecycleError::Refused(text) => LifecycleError::Refused(cut(text)),
+        failed => failed,
+    };
     let details = match &error {
         LifecycleError::Failed(fault) => serde_json::json!({ "cause": fault }),
         LifecycleError::Refused(text) => serde_json::json!({ "error": text }),
     };
     Fault::new(Code::LoadHookFailed, error.to_string()).with_details(details)
+}
+
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(HOOK_WORDS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+impl Inner {
+    /// Runs what waits for the disk where that holds no task; in a one-shot
+    /// there is no other task to hold.
+    pub(crate) async fn blocking<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, Fault> {
+        match self.one_shot {
+            true => Ok(work()),
+            false => blocking(work).await,
+        }
+    }
 }
 
 /// Runs what waits for the disk where that holds no task.

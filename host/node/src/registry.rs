@@ -13,12 +13,13 @@ mod origin;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use hashbrown::HashMap;
 use odeon_protocol::{Code, Fault, Generation, PluginName};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 pub(crate) use self::loaded::{Loaded, MethodEntry, bad_arguments};
 pub(crate) use self::origin::Origin;
@@ -30,6 +31,10 @@ pub(crate) type Names = HashMap<Box<str>, Arc<Loaded>>;
 pub(crate) struct Registry {
     names: ArcSwap<Names>,
     slots: Mutex<BTreeMap<PluginName, Place>>,
+    /// A reservation was given back.
+    given_back: Notify,
+    /// The longest message that anything loaded so far takes, in bytes.
+    longest_message: AtomicUsize,
 }
 
 /// One name. Outlives what is loaded under it.
@@ -70,6 +75,8 @@ impl Registry {
         Arc::new(Registry {
             names: ArcSwap::from_pointee(Names::default()),
             slots: Mutex::default(),
+            given_back: Notify::new(),
+            longest_message: AtomicUsize::new(0),
         })
     }
 
@@ -112,6 +119,39 @@ impl Registry {
             .iter()
             .filter(|(_, place)| place.claimed == Some(Claim::Load));
         loading.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The longest message that anything loaded so far takes, in bytes.
+    pub(crate) fn longest_message(&self) -> usize {
+        self.longest_message.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nothing is being loaded. Cancellation safe.
+    pub(crate) async fn loads_over(&self) {
+        self.until_none_is(Claim::Load).await;
+    }
+
+    /// Waits until nothing is being unloaded. Cancellation safe.
+    pub(crate) async fn unloads_over(&self) {
+        self.until_none_is(Claim::Unload).await;
+    }
+
+    async fn until_none_is(&self, claim: Claim) {
+        loop {
+            let given_back = self.given_back.notified();
+            tokio::pin!(given_back);
+            // Registered before looking, so that none is missed in between.
+            given_back.as_mut().enable();
+            let any = self
+                .slots
+                .lock()
+                .values()
+                .any(|place| place.claimed == Some(claim));
+            if !any {
+                return;
+            }
+            given_back.await;
+        }
     }
 
     /// Takes a free name to load something under it.
@@ -184,6 +224,8 @@ impl Reservation {
 
     /// Puts a generation into service, for every caller at once.
     pub(crate) fn publish(self, loaded: Arc<Loaded>) {
+        let longest = &self.registry.longest_message;
+        longest.fetch_max(loaded.limits.max_bytes, Ordering::Relaxed);
         let slots = self.registry.slots.lock();
         self.slot.last.store(loaded.generation.0, Ordering::Relaxed);
         self.slot.current.store(Some(loaded.clone()));
@@ -206,9 +248,15 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(place) = self.registry.slots.lock().get_mut(&self.slot.name) {
+        let mut slots = self.registry.slots.lock();
+        if self.slot.last.load(Ordering::Relaxed) == 0 {
+            // Nothing was ever loaded under it: there is no number to keep.
+            slots.remove(&self.slot.name);
+        } else if let Some(place) = slots.get_mut(&self.slot.name) {
             place.claimed = None;
         }
+        drop(slots);
+        self.registry.given_back.notify_waiters();
     }
 }
 
@@ -220,3 +268,6 @@ pub(crate) fn not_loaded(name: &str) -> Fault {
         format!("no plugin named {name:?} is loaded here; see `odeon list`"),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,8 @@
 //! The loads that are done again at the next start.
 //!
-//! Owns the file of them. It holds what an operator asked for, as he asked it,
-//! and whose component that was let in for: grants are given to a component and
-//! not to a path, so that another author's file in the same place is refused. At
-//! the next start every load is decided anew.
+//! Owns the file of them. It holds what an operator asked for, in full, and
+//! what that was about: at the next start every load is decided anew, under the
+//! same name and for nothing else than the same author's, or the same, bytes.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,12 +10,12 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use odeon_authority::{
-    ClassWish, Event, FileError, GrantSet, InstanceMode, LimitsPatch, Offer, Placing, Principal, PublicKey,
+    Bound, ClassWish, Event, FileError, GrantSet, InstanceMode, LimitsPatch, Placing, Principal, PublicKey,
     SignedAs, read_operators_text,
 };
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::host::Host;
 use crate::load::{LoadRequest, Source, blocking};
@@ -45,12 +44,13 @@ struct Row {
     path: PathBuf,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     descriptor: bool,
-    /// The name its signature was for, when it was let in.
+    /// The name it was signed for, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signed_as: Option<PluginName>,
-    /// The key that let it in. Where it was none, `digest` says what it was.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    signers: Vec<PublicKey>,
+    /// The key that let it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signed_by: Option<PublicKey>,
+    /// The bytes that were let in, where no key did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,14 +67,6 @@ struct Row {
     config: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     secrets: BTreeMap<String, PathBuf>,
-}
-
-/// Whose component a remembered load was let in for.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Bound {
-    signed_as: Option<PluginName>,
-    signers: Vec<PublicKey>,
-    digest: Option<Digest>,
 }
 
 /// One load that was tried at start, and what became of it.
@@ -94,29 +86,30 @@ impl Remembered {
         }
     }
 
-    /// Has this load done again at the next start, for this author's component.
+    /// Has this load done again at the next start, as it was asked.
     pub(crate) fn add(&self, loaded: &Loaded, request: &LoadRequest) -> Result<(), Fault> {
-        let bound = Bound::of(loaded);
         let (path, descriptor) = match &request.source {
             Source::Component(path) => (path, false),
             Source::Descriptor(path) => (path, true),
             Source::Bytes(_) => return Ok(()),
         };
         let path = std::path::absolute(path).map_err(|error| unwritable(path, &error))?;
-        if let Some(grants) = &request.grants
-            && GrantSet::parse(grants.complete_lines().iter().map(String::as_str)).as_ref() != Ok(grants)
-        {
-            return Err(Fault::new(
-                Code::StateUnwritable,
-                "expected grants that can be written down, found a path that is not UTF-8 or holds `::`",
-            ));
-        }
+        let offered = loaded.origin.offered.as_deref();
+        let claim = offered.and_then(|(offer, _)| offer.signed.as_ref().ok()?.claim.as_ref());
+        let (signed_by, digest) = match loaded.origin.bound_to {
+            Some(Bound::Key(key)) => (Some(key), None),
+            Some(Bound::Digest(digest)) => (None, Some(digest)),
+            None => (None, None),
+        };
         let row = Row {
             path,
             descriptor,
-            signed_as: bound.signed_as,
-            signers: bound.signers,
-            digest: bound.digest,
+            // What no key vouched for is the same bytes or nothing.
+            signed_as: claim
+                .filter(|_| signed_by.is_some())
+                .map(|claim| claim.name.clone()),
+            signed_by,
+            digest,
             instance: request.placing.instance,
             workers: request.placing.workers,
             class: request.placing.class,
@@ -173,6 +166,12 @@ impl Remembered {
     }
 }
 
+/// With the values of variables, which lists leave out: the file is the
+/// operator's alone, and a variable without a value is the host's own.
+fn complete<S: Serializer>(grants: &Option<GrantSet>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(grants.iter().flat_map(GrantSet::complete_lines))
+}
+
 impl Row {
     fn request(self, name: PluginName) -> LoadRequest {
         let mut request = match self.descriptor {
@@ -180,11 +179,12 @@ impl Row {
             false => LoadRequest::component(self.path),
         };
         request.name = Some(name);
-        request.bound = Some(Bound {
-            signed_as: self.signed_as,
-            signers: self.signers,
-            digest: self.digest,
-        });
+        request.signed_as = self.signed_as.map(SignedAs::Name);
+        request.bound_to = match (self.signed_by, self.digest) {
+            (Some(key), _) => Some(Bound::Key(key)),
+            (None, Some(digest)) => Some(Bound::Digest(digest)),
+            (None, None) => None,
+        };
         request.placing = Placing {
             instance: self.instance,
             workers: self.workers,
@@ -196,52 +196,6 @@ impl Row {
         request.secrets = self.secrets;
         request.principal = Some(Principal::Host);
         request
-    }
-}
-
-impl Bound {
-    fn of(loaded: &Loaded) -> Self {
-        let offer = loaded.origin.offered.as_deref().map(|(offer, _)| offer);
-        let signed = offer.and_then(|offer| offer.signed.as_ref().ok());
-        // Not whoever else signed it: only who was trusted.
-        let let_in = |key: &&PublicKey| loaded.origin.signed_by.contains(&key.id().to_string());
-        let signers: Vec<PublicKey> = signed
-            .map(|signed| signed.signers.iter().filter(let_in).copied().collect())
-            .unwrap_or_default();
-        Bound {
-            signed_as: signed.and_then(|signed| Some(signed.claim.as_ref()?.name.clone())),
-            digest: signers.is_empty().then_some(loaded.origin.digest),
-            signers,
-        }
-    }
-
-    /// The name that the file's signature has to be for.
-    pub(crate) fn signed_as(&self) -> SignedAs {
-        self.signed_as.clone().map_or(SignedAs::Any, SignedAs::Name)
-    }
-
-    /// Refuses what is another author's: what was granted was for the one before.
-    pub(crate) fn check(&self, offer: &Offer, path: &Path) -> Result<(), String> {
-        let signed = offer.signed.as_ref().ok();
-        let same_author =
-            signed.is_some_and(|signed| signed.signers.iter().any(|key| self.signers.contains(key)));
-        if same_author || self.digest == Some(offer.digest) {
-            return Ok(());
-        }
-        let expected: Vec<String> = match self.digest {
-            Some(digest) => vec![digest.to_string()],
-            None => self
-                .signers
-                .iter()
-                .map(|key| format!("key {}", key.id()))
-                .collect(),
-        };
-        Err(format!(
-            "{}: expected what was let in under this name before ({}), found another author's component; what was \
-             granted to the one is not passed on to the other. Load it anew to let this one in",
-            path.display(),
-            expected.join(" or ")
-        ))
     }
 }
 
@@ -316,7 +270,7 @@ impl Host {
         let mut loads = Vec::with_capacity(requests.len());
         for request in requests {
             let path = request.file().cloned().unwrap_or_default();
-            let outcome = self.load(request).await.map(|report| report.name);
+            let outcome = self.load_uncounted(request).await.map(|report| report.name);
             if let Err(fault) = &outcome {
                 tracing::error!(path = %path.display(), %fault, "a plugin was not loaded at start");
             }
@@ -324,12 +278,6 @@ impl Host {
         }
         loads
     }
-}
-
-/// With the values of variables: the file is its owner's alone, and without them
-/// the host's own values would be handed over in their place.
-fn complete<S: serde::Serializer>(grants: &Option<GrantSet>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(grants.iter().flat_map(GrantSet::complete_lines))
 }
 
 /// Puts new content in the place of a file that only the owner can read.

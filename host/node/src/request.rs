@@ -3,6 +3,8 @@
 //! Owns the task that executes a request and the translation of how a call
 //! ended into how its request did.
 
+mod cancels;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,7 @@ use odeon_rmi::{
 use odeon_runtime::{CallContext, Interrupt, ProgressSink, Reason, StartedHook};
 use parking_lot::Mutex;
 
+pub(crate) use self::cancels::Cancels;
 use crate::call::{Args, fits_user_data, guest_error, is_err};
 use crate::host::{Host, Inner};
 use crate::registry::Loaded;
@@ -68,7 +71,11 @@ impl Host {
     /// When it is not taken: no such method, arguments that do not fit it, or
     /// too many requests. Nothing was executed then.
     pub fn request(&self, call: CallRequest<'_>) -> Result<(Serial, Watcher), Fault> {
-        let (watcher, work) = self.begin(call)?;
+        let caller = match &call.principal {
+            Some(principal) => Caller::new(principal),
+            None => self.inner.caller.clone(),
+        };
+        let (watcher, work) = self.begin(call, &caller)?;
         self.inner.tasks.spawn(work);
         Ok((watcher.serial(), watcher))
     }
@@ -88,20 +95,24 @@ impl Host {
         reason: CancelReason,
         principal: &Principal,
     ) -> Result<CancelOutcome, Fault> {
-        let outcome = self.inner.requests.cancel(serial, reason)?;
-        let event = AuditEvent::Cancel {
-            serial: *serial,
-            principal: principal.to_string().into(),
-        };
-        self.inner.recorder.append_soon(event);
+        let inner = &self.inner;
+        let outcome = inner.requests.cancel(serial, reason)?;
+        // One that changes nothing is nothing to write down.
+        if outcome != CancelOutcome::AlreadySignalled && inner.cancels.may_write(principal, Instant::now()) {
+            inner.recorder.append_soon(AuditEvent::Cancel {
+                serial: *serial,
+                principal: principal.to_string().into(),
+            });
+        }
         Ok(outcome)
     }
 
-    /// Accepts a request and returns what executes it. Dropping that loses the
-    /// request, which its watcher is told.
+    /// Accepts a request of this caller's and returns what executes it.
+    /// Dropping that loses the request, which its watcher is told.
     pub(crate) fn begin(
         &self,
         call: CallRequest<'_>,
+        caller: &Caller,
     ) -> Result<(Watcher, impl Future<Output = ()> + Send + use<>), Fault> {
         let inner = &self.inner;
         let (loaded, index) = inner.find(call.path)?;
@@ -123,15 +134,14 @@ impl Host {
         let args = call.args.encode(&method.ty, &loaded.limits)?;
         method.check(&args, &loaded.limits)?;
         fits_user_data(&loaded, call.user_data.as_deref())?;
-        let wait_until = call.wait.and_then(|wait| Instant::now().checked_add(wait));
-        let asks: Arc<str> = match &call.principal {
-            Some(principal) => principal.to_string().into(),
-            None => inner.principal_text.clone(),
-        };
+        // A time that is longer than time itself is none.
+        let within = |time: Option<Duration>| Instant::now().checked_add(time?);
+        let wait_until = within(call.wait);
+        let start_by = within(call.ttl);
         let request = NewRequest {
             serial: call.serial,
             target: method.path.clone(),
-            principal: asks,
+            principal: caller.text.clone(),
             user_data: call.user_data,
             ttl: call.ttl,
             deadline: wait_until.map(Into::into),
@@ -140,8 +150,8 @@ impl Host {
             } else {
                 IfAbandoned::Cancel
             },
+            bytes: args.len(),
         };
-        let callers = inner.callers(call.principal);
         let (ticket, watcher) = inner.requests.accept(request)?;
         let signal = watcher.signal();
         let work = Work {
@@ -150,10 +160,33 @@ impl Host {
             index,
             args,
             wait_until,
-            callers,
+            start_by,
+            callers: caller.chain.clone(),
             signal,
         };
         Ok((watcher, work.run(ticket)))
+    }
+}
+
+/// Somebody who calls, in the forms that requests need: made once, for many.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    /// The name in tables.
+    text: Arc<str>,
+    /// The chain of callers that the guest sees.
+    chain: Arc<[Principal]>,
+}
+
+impl Caller {
+    pub(crate) fn new(principal: &Principal) -> Self {
+        Caller {
+            text: principal.to_string().into(),
+            chain: Arc::from([principal.clone()]),
+        }
+    }
+
+    pub(crate) fn chain(&self) -> &Arc<[Principal]> {
+        &self.chain
     }
 }
 
@@ -164,6 +197,7 @@ struct Work {
     index: usize,
     args: Vec<u8>,
     wait_until: Option<Instant>,
+    start_by: Option<Instant>,
     callers: Arc<[Principal]>,
     signal: CancelSignal,
 }
@@ -184,6 +218,7 @@ impl Work {
             index,
             args,
             wait_until,
+            start_by,
             callers,
             signal,
         } = self;
@@ -200,6 +235,7 @@ impl Work {
             callers,
             user_data,
             wait_until,
+            start_by,
             interrupt: interrupt.clone(),
             progress: Some(progress(&life)),
             started: Some(started(&life)),
@@ -241,10 +277,10 @@ impl Work {
         match (life, outcome) {
             (Life::Running(running), outcome) => running.finish(outcome),
             // Never started: whatever the outcome says, nothing was executed.
-            (Life::Pending(ticket), Outcome::Cancelled(fault) | Outcome::Rejected(fault)) => {
+            (Life::Pending(ticket), Outcome::Cancelled(fault)) => ticket.withdraw(fault),
+            (Life::Pending(ticket), Outcome::Rejected(fault) | Outcome::Failed { fault, .. }) => {
                 ticket.reject(fault)
             }
-            (Life::Pending(ticket), Outcome::Failed { fault, .. }) => ticket.reject(fault),
             (Life::Pending(ticket), Outcome::Succeeded(_)) => {
                 ticket.reject(Fault::new(
                     Code::Internal,
@@ -300,6 +336,9 @@ fn runtime_reason(reason: CancelReason) -> Reason {
 
 /// How a request ended whose call ended with this fault.
 fn ended(fault: Fault, cancelled: Option<CancelReason>) -> Outcome {
+    if fault.code == Code::Expired {
+        return Outcome::Rejected(fault);
+    }
     match (fault.kind(), cancelled) {
         (Kind::Cancelled | Kind::Timeout | Kind::TargetGone, Some(reason)) => {
             Outcome::Cancelled(reason.fault())

@@ -2,110 +2,173 @@
 //!
 //! Owns the revocation: a plugin that would not be let in any more is taken
 //! out. What somebody let in for once, without the policy, is measured by what
-//! the policy denies.
+//! the policy denies. A review that did not get through is done again: the
+//! policy counts as applied only when everything loaded was measured by it.
+//!
+//! **Invariant:** letting in needs a record, taking out does not.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use odeon_authority::{Principal, Verdict, decide};
-use odeon_protocol::{Fault, PluginName};
+use odeon_authority::{Principal, Refused, Verdict, decide};
+use odeon_protocol::{Code, Fault, PluginName};
+use odeon_runtime::Reason;
 
 use crate::host::Host;
 use crate::load::blocking;
 use crate::registry::Loaded;
 use crate::unload::UnloadMode;
 
-/// How often a daemon looks whether the policy's file has changed.
+/// How often a daemon looks whether the policy's file has changed, and how
+/// long it waits before it does again what did not work.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// What the audit says about a plugin that the policy denies by name, key or
+/// digest. Its load is forgotten as well.
+pub(crate) const REVOKED: &str = "revoked";
+
+/// What the audit says about a plugin that nothing vouches for any more. Its
+/// load is decided anew at the next start: the policy may have been mended.
+pub(crate) const UNTRUSTED: &str = "not let in any more";
+
+/// A plugin that would be refused now.
+struct Refusal {
+    loaded: Arc<Loaded>,
+    reason: &'static str,
+    /// Why that is not on record, if it is not.
+    unrecorded: Option<Fault>,
+}
 
 impl Host {
     /// Decides again about everything that is loaded, and takes out what the
-    /// trust policy does not let in any more. Calls of it that are in flight
-    /// are interrupted. Returns what was taken out.
+    /// trust policy does not let in any more: it takes no new calls at once,
+    /// those in flight are interrupted, and no code of it runs again, not its
+    /// `unload` either. Returns what was taken out.
     ///
     /// # Errors
     ///
-    /// `ODN-4012` when a decision cannot be written to the audit; what it is
-    /// about then stays. The policy's own error when it cannot be read: nothing
-    /// new is let in then, and what was let in stays until somebody can decide.
+    /// `ODN-4012` when a decision or an unload cannot be written to the audit:
+    /// letting in needs the record, taking out does not, so that everything
+    /// denied is out all the same; `details` names it. The policy's own error
+    /// when it cannot be read, or is gone: nothing new is let in then, and what
+    /// was let in stays until somebody can decide.
     pub async fn review(&self) -> Result<Vec<PluginName>, Fault> {
+        let stamp = self.inner.gatekeeper.stamp();
         let host = self.clone();
-        let denied = blocking(move || host.denied_now()).await??;
-        let mut taken_out = Vec::new();
-        for loaded in denied {
-            // Somebody may be unloading it already.
-            let Ok((reservation, current)) = self.inner.registry.claim(&loaded.name) else {
+        let refused = blocking(move || host.refused_now()).await??;
+        let mut failed = Vec::new();
+        let mut leaving = Vec::new();
+        for refusal in refused {
+            let name = refusal.loaded.name.clone();
+            failed.extend(refusal.unrecorded.map(|fault| (name.clone(), fault)));
+            // Somebody may be unloading it already; its calls were interrupted.
+            let Ok((reservation, current)) = self.inner.registry.claim(&name) else {
                 continue;
             };
-            if current.generation != loaded.generation {
+            if current.generation != refusal.loaded.generation {
                 continue;
             }
-            self.take_out(reservation, current, UnloadMode::Now, &Principal::Host, "revoked")
-                .await?;
-            taken_out.push(loaded.name.clone());
+            let (host, reason) = (self.clone(), refusal.reason);
+            // It goes on to its end even if whoever asked goes away.
+            let work = self.inner.tasks.spawn(async move {
+                host.take_out(reservation, current, UnloadMode::Now, &Principal::Host, reason)
+                    .await
+            });
+            leaving.push((name, work));
         }
-        Ok(taken_out)
+        let mut taken_out = Vec::new();
+        for (name, work) in leaving {
+            let ended = work
+                .await
+                .map_err(|_| Fault::new(Code::Internal, "taking it out broke off in the host; see its log"));
+            tracing::warn!(
+                plugin = name.as_str(),
+                "unloaded: the trust policy does not let it in any more"
+            );
+            if let Err(fault) = ended.and_then(|ended| ended) {
+                failed.push((name.clone(), fault));
+            }
+            taken_out.push(name);
+        }
+        match failed.first() {
+            None => {
+                self.inner.gatekeeper.applied(stamp);
+                Ok(taken_out)
+            }
+            Some((_, fault)) => Err(incomplete(fault, &failed, &taken_out)),
+        }
     }
 
-    /// What would be refused now, each with its refusal on record.
-    fn denied_now(&self) -> Result<Vec<Arc<Loaded>>, Fault> {
-        let policy = self
-            .inner
-            .gatekeeper
-            .policy()
-            .map_err(|error| Fault::new(error.code(), error.to_string()))?;
-        let mut denied = Vec::new();
+    /// Measures everything that is loaded by the policy of now. What it refuses
+    /// serves nobody from this moment on.
+    fn refused_now(&self) -> Result<Vec<Refusal>, Fault> {
+        let _turn = self.inner.gatekeeper.turn();
+        let policy = self.inner.gatekeeper.policy_for_review()?;
+        let mut refused = Vec::new();
         for loaded in self.inner.registry.all() {
             let Some((offer, terms)) = loaded.origin.offered.as_deref() else {
                 continue;
             };
             let decision = decide(Ok(&policy), offer, terms);
-            if matches!(decision.verdict, Verdict::Deny { .. }) {
-                match decision.record(self.inner.recorder.audit()) {
-                    Err(odeon_authority::Refused::Unrecorded(error)) => {
-                        return Err(Fault::new(error.code(), error.to_string()));
-                    }
-                    _ => denied.push(loaded),
-                }
+            if let Verdict::Deny { code, .. } = decision.verdict {
+                loaded.set_draining();
+                loaded.plugin.interrupt(Reason::Unloaded);
+                refused.push((loaded, decision, code));
             }
         }
-        Ok(denied)
+        // The disk may be slow; by now all of them are closed.
+        let audit = self.inner.recorder.audit();
+        let recorded = refused.into_iter().map(|(loaded, decision, code)| Refusal {
+            loaded,
+            reason: match code {
+                Code::KeyRevoked | Code::PolicyDenied | Code::NamePinned => REVOKED,
+                _ => UNTRUSTED,
+            },
+            unrecorded: match decision.record(audit) {
+                Err(Refused::Unrecorded(error)) => Some(Fault::new(error.code(), error.to_string())),
+                _ => None,
+            },
+        });
+        Ok(recorded.collect())
     }
 
-    /// Reviews whenever the policy's file changes, until the host ends.
+    /// Reviews whenever the policy's file changes, and each second until that
+    /// has worked, until the host ends.
     pub(crate) async fn review_changes(&self) {
-        let Some(path) = self.inner.gatekeeper.policy_path().cloned() else {
+        if self.inner.gatekeeper.has_no_policy() {
             return;
-        };
-        let mut seen = stamp(&path);
+        }
+        let mut told = None;
         loop {
             tokio::time::sleep(EVERY).await;
-            let now = stamp(&path);
-            if now == seen {
+            if !self.inner.gatekeeper.has_changed() {
                 continue;
             }
-            seen = now;
             match self.review().await {
-                Ok(taken_out) => {
-                    for name in taken_out {
-                        tracing::warn!(
-                            plugin = name.as_str(),
-                            "unloaded: the trust policy does not let it in any more"
-                        );
-                    }
-                }
+                Ok(_) => told = None,
+                // Once per reason, not once per second.
+                Err(fault) if told.as_ref() == Some(&fault.message) => {}
                 Err(fault) => {
-                    tracing::error!(%fault, "the changed trust policy was not applied to what is loaded")
+                    tracing::error!(
+                        %fault,
+                        "the changed trust policy was not applied as it should be; trying again each second"
+                    );
+                    told = Some(fault.message);
                 }
             }
         }
     }
 }
 
-/// What changes when a file does: it is replaced whole, so its number does.
-fn stamp(path: &Path) -> Option<(u64, u64, Option<SystemTime>)> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.ino(), metadata.len(), metadata.modified().ok()))
+fn incomplete(first: &Fault, failed: &[(PluginName, Fault)], taken_out: &[PluginName]) -> Fault {
+    let names: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
+    let message = format!(
+        "taking out what the trust policy does not let in any more went wrong for {}: {}",
+        names.join(", "),
+        first.message
+    );
+    Fault::new(first.code, message).with_details(serde_json::json!({
+        "failed": names,
+        "unloaded": taken_out,
+    }))
 }

@@ -9,22 +9,47 @@ use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use odeon_runtime::{SecretError, SecretSource};
+use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 /// The longest secret, in bytes.
 pub const MAX_SECRET: u64 = 64 * 1024;
 
+/// How long the operator hears nothing more of a secret that cannot be read.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// The files of one plugin's secrets: its own first, then the host's.
 pub(crate) struct SecretFiles {
     own: BTreeMap<String, PathBuf>,
     host: Arc<BTreeMap<String, PathBuf>>,
+    /// When the operator was told last about each that cannot be read. As many
+    /// as there are files at most.
+    told: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl SecretFiles {
     pub(crate) fn new(own: BTreeMap<String, PathBuf>, host: Arc<BTreeMap<String, PathBuf>>) -> Self {
-        SecretFiles { own, host }
+        SecretFiles {
+            own,
+            host,
+            told: Mutex::default(),
+        }
+    }
+
+    /// Whether it is time to tell the operator: how often a secret is asked for
+    /// is the guest's choice, and the log is the host's.
+    fn tell(&self, name: &str, now: Instant) -> bool {
+        let mut told = self.told.lock();
+        match told.get(name) {
+            Some(at) if now.saturating_duration_since(*at) < AGAIN => false,
+            _ => {
+                told.insert(name.to_owned(), now);
+                true
+            }
+        }
     }
 }
 
@@ -37,7 +62,9 @@ impl SecretSource for SecretFiles {
             .ok_or(SecretError::NotFound)?;
         read(path).map_err(|why| {
             // For the operator alone: the guest learns only that there is none.
-            tracing::warn!(secret = name, why, "a secret cannot be read");
+            if self.tell(name, Instant::now()) {
+                tracing::warn!(secret = name, why, "a secret cannot be read");
+            }
             SecretError::Unavailable
         })
     }

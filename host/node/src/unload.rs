@@ -13,9 +13,10 @@ use odeon_runtime::Reason;
 use crate::host::Host;
 use crate::load::blocking;
 use crate::registry::{Loaded, Reservation};
+use crate::review::{REVOKED, UNTRUSTED};
 
 /// How long calls that were interrupted may take to let go.
-const LET_GO: Duration = Duration::from_secs(2);
+pub(crate) const LET_GO: Duration = Duration::from_secs(2);
 
 /// How a plugin leaves service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Host {
         loaded: Arc<Loaded>,
         mode: UnloadMode,
         principal: &Principal,
-        reason: &str,
+        reason: &'static str,
     ) -> Result<UnloadReport, Fault> {
         loaded.set_draining();
         let plugin = &loaded.plugin;
@@ -100,7 +101,11 @@ impl Host {
                 tracing::warn!(plugin = loaded.name.as_str(), "calls did not let go in time");
             }
         }
-        let hook = plugin.unload().await.err();
+        // Code that is not let in any more does not run again.
+        let hook = match reason {
+            REVOKED | UNTRUSTED => None,
+            _ => plugin.unload().await.err(),
+        };
         if let Some(fault) = &hook {
             tracing::warn!(plugin = loaded.name.as_str(), %fault, "the plugin's unload failed");
         }
@@ -114,7 +119,8 @@ impl Host {
         let name = loaded.name.clone();
         let written = blocking(move || {
             let written = host.inner.recorder.append(event);
-            if let Some(remembered) = &host.inner.remembered
+            if reason != UNTRUSTED
+                && let Some(remembered) = &host.inner.remembered
                 && let Err(fault) = remembered.remove(&name)
             {
                 tracing::warn!(plugin = name.as_str(), %fault, "a remembered load could not be forgotten");

@@ -48,6 +48,10 @@ pub enum AdminRequest {
         /// Stops the calls in flight instead of waiting for them.
         #[serde(default)]
         now: bool,
+        /// How long calls in flight may go on, in milliseconds; absent: as
+        /// the host is configured.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drain_ms: Option<u64>,
     },
     /// What is loaded. Answer: a list of [`PluginRow`].
     List {},

@@ -198,7 +198,7 @@ codes! {
     /// A type of the component is nested deeper or is larger than the host accepts.
     TypeTooDeep = "ODN-3012", InvalidComponent, Guest, Never;
     /// A limit that was asked for cannot be enforced here.
-    LimitUnsupported = "ODN-3013", InvalidComponent, Operator, Never;
+    LimitUnsupported = "ODN-3013", InvalidArgument, Operator, Never;
     /// The descriptor cannot be used.
     DescriptorInvalid = "ODN-3014", InvalidArgument, Operator, Never;
     /// The name is taken by what is loaded now.

@@ -117,6 +117,21 @@ impl MessageKind {
         self as u8
     }
 
+    /// The kind as people read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MessageKind::Hello => "hello",
+            MessageKind::Call => "call",
+            MessageKind::Accepted => "accepted",
+            MessageKind::Started => "started",
+            MessageKind::Progress => "progress",
+            MessageKind::Reply => "reply",
+            MessageKind::Cancel => "cancel",
+            MessageKind::Admin => "admin",
+            MessageKind::AdminReply => "admin-reply",
+        }
+    }
+
     fn from_number(number: u64) -> Option<Self> {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
@@ -158,7 +173,8 @@ pub struct Envelope<'a> {
     pub traceparent: Option<&'a str>,
     /// Where the answer goes, on a transport that needs to be told.
     pub reply_to: Option<&'a str>,
-    /// JSON text that is echoed in every status of the request.
+    /// JSON text that is echoed in every status of the request. Carried as it
+    /// is: whoever accepts the request looks whether it is JSON, once.
     pub user_data: Option<&'a str>,
     /// Arguments, result, or what the kind says.
     pub body: &'a [u8],
@@ -263,10 +279,7 @@ impl<'a> Envelope<'a> {
                 });
             }
         }
-        match self.user_data.map(serde_json::from_str::<serde::de::IgnoredAny>) {
-            Some(Err(_)) => Err(EnvelopeError::UserDataNotJson),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -332,7 +345,7 @@ pub enum EnvelopeError {
         hops: u8,
     },
     /// A field that this kind of message needs is not there.
-    #[error("a {kind:?} envelope needs the field {field}")]
+    #[error("a {} envelope needs the field {field}", kind.as_str())]
     Missing {
         /// The kind of message.
         kind: MessageKind,
@@ -345,9 +358,6 @@ pub enum EnvelopeError {
         /// How many.
         length: usize,
     },
-    /// The user data is no JSON text.
-    #[error("user-data is expected to be JSON text, and is not")]
-    UserDataNotJson,
     /// The fault's text is no fault.
     #[error("the fault is expected to be a fault's JSON text, and is not")]
     NoFault,

@@ -64,18 +64,28 @@ impl Fault {
 }
 
 /// The form in which a fault is written as JSON: `code`, `kind`, `message`,
-/// `blame`, `retry`, `details` and, for traps, `backtrace`. What a reader
-/// trusts is the code; the words beside it are for people.
-#[derive(Serialize, Deserialize)]
-struct Written {
+/// `blame`, `retry`, `details` and, for traps, `backtrace`.
+#[derive(Serialize)]
+struct Written<'a> {
     code: Code,
     kind: Kind,
-    message: String,
+    message: &'a str,
     blame: Blame,
     retry: Retry,
+    details: Option<&'a serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backtrace: Option<&'a [String]>,
+}
+
+/// What a reader takes of it: the code says the rest, so that words which a
+/// newer host has for kind, blame or retry do not matter.
+#[derive(Deserialize)]
+struct Read {
+    code: String,
+    message: String,
     #[serde(default)]
     details: Option<serde_json::Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     backtrace: Option<Vec<String>>,
 }
 
@@ -84,25 +94,34 @@ impl Serialize for Fault {
         Written {
             code: self.code,
             kind: self.kind(),
-            message: self.message.clone(),
+            message: &self.message,
             blame: self.blame(),
             retry: self.retry(),
-            details: self.details.clone(),
-            backtrace: self.backtrace.clone(),
+            details: self.details.as_ref(),
+            backtrace: self.backtrace.as_deref(),
         }
         .serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Fault {
+    /// A code that this version does not know is read as
+    /// [`Code::Internal`], with the code in the message.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Written {
+        let Read {
             code,
             message,
             details,
             backtrace,
-            ..
-        } = Written::deserialize(deserializer)?;
+        } = Read::deserialize(deserializer)?;
+        let (code, message) = match Code::parse(&code) {
+            Some(code) => (code, message),
+            None if is_code(&code) => (
+                Code::Internal,
+                format!("{message} ({code}, which this version does not know)"),
+            ),
+            None => return Err(serde::de::Error::custom("expected a code ODN-… of four digits")),
+        };
         Ok(Fault {
             code,
             message,
@@ -110,4 +129,10 @@ impl<'de> Deserialize<'de> for Fault {
             backtrace,
         })
     }
+}
+
+/// Whether this is the text of a code, of this version or a later one.
+fn is_code(text: &str) -> bool {
+    text.strip_prefix("ODN-")
+        .is_some_and(|digits| digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -123,6 +123,31 @@ impl FrameDecoder {
         }
     }
 
+    /// Takes payloads of up to `max_len` bytes from now on. A frame whose
+    /// length was read before is measured by what held then.
+    pub fn set_max_len(&mut self, max_len: usize) {
+        self.max_len = max_len;
+    }
+
+    /// Gives back the memory of the frame that was handed out last. The next
+    /// call of [`next_frame`](Self::next_frame) would do it too.
+    pub fn release(&mut self) {
+        if self.handed_out {
+            self.handed_out = false;
+            self.partial.clear();
+            self.partial.shrink_to(KEPT_CAPACITY);
+        }
+    }
+
+    /// The length of the frame that is arriving, header included, as far as it
+    /// is known; `None` between frames.
+    pub fn arriving(&self) -> Option<usize> {
+        if self.handed_out || self.partial.is_empty() {
+            return None;
+        }
+        Some(announced(&self.partial).map_or(FRAME_HEADER, |length| FRAME_HEADER.saturating_add(length)))
+    }
+
     /// The next whole payload, taking from the front of `input` what belongs
     /// to it.
     ///
@@ -155,11 +180,7 @@ impl FrameDecoder {
         if let Some(error) = self.broken {
             return Err(error);
         }
-        if self.handed_out {
-            self.handed_out = false;
-            self.partial.clear();
-            self.partial.shrink_to(KEPT_CAPACITY);
-        }
+        self.release();
         if self.partial.is_empty() {
             match self.whole(input)? {
                 Some(payload) => return Ok(Some(payload)),
@@ -190,12 +211,8 @@ impl FrameDecoder {
         if let Some(error) = self.broken {
             return Err(error);
         }
-        if self.handed_out || self.partial.is_empty() {
+        let Some(total) = self.arriving() else {
             return Ok(());
-        }
-        let total = match announced(&self.partial) {
-            Some(length) => FRAME_HEADER.saturating_add(length),
-            None => FRAME_HEADER,
         };
         Err(FrameError::Truncated {
             missing: total.saturating_sub(self.partial.len()),

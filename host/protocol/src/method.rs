@@ -61,7 +61,7 @@ pub enum MethodPathError {
 
 impl From<MethodPathError> for Fault {
     fn from(error: MethodPathError) -> Self {
-        Fault::new(Code::MethodNotFound, error.to_string())
+        Fault::new(Code::InvalidArguments, error.to_string())
     }
 }
 

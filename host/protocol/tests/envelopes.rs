@@ -328,11 +328,16 @@ fn a_peer_that_does_not_hold_to_the_limits_is_refused() {
         Envelope::decode(&with(&[(7, &[0x18, MAX_HOPS + 1])])),
         Err(EnvelopeError::TooManyHops { hops: MAX_HOPS + 1 })
     );
-    let junk = cbor(|e| drop(e.str("{not json")));
-    assert_eq!(
-        Envelope::decode(&with(&[(12, &junk)])),
-        Err(EnvelopeError::UserDataNotJson)
-    );
+}
+
+#[test]
+fn user_data_is_carried_as_it_is_and_judged_by_whoever_accepts() {
+    let mut call = Envelope::new(MessageKind::Call, Serial::new());
+    call.target = Some("calc/add");
+    call.user_data = Some("{not json");
+    let mut bytes = Vec::new();
+    call.encode(&mut bytes).unwrap();
+    assert_eq!(Envelope::decode(&bytes), Ok(call));
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn every_request_is_read_back_and_its_op_is_this() {
             AdminRequest::Unload {
                 name: name(),
                 now: true,
+                drain_ms: None,
             },
         ),
         ("list", AdminRequest::List {}),
@@ -96,7 +97,8 @@ fn what_may_be_left_out_has_its_safe_meaning() {
         read(r#"{"op":"unload","name":"calc"}"#),
         AdminRequest::Unload {
             name: "calc".parse().unwrap(),
-            now: false
+            now: false,
+            drain_ms: None,
         }
     );
     assert_eq!(
@@ -231,4 +233,23 @@ fn an_answer_is_ok_or_a_fault() {
     assert_eq!(none.code, Code::ProtocolViolation);
     let nothing = AdminReply::Ok(());
     assert_eq!(nothing.to_json().unwrap(), br#"{"ok":null}"#);
+}
+
+#[test]
+fn a_word_that_only_a_newer_host_has_does_not_hide_the_answer() {
+    let newer = r#"{"fault":{"code":"ODN-7042","kind":"bewitched","message":"the moon is full","blame":"moon",
+        "retry":"tomorrow","details":{"phase":1}}}"#;
+    let fault = AdminReply::<()>::from_json(newer.as_bytes())
+        .unwrap()
+        .into_result()
+        .unwrap_err();
+    assert_eq!(fault.code, Code::Internal);
+    assert!(
+        fault.message.contains("the moon is full") && fault.message.contains("ODN-7042"),
+        "{fault}"
+    );
+    assert_eq!(fault.details.unwrap()["phase"], 1);
+    let reply = AdminReply::<CancelReply>::from_json(br#"{"ok":"postponed"}"#).unwrap();
+    assert_eq!(reply, AdminReply::Ok(CancelReply::Unknown));
+    assert!(AdminReply::<()>::from_json(br#"{"fault":{"code":"none","message":""}}"#).is_err());
 }

@@ -161,6 +161,35 @@ fn the_end_of_the_stream_inside_a_frame_is_told() {
     }
 }
 
+#[test]
+fn what_arrives_is_known_by_its_length_and_given_back_when_it_was_taken() {
+    let stream = frame(&[7; MAX]);
+    let mut decoder = FrameDecoder::new(MAX);
+    assert_eq!(decoder.arriving(), None);
+    for (from, upto, arriving) in [(0, 2, FRAME_HEADER), (2, 10, FRAME_HEADER + MAX)] {
+        let mut piece = &stream[from..upto];
+        assert_eq!(decoder.next_frame(&mut piece), Ok(None));
+        assert_eq!(decoder.arriving(), Some(arriving));
+    }
+    let mut rest = &stream[10..];
+    assert_eq!(decoder.next_frame(&mut rest).unwrap().map(<[u8]>::len), Some(MAX));
+    assert_eq!(decoder.arriving(), None);
+    decoder.release();
+    assert_eq!(decoder.finish(), Ok(()));
+}
+
+#[test]
+fn the_limit_can_be_raised_between_frames() {
+    let mut decoder = FrameDecoder::new(4);
+    assert_eq!(frames(&mut decoder, [&frame(&[1; 4])[..]]).unwrap().len(), 1);
+    decoder.set_max_len(5);
+    assert_eq!(frames(&mut decoder, [&frame(&[1; 5])[..]]).unwrap().len(), 1);
+    assert_eq!(
+        frames(&mut decoder, [&frame(&[1; 6])[..]]),
+        Err(FrameError::TooLong { length: 6, max: 5 })
+    );
+}
+
 proptest! {
     #[test]
     fn however_the_stream_is_cut_the_frames_are_the_same(

@@ -91,10 +91,11 @@ impl CancelReason {
             CancelReason::Replaced => refused("the plugin was replaced before the call was started"),
             CancelReason::Unloaded => refused("the plugin was unloaded before the call was started"),
             CancelReason::Shutdown => refused("the host stops and the call was not started"),
-            CancelReason::Deadline => Outcome::Cancelled(self.with_reason(
-                Code::WaitEnded,
-                "the caller's waiting time ended before the call was started; wait longer",
-            )),
+            CancelReason::Deadline => {
+                let text = "the caller's waiting time ended before the call was started; wait longer";
+                let details = serde_json::json!({ "reason": self.as_str(), "executed": false });
+                Outcome::Cancelled(Fault::new(Code::WaitEnded, text).with_details(details))
+            }
             CancelReason::Caller | CancelReason::Operator | CancelReason::Disconnected => {
                 Outcome::Cancelled(self.fault())
             }

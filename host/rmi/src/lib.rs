@@ -17,6 +17,7 @@
 //! This crate knows no engine, no socket and no broker. What is open lives in
 //! memory.
 
+mod budget;
 mod cancel;
 mod limits;
 mod outcome;
@@ -25,6 +26,7 @@ mod requests;
 mod ticket;
 mod watcher;
 
+pub use budget::Share;
 pub use cancel::{CancelOutcome, CancelReason, CancelSignal};
 pub use limits::RequestLimits;
 pub use outcome::{Answer, Final, Outcome};

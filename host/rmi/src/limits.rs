@@ -17,6 +17,10 @@ pub struct RequestLimits {
     pub max_user_data: usize,
     /// The most bytes of user data that all open requests have together.
     pub max_user_data_total: usize,
+    /// The most bytes that the arguments of open requests, the results that
+    /// nobody has fetched and the messages that have not arrived whole take
+    /// together. The first 4 KiB of each do not count.
+    pub max_bytes_total: usize,
     /// The most progress reports of one request.
     pub max_progress_per_request: u32,
     /// The longest details of one progress report, in bytes.
@@ -35,6 +39,7 @@ impl Default for RequestLimits {
             keep_finished: 1_000,
             max_user_data: MAX_USER_DATA,
             max_user_data_total: 64 * 1024 * 1024,
+            max_bytes_total: 256 * 1024 * 1024,
             max_progress_per_request: 10_000,
             max_details: MAX_PROGRESS_DETAILS,
         }

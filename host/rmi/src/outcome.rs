@@ -53,6 +53,15 @@ impl Outcome {
         }
     }
 
+    /// What the method returned, its own error included.
+    pub fn answer(&self) -> Option<&Answer> {
+        match self {
+            Outcome::Succeeded(answer) => Some(answer),
+            Outcome::Failed { answer, .. } => answer.as_ref(),
+            Outcome::Rejected(_) | Outcome::Cancelled(_) => None,
+        }
+    }
+
     /// Why there is no result.
     pub fn fault(&self) -> Option<&Fault> {
         match self {

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
+    budget::Share,
     cancel::{CancelOutcome, CancelReason, CancelSwitch},
     outcome::Outcome,
     requests::{IfAbandoned, OpenRow, OpenState, Shared},
@@ -53,6 +54,10 @@ struct Life {
     started: bool,
     progress: Option<Progress>,
     outcome: Option<Outcome>,
+    /// What the arguments hold until the end.
+    arguments: Option<Share>,
+    /// What the result holds until it is fetched.
+    result: Option<Share>,
     /// There is somebody to see it.
     watched: bool,
     /// Who watches waits for the end alone.
@@ -80,6 +85,7 @@ pub(crate) struct Accepted {
     pub(crate) start_by: Option<Instant>,
     pub(crate) finish_by: Option<Instant>,
     pub(crate) if_abandoned: IfAbandoned,
+    pub(crate) arguments: Share,
 }
 
 impl Request {
@@ -92,6 +98,7 @@ impl Request {
             start_by,
             finish_by,
             if_abandoned,
+            arguments,
         } = accepted;
         Request {
             serial,
@@ -110,6 +117,8 @@ impl Request {
                 started: false,
                 progress: None,
                 outcome: None,
+                arguments: Some(arguments),
+                result: None,
                 watched: true,
                 only_final: false,
                 waker: None,
@@ -291,7 +300,7 @@ impl Request {
             Event::Started
         } else if let Some(progress) = life.progress.take() {
             Event::Progress(progress)
-        } else if let Some(outcome) = life.outcome.take() {
+        } else if let Some(outcome) = life.fetch() {
             Event::Final(outcome)
         } else if life.stage == Stage::Finished {
             return Poll::Ready(None);
@@ -309,7 +318,7 @@ impl Request {
             life.accepted = false;
             life.started = false;
             life.progress = None;
-            return Poll::Ready(life.outcome.take());
+            return Poll::Ready(life.fetch());
         }
         life.only_final = true;
         remember(&mut life.waker, cx);
@@ -321,7 +330,7 @@ impl Request {
         let mut life = self.life.lock();
         life.watched = false;
         let finished = life.stage == Stage::Finished;
-        let unseen = (life.progress.take(), life.outcome.take(), life.waker.take());
+        let unseen = (life.progress.take(), life.fetch(), life.waker.take());
         drop(life);
         // Large results are freed here, not under the lock.
         drop(unseen);
@@ -349,13 +358,49 @@ impl Request {
         self.conclude(life, outcome);
     }
 
+    /// The outcome with its result, if there is room to hold that until it is
+    /// fetched.
+    fn keep(&self, life: &mut Life, outcome: Outcome) -> Outcome {
+        let Some(answer) = outcome.answer() else {
+            return outcome;
+        };
+        match self.shared.budget.share(answer.body.len()) {
+            Some(share) => {
+                life.result = Some(share);
+                outcome
+            }
+            None => Outcome::failed(Fault::new(
+                Code::ResultTooLarge,
+                format!(
+                    "the call was executed and its result of {} bytes was dropped, because the host holds as many \
+                     bytes of requests and results as it may; fetch results sooner, or ask for smaller ones",
+                    answer.body.len()
+                ),
+            )),
+        }
+    }
+
     fn conclude(&self, life: &mut Life, outcome: Outcome) {
         let was_running = life.stage == Stage::Running;
         life.stage = Stage::Finished;
+        life.arguments = None;
+        let outcome = if life.watched {
+            self.keep(life, outcome)
+        } else {
+            outcome
+        };
         self.shared.retire(self, was_running, &outcome);
         if life.watched {
             life.outcome = Some(outcome);
         }
+    }
+}
+
+impl Life {
+    /// The end, to be shown once.
+    fn fetch(&mut self) -> Option<Outcome> {
+        self.result = None;
+        self.outcome.take()
     }
 }
 

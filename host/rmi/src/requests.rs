@@ -25,6 +25,7 @@ use tokio::{sync::Notify, time::Instant};
 pub use rows::{FinishedRow, OpenRow, OpenState};
 
 use crate::{
+    budget::{Budget, Share},
     cancel::{CancelOutcome, CancelReason},
     limits::RequestLimits,
     outcome::{Final, Outcome},
@@ -60,6 +61,8 @@ pub struct NewRequest {
     pub deadline: Option<Instant>,
     /// What happens when nobody waits any more.
     pub if_abandoned: IfAbandoned,
+    /// How many bytes its arguments hold until it has ended.
+    pub bytes: usize,
 }
 
 impl NewRequest {
@@ -73,6 +76,7 @@ impl NewRequest {
             ttl: None,
             deadline: None,
             if_abandoned: IfAbandoned::LetRun,
+            bytes: 0,
         }
     }
 }
@@ -86,6 +90,7 @@ pub struct Requests {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) limits: RequestLimits,
+    pub(crate) budget: Arc<Budget>,
     table: Mutex<Table>,
     running: AtomicU64,
     /// The sweeper has something earlier to do than it knew.
@@ -118,6 +123,7 @@ impl Requests {
         limits.keep_finished = limits.keep_finished.min(RequestLimits::MAX_FINISHED);
         Requests {
             shared: Arc::new(Shared {
+                budget: Budget::new(limits.max_bytes_total),
                 limits,
                 table: Mutex::default(),
                 running: AtomicU64::new(0),
@@ -137,7 +143,7 @@ impl Requests {
     /// # Errors
     ///
     /// `ODN-1006` when as many requests are open as may be, or their user
-    /// data together are too long; `ODN-1011` after [`close`](Self::close);
+    /// data or all that is held together are too long; `ODN-1011` after [`close`](Self::close);
     /// `ODN-1014` when target, principal or user data are too long;
     /// `ODN-5003` when the serial was used before. Nothing was kept then.
     pub fn accept(&self, request: NewRequest) -> Result<(Ticket, Watcher), Fault> {
@@ -150,11 +156,18 @@ impl Requests {
             ttl,
             deadline,
             if_abandoned,
+            bytes,
         } = request;
         let attached = user_data.as_ref().map_or(0, |data| data.len());
         within("the method's path", target.len(), MAX_TARGET)?;
         within("the principal", principal.len(), MAX_PRINCIPAL)?;
         within("user data", attached, limits.max_user_data)?;
+        let budget = &self.shared.budget;
+        let Some(arguments) = budget.share(bytes) else {
+            let mut table = self.shared.table.lock();
+            table.totals.refused = table.totals.refused.saturating_add(1);
+            return Err(budget.used_up());
+        };
         let now = Instant::now();
         let accepted = Accepted {
             serial: serial.unwrap_or_default(),
@@ -165,10 +178,22 @@ impl Requests {
             start_by: ttl.and_then(|ttl| now.checked_add(ttl)),
             finish_by: deadline,
             if_abandoned,
+            arguments,
         };
         let request = Arc::new(Request::new(accepted, now, self.shared.clone()));
         self.enter(&request, attached)?;
         Ok((Ticket::new(request.clone()), Watcher::new(request)))
+    }
+
+    /// A share of what the host may hold, of nothing yet: for messages that
+    /// are no request so far.
+    pub fn share(&self) -> Share {
+        Share::of(self.shared.budget.clone())
+    }
+
+    /// How many bytes are held.
+    pub fn held(&self) -> usize {
+        self.shared.budget.held()
     }
 
     /// Ends the request of this serial.

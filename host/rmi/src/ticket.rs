@@ -73,6 +73,12 @@ impl Ticket {
     pub fn reject(self, fault: Fault) {
         self.owner.0.finish(|| Outcome::Rejected(fault));
     }
+
+    /// Ends the request unstarted, as cancelled: its caller has stopped
+    /// waiting for it. Without effect if it was withdrawn meanwhile.
+    pub fn withdraw(self, fault: Fault) {
+        self.owner.0.finish(|| Outcome::Cancelled(fault));
+    }
 }
 
 /// A request that is being executed.

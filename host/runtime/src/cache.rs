@@ -8,9 +8,11 @@
 //!
 //! **Invariant:** what is executed is exactly the bytes that were verified:
 //! an entry is read once into private memory and used from there.
+//!
+//! Whether native code fits this processor and these settings the engine checks
+//! itself when it takes it; what it refuses is compiled again.
 
 use std::fs::{self, File, OpenOptions};
-use std::hash::{Hash, Hasher};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -20,8 +22,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::EngineClass;
-use crate::compile::Compiled;
-use crate::engine::compile_config;
+use crate::compile::{CompileLimits, Compiled, Native};
+use crate::describe::{MAX_DESCRIPTION, from_json};
+use crate::engine::PoolSize;
 
 /// Where native code is kept and how much of it.
 #[derive(Clone, Debug)]
@@ -55,21 +58,31 @@ pub enum CacheError {
         /// Its mode.
         mode: u32,
     },
-    /// The engine does not start.
-    #[error("the engine cannot be configured: {0}")]
-    Engine(String),
+    /// The key file is somebody else's, or no file.
+    #[error("the cache's key file is not a file of this user; remove it and start again")]
+    KeyForeign,
 }
 
-const MAGIC: &[u8; 8] = b"ODNC\0\0\0\x02";
+const MAGIC: &[u8; 8] = b"ODNC\0\0\0\x03";
 const TAG: usize = 32;
+
+/// Raised with every change of what `scan.rs` and `describe.rs` say about a
+/// component, and of the engine's settings.
+const DESCRIPTION: u32 = 3;
+
+/// What an entry was made for, besides the component.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances {
+    pub(crate) class: Option<EngineClass>,
+    pub(crate) pool: PoolSize,
+    pub(crate) limits: CompileLimits,
+}
 
 /// The cache of one host.
 pub(crate) struct Cache {
     dir: PathBuf,
     key: [u8; 32],
     max_bytes: u64,
-    /// Per class, what native code of this process depends on.
-    compatibility: Vec<(EngineClass, [u8; 32])>,
 }
 
 impl Cache {
@@ -83,60 +96,75 @@ impl Cache {
                 source,
             })?;
         let key = host_key(&config.key)?;
-        let compatibility = EngineClass::ALL
-            .into_iter()
-            .map(|class| Ok((class, compatibility(class)?)))
-            .collect::<Result<_, CacheError>>()?;
         Ok(Cache {
             dir: config.dir.clone(),
             key,
             max_bytes: config.max_bytes,
-            compatibility,
         })
     }
 
-    /// The name of the entry for these bytes compiled for that class: it
-    /// changes with the component, the engine's version and settings, the
-    /// processor's features and the class.
-    pub(crate) fn entry(&self, bytes: &[u8], class: Option<EngineClass>) -> Entry {
+    /// The name of the entry for these bytes under these circumstances: it
+    /// changes with the component, this program, the kind of processor, the
+    /// class, the pool that decides about the class, and the limits on what is
+    /// compiled: what was let through by other ones is no answer.
+    pub(crate) fn entry(&self, bytes: &[u8], made_for: &Circumstances) -> Entry {
         let mut hash = Sha256::new();
         hash.update(MAGIC);
-        hash.update(class.map_or("any", EngineClass::as_str));
-        hash.update([0]);
-        for (_, compatibility) in self
-            .compatibility
-            .iter()
-            .filter(|(c, _)| class.is_none_or(|class| class == *c))
-        {
-            hash.update(compatibility);
+        hash.update(DESCRIPTION.to_le_bytes());
+        let (class, pool, limits) = (made_for.class, made_for.pool, made_for.limits);
+        for text in [
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::ARCH,
+            class.map_or("any", EngineClass::as_str),
+        ] {
+            hash.update(text);
+            hash.update([0]);
+        }
+        for number in [
+            u64::from(pool.instances),
+            pool.memory as u64,
+            limits.output,
+            u64::from(limits.type_depth),
+            u64::from(limits.type_nodes),
+        ] {
+            hash.update(number.to_le_bytes());
         }
         hash.update(Sha256::digest(bytes));
         Entry(hash.finalize().into())
     }
 
     /// The native code of this entry, if it is there and is ours.
-    pub(crate) fn get(&self, entry: &Entry) -> Option<Compiled> {
+    pub(crate) fn get(&self, entry: &Entry, limits: &CompileLimits) -> Option<Compiled> {
         let path = self.path(entry);
-        let file = File::open(&path).ok()?;
-        let length = file.metadata().ok()?.len();
-        if length > self.max_bytes {
+        let (file, length) = open_own(&path).ok()??;
+        let most = limits
+            .output
+            .saturating_add(MAX_DESCRIPTION as u64)
+            .saturating_add(MAGIC.len() as u64 + TAG as u64 + 4)
+            .min(self.max_bytes);
+        if length > most {
             return None;
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(length).ok()?.checked_add(1)?);
-        (&file).take(self.max_bytes).read_to_end(&mut bytes).ok()?;
+        let mut bytes = Vec::new();
+        bytes
+            .try_reserve_exact(usize::try_from(length).ok()?.checked_add(1)?)
+            .ok()?;
+        (&file)
+            .take(length.checked_add(1)?)
+            .read_to_end(&mut bytes)
+            .ok()?;
         let rest = bytes.strip_prefix(MAGIC)?;
         let (tag, body) = rest.split_at_checked(TAG)?;
         self.mac(entry, body)?.verify_slice(tag).ok()?;
         let (length, rest) = body.split_first_chunk::<4>()?;
         let description = rest.get(..u32::from_le_bytes(*length) as usize)?;
         let native_at = MAGIC.len() + TAG + 4 + description.len();
-        let description = serde_json::from_slice(description).ok()?;
+        let description = from_json(description)?;
         // Recently used: eviction goes by this time.
         drop(file.set_modified(SystemTime::now()));
-        bytes.drain(..native_at);
         Some(Compiled {
             description,
-            native: bytes,
+            native: Native::behind(bytes, native_at),
         })
     }
 
@@ -205,23 +233,18 @@ impl Cache {
 /// The name of one entry.
 pub(crate) struct Entry([u8; 32]);
 
-/// A hash of everything native code of this class depends on here.
-fn compatibility(class: EngineClass) -> Result<[u8; 32], CacheError> {
-    struct Collect(Sha256);
-    impl Hasher for Collect {
-        fn finish(&self) -> u64 {
-            0
-        }
-        fn write(&mut self, bytes: &[u8]) {
-            self.0.update(bytes);
-        }
-    }
-    let engine = wasmtime::Engine::new(&compile_config(class))
-        .map_err(|error| CacheError::Engine(format!("{error:#}")))?;
-    let mut collect = Collect(Sha256::new());
-    collect.0.update(env!("CARGO_PKG_VERSION"));
-    engine.precompile_compatibility_hash().hash(&mut collect);
-    Ok(collect.0.finalize().into())
+/// Opens a file of this user's for reading, never waiting for anybody: not
+/// through a link, no pipe, no device. Nothing if it is something else.
+fn open_own(path: &Path) -> io::Result<Option<(File, u64)>> {
+    use rustix::fs::OFlags;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    let own = metadata.is_file() && metadata.uid() == rustix::process::geteuid().as_raw();
+    Ok(own.then_some((file, metadata.len())))
 }
 
 /// Reads the host's key, or makes one.
@@ -231,12 +254,9 @@ fn host_key(path: &Path) -> Result<[u8; 32], CacheError> {
         source,
     };
     for _ in 0..2 {
-        match OpenOptions::new()
-            .read(true)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-            .open(path)
-        {
-            Ok(mut file) => {
+        match open_own(path) {
+            Ok(None) => return Err(CacheError::KeyForeign),
+            Ok(Some((mut file, _))) => {
                 let mode = file.metadata().map_err(failed)?.mode() & 0o777;
                 if mode & 0o077 != 0 {
                     return Err(CacheError::KeyExposed { mode });

@@ -72,7 +72,30 @@ impl Default for CompileLimits {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub(crate) description: Description,
-    pub(crate) native: Vec<u8>,
+    pub(crate) native: Native,
+}
+
+/// Native code in the memory that it was read into, whatever stands before it
+/// there: it may be hundreds of megabytes, so that it is not moved.
+#[derive(Debug)]
+pub(crate) struct Native {
+    bytes: Vec<u8>,
+    from: usize,
+}
+
+impl Native {
+    /// What begins at this place.
+    pub(crate) fn behind(bytes: Vec<u8>, from: usize) -> Self {
+        Native { bytes, from }
+    }
+}
+
+impl std::ops::Deref for Native {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(self.from..).unwrap_or_default()
+    }
 }
 
 /// Why there is no native code.

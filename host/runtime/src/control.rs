@@ -134,6 +134,9 @@ pub struct CallContext {
     pub user_data: Option<Arc<str>>,
     /// When the caller stops waiting. The plugin's own limit holds besides.
     pub wait_until: Option<Instant>,
+    /// When the call must have left the queue; what leaves it at that moment is
+    /// late already. It says nothing about a call that runs.
+    pub start_by: Option<Instant>,
     /// Ends this call.
     pub interrupt: Interrupt,
     /// Where progress goes.

@@ -103,6 +103,50 @@ pub enum TooComplex {
     /// More type nodes than the limit, which it carries.
     #[error("the exported and imported functions have more than {0} parts in their types")]
     Nodes(u32),
+    /// A description longer than this, in mebibytes.
+    #[error("the names and types of the exports and imports take more than {0} MiB to write down")]
+    Text(usize),
+}
+
+/// The longest description of a component, in bytes of JSON. The serving
+/// process reads it.
+pub(crate) const MAX_DESCRIPTION: usize = 8 << 20;
+
+/// Levels of JSON in a description: a record takes three for one of its own,
+/// and types are at most a hundred deep.
+const MAX_LEVELS: usize = 400;
+
+/// Reads what [`serde_json::to_vec`] wrote, to a depth that types need, and no
+/// deeper than the stack bears: it may come from a child that a component took
+/// over.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Option<T> {
+    if text.len() > MAX_DESCRIPTION || levels(text) > MAX_LEVELS {
+        return None;
+    }
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    reader.disable_recursion_limit();
+    let read = T::deserialize(&mut reader).ok()?;
+    reader.end().ok().map(|()| read)
+}
+
+/// How deep brackets are nested, without looking at anything else.
+fn levels(text: &[u8]) -> usize {
+    let (mut now, mut most) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                now += 1;
+                most = most.max(now);
+            }
+            b']' | b'}' if !quoted => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 /// How much of a component's types is looked at.
@@ -125,6 +169,7 @@ pub(crate) fn surface(
     let ty = component.component_type();
     let mut exports = Vec::new();
     for (name, item) in ty.exports(engine) {
+        reader.charge(name)?;
         match item.ty {
             ComponentItem::ComponentFunc(function) => exports.push(Export {
                 interface: None,
@@ -135,6 +180,7 @@ pub(crate) fn surface(
                 let interface: Arc<str> = name.into();
                 for (name, item) in instance.exports(engine) {
                     if let ComponentItem::ComponentFunc(function) = item.ty {
+                        reader.charge(name)?;
                         exports.push(Export {
                             interface: Some(interface.clone()),
                             function: name.into(),
@@ -148,6 +194,7 @@ pub(crate) fn surface(
     }
     let mut imports = Vec::new();
     for (name, item) in ty.imports(engine) {
+        reader.charge(name)?;
         let mut functions = Vec::new();
         match item.ty {
             ComponentItem::ComponentFunc(function) => {
@@ -159,6 +206,7 @@ pub(crate) fn surface(
             ComponentItem::ComponentInstance(instance) => {
                 for (name, item) in instance.exports(engine) {
                     if let ComponentItem::ComponentFunc(function) = item.ty {
+                        reader.charge(name)?;
                         let ty = reader.function(&function)?;
                         functions.push(ImportedFunction {
                             name: name.into(),
@@ -187,6 +235,19 @@ struct Reader {
 }
 
 impl Reader {
+    /// A name of an export or import: a part like those of types, and as many
+    /// more as it is long.
+    fn charge(&mut self, name: &str) -> Result<(), TooComplex> {
+        /// Bytes of a name that count as one part.
+        const BYTES: usize = 64;
+        let parts = u32::try_from(name.len() / BYTES + 1).unwrap_or(u32::MAX);
+        self.left = self
+            .left
+            .checked_sub(parts)
+            .ok_or(TooComplex::Nodes(self.budget.nodes))?;
+        Ok(())
+    }
+
     fn function(&mut self, function: &types::ComponentFunc) -> Result<FunctionType, TooComplex> {
         let params = function
             .params()

@@ -41,7 +41,7 @@ pub use control::{
 };
 pub use describe::{Description, Export, Import, ImportedFunction, Needs, TooComplex};
 pub use engine::{EngineClass, PoolSize, UnknownClass};
-pub use interfaces::egress::{Lookup, LookupError, Resolver, StaticResolver, SystemResolver};
+pub use interfaces::egress::{Lookup, LookupError, LookupPlace, Resolver, StaticResolver, SystemResolver};
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
 pub use plugin::{LifecycleError, Method, MethodId, Plugin, PluginStats, Reply, TypedMethod};
 pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};

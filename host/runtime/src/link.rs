@@ -171,7 +171,7 @@ fn network(l: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> 
 
 fn plugin(l: &mut Linker<HostState>) -> wasmtime::Result<()> {
     odeon::plugin::request::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
-    odeon::plugin::secrets::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    crate::interfaces::secrets::add_to_linker(l)?;
     wasi::logging::logging::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     wasi::config::store::add_to_linker::<_, HasSelf<_>>(l, |s| s)
 }

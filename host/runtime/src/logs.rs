@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use odeon_protocol::Serial;
 use parking_lot::Mutex;
 
 use crate::sinks::{Level, LogLine, Stream};
@@ -54,6 +55,11 @@ impl LogGate {
         }
     }
 
+    /// Counts lines that are not let through.
+    pub(crate) fn drop_lines(&self, lines: u64) {
+        self.dropped.fetch_add(lines, Ordering::Relaxed);
+    }
+
     /// Lines dropped since the last one that was let through.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
@@ -64,15 +70,16 @@ impl LogGate {
 const LINE_COST: u64 = 64;
 
 impl Unit {
-    /// Passes one line on, or drops it when the plugin writes too much.
+    /// Passes one line on, or drops it when the plugin writes too much. Says
+    /// which of the two.
     pub(crate) fn log(
         &self,
-        serial: Option<odeon_protocol::Serial>,
+        serial: Option<Serial>,
         stream: Stream,
         level: Level,
         context: &str,
         text: &str,
-    ) {
+    ) -> bool {
         let limits = &self.spec.limits;
         let most = usize::try_from(limits.log_line.bytes()).unwrap_or(usize::MAX);
         let text = cut(text, most);
@@ -80,8 +87,8 @@ impl Unit {
         let cost = (text.len() + context.len()) as u64 + LINE_COST;
         let rate = limits.log_rate.bytes();
         if !self.log_gate.admit(cost, rate, self.ticker.now_ms()) {
-            self.log_gate.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
+            self.log_gate.drop_lines(1);
+            return false;
         }
         self.spec.logs.line(LogLine {
             plugin: &self.spec.name,
@@ -93,6 +100,7 @@ impl Unit {
             text,
             dropped: self.log_gate.dropped.swap(0, Ordering::Relaxed),
         });
+        true
     }
 }
 
@@ -112,34 +120,53 @@ pub(crate) struct LineSplitter {
     line: Vec<u8>,
     limit: usize,
     cut: bool,
+    /// The request that writes now, where one is known.
+    serial: Option<Serial>,
 }
 
 impl LineSplitter {
-    pub(crate) fn new(stream: Stream, limit: usize) -> Self {
+    pub(crate) fn new(stream: Stream, limit: usize, serial: Option<Serial>) -> Self {
         LineSplitter {
             stream,
+            serial,
             line: Vec::new(),
             limit,
             cut: false,
         }
     }
 
-    /// Takes bytes and passes every line that they complete to the log.
-    pub(crate) fn write(&mut self, unit: &Unit, serial: Option<odeon_protocol::Serial>, bytes: &[u8]) {
+    /// From now on lines are of this request.
+    pub(crate) fn name_request(&mut self, serial: Option<Serial>) {
+        self.serial = serial;
+    }
+
+    /// Takes bytes and passes every line that they complete to the log. After
+    /// one that is not let through the others are only counted.
+    pub(crate) fn write(&mut self, unit: &Unit, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let (line, after) = rest.split_at(end);
             self.keep(line);
-            self.flush(unit, serial);
+            let passed = self.flush(unit);
             rest = after.get(1..).unwrap_or_default();
+            if !passed {
+                let last = rest
+                    .iter()
+                    .rposition(|byte| *byte == b'\n')
+                    .map_or(0, |at| at + 1);
+                let (dropped, unfinished) = rest.split_at(last);
+                let lines = dropped.iter().filter(|byte| **byte == b'\n').count();
+                unit.log_gate.drop_lines(lines as u64);
+                rest = unfinished;
+            }
         }
         self.keep(rest);
     }
 
     /// Passes an unfinished line on, at the end of a call.
-    pub(crate) fn finish(&mut self, unit: &Unit, serial: Option<odeon_protocol::Serial>) {
+    pub(crate) fn finish(&mut self, unit: &Unit) {
         if !self.line.is_empty() || self.cut {
-            self.flush(unit, serial);
+            self.flush(unit);
         }
     }
 
@@ -150,14 +177,14 @@ impl LineSplitter {
         self.cut |= taken.len() < bytes.len();
     }
 
-    fn flush(&mut self, unit: &Unit, serial: Option<odeon_protocol::Serial>) {
+    fn flush(&mut self, unit: &Unit) -> bool {
         let level = match self.stream {
             Stream::Stderr => Level::Warn,
             _ => Level::Info,
         };
         let text = String::from_utf8_lossy(&self.line);
-        unit.log(
-            serial,
+        let passed = unit.log(
+            self.serial,
             self.stream,
             level,
             "",
@@ -165,5 +192,6 @@ impl LineSplitter {
         );
         self.line.clear();
         self.cut = false;
+        passed
     }
 }

@@ -22,6 +22,7 @@ use self::idle::Idle;
 pub use self::lifecycle::LifecycleError;
 pub use self::typed::TypedMethod;
 use crate::codec::BadValue;
+use crate::compile::Native;
 use crate::control::{CallContext, Interrupt, Reason};
 use crate::describe::Description;
 use crate::engine::fair_share;
@@ -42,7 +43,7 @@ pub(crate) const LIFECYCLE: &str = "odeon:plugin/lifecycle@0.1.0";
 
 /// What a plugin is made from.
 pub(crate) struct Source {
-    pub(crate) native: Arc<[u8]>,
+    pub(crate) native: Arc<Native>,
     pub(crate) description: Arc<Description>,
     pub(crate) flavour: Flavour,
     pub(crate) from_cache: bool,
@@ -169,6 +170,7 @@ impl Plugin {
             counters: Counters::default(),
             log_gate,
             network: inner.network.clone(),
+            preopens: filesystem::Preopens::default(),
             filesystem_0_3: uses_filesystem_0_3(&source.description),
         });
         filesystem::warn(&unit);
@@ -271,6 +273,9 @@ impl Plugin {
             Some(pass) => pass,
             None => shared.admit_here(&context)?,
         };
+        if let Some(late) = drive::late(Instant::now(), &context) {
+            return Err(late.fault(Duration::from_millis(shared.budget.wall_ms)));
+        }
         if let Some(started) = &context.started {
             started()?;
         }
@@ -343,21 +348,9 @@ impl Shared {
     /// and the call may take.
     #[cold]
     fn admit_here(&self, context: &CallContext) -> Result<Pass<'_>, Fault> {
-        let own = Instant::now().checked_add(Duration::from_millis(self.budget.wall_ms));
-        let waits = context
-            .wait_until
-            .filter(|wait| own.is_none_or(|own| *wait < own));
-        match wait::block_on(self.admit(context), waits.or(own)) {
-            Some(admitted) => admitted,
-            None if waits.is_some() => Err(crate::stop::Stop::WaitEnded.fault(&self.unit.spec.limits)),
-            None => Err(Fault::new(
-                Code::Overloaded,
-                format!(
-                    "the call waited in the queue of {} for as long as it may take, {}; nothing was executed",
-                    self.unit.spec.name, self.unit.spec.limits.deadline
-                ),
-            )),
-        }
+        let wall = Duration::from_millis(self.budget.wall_ms);
+        let (until, end) = drive::patience(wall, context);
+        wait::block_on(self.admit(context), until).unwrap_or_else(|| Err(end.fault(wall)))
     }
 
     /// Waits for admission, for no longer than the caller does.

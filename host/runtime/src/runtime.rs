@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 use crate::EngineClass;
-use crate::cache::{Cache, CacheConfig, CacheError};
+use crate::cache::{Cache, CacheConfig, CacheError, Circumstances};
 use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, compile};
 use crate::describe::Description;
 use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENTS};
@@ -45,6 +45,12 @@ impl RuntimeConfig {
     /// One worker per core, no cache, and the rest as by default.
     pub fn new(compiler: Compiler) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_workers(compiler, workers)
+    }
+
+    /// This many workers, no cache, and the rest as by default. Does not ask
+    /// the system how many cores there are.
+    pub fn with_workers(compiler: Compiler, workers: usize) -> Self {
         RuntimeConfig {
             workers,
             pool: PoolSize::default(),
@@ -135,7 +141,7 @@ pub(crate) struct Inner {
     pub(crate) ticker: Ticker,
     pub(crate) network: Arc<Network>,
     config: RuntimeConfig,
-    cache: Option<Cache>,
+    cache: Option<Arc<Cache>>,
     compile_permits: Semaphore,
     background: OnceLock<tokio::runtime::Runtime>,
 }
@@ -150,7 +156,7 @@ impl Runtime {
     pub fn new(config: RuntimeConfig) -> Result<Self, StartError> {
         let workers = config.workers.max(1);
         let ticker = Ticker::start()?;
-        let cache = config.cache.as_ref().map(Cache::open).transpose()?;
+        let cache = config.cache.as_ref().map(Cache::open).transpose()?.map(Arc::new);
         let pool = config.pool.for_each_of(workers);
         let config = RuntimeConfig { pool, ..config };
         let shards = (0..workers)
@@ -183,7 +189,7 @@ impl Runtime {
         bytes: &[u8],
         class: Option<EngineClass>,
     ) -> Result<Description, CompileError> {
-        self.compiled(bytes, class)
+        self.compiled(bytes, class, true)
             .await
             .map(|(compiled, _)| compiled.description)
     }
@@ -205,22 +211,25 @@ impl Runtime {
                 spec.limits.stack
             )));
         }
-        let (mut compiled, mut from_cache) = self.compiled(bytes, spec.class).await?;
-        if let Some(beyond) = beyond_pool(&compiled.description, &spec, self.inner.config.pool) {
-            if spec.class.is_some() || compiled.description.class == EngineClass::Async {
-                return Err(LoadError::LimitUnsupported(beyond));
+        let (mut class, mut ask_cache) = (spec.class, true);
+        loop {
+            let (compiled, from_cache) = self.compiled(bytes, class, ask_cache).await?;
+            let found = compiled.description.class;
+            if let Some(beyond) = beyond_pool(&compiled.description, &spec, self.inner.config.pool) {
+                if spec.class.is_some() || found == EngineClass::Async {
+                    return Err(LoadError::LimitUnsupported(beyond));
+                }
+                class = Some(EngineClass::Heavy);
+                continue;
             }
-            (compiled, from_cache) = self.compiled(bytes, Some(EngineClass::Heavy)).await?;
+            let linked = self.linked(compiled, from_cache, spec.clone()).await;
+            if !from_cache || !matches!(linked, Err(LoadError::Engine(_))) {
+                return linked;
+            }
+            // Made for another processor, or by another build of this program.
+            tracing::debug!("native code from the cache does not fit here; compiling again");
+            ask_cache = false;
         }
-        fits(&compiled.description, &spec)?;
-        let flavour = flavour(&compiled.description);
-        let source = Source {
-            native: compiled.native.into(),
-            description: Arc::new(compiled.description),
-            flavour,
-            from_cache,
-        };
-        Plugin::new(self, spec, source)
     }
 
     /// Whether a component would become a plugin of these terms, and what it is.
@@ -251,28 +260,76 @@ impl Runtime {
         }
     }
 
+    /// Makes native code a plugin, on a thread that serves nobody: taking it,
+    /// linking, and saying everything that does not link takes its time.
+    async fn linked(
+        &self,
+        compiled: Compiled,
+        from_cache: bool,
+        spec: PluginSpec,
+    ) -> Result<Plugin, LoadError> {
+        fits(&compiled.description, &spec)?;
+        let runtime = self.clone();
+        let made = move || {
+            let flavour = flavour(&compiled.description);
+            let source = Source {
+                native: Arc::new(compiled.native),
+                description: Arc::new(compiled.description),
+                flavour,
+                from_cache,
+            };
+            Plugin::new(&runtime, spec, source)
+        };
+        aside(made)
+            .await
+            .unwrap_or_else(|| Err(LoadError::Engine("linking broke off; see the log".into())))
+    }
+
+    /// Native code, from the cache if that may have it.
     async fn compiled(
         &self,
         bytes: &[u8],
         class: Option<EngineClass>,
+        ask_cache: bool,
     ) -> Result<(Compiled, bool), CompileError> {
         let inner = &*self.inner;
-        let entry = inner
-            .cache
-            .as_ref()
-            .map(|cache| (cache, cache.entry(bytes, class)));
-        if let Some((cache, entry)) = &entry
-            && let Some(compiled) = cache.get(entry)
-        {
-            return Ok((compiled, true));
-        }
+        let config = &inner.config;
+        let made_for = Circumstances {
+            class,
+            pool: config.pool,
+            limits: config.compile,
+        };
+        let entry = match &inner.cache {
+            Some(cache) => {
+                let looked_up = (cache.clone(), bytes.to_vec());
+                let look_up = move || {
+                    let (cache, bytes) = looked_up;
+                    let entry = cache.entry(&bytes, &made_for);
+                    let found = ask_cache.then(|| cache.get(&entry, &made_for.limits)).flatten();
+                    (entry, found)
+                };
+                match aside(look_up).await {
+                    Some((_, Some(compiled))) => return Ok((compiled, true)),
+                    Some((entry, None)) => Some((cache.clone(), entry)),
+                    None => None,
+                }
+            }
+            None => None,
+        };
         let compiled = self.compile_only(bytes, class).await?;
-        if let Some((cache, entry)) = &entry
-            && let Err(error) = cache.put(entry, &compiled)
-        {
-            // The next start is slower; nothing else is lost.
-            tracing::warn!(%error, "native code was not kept in the cache");
-        }
+        let Some((cache, entry)) = entry else {
+            return Ok((compiled, false));
+        };
+        let keep = move || {
+            if let Err(error) = cache.put(&entry, &compiled) {
+                // The next start is slower; nothing else is lost.
+                tracing::warn!(%error, "native code was not kept in the cache");
+            }
+            compiled
+        };
+        let compiled = aside(keep)
+            .await
+            .ok_or_else(|| CompileError::Process("keeping the native code broke off".into()))?;
         Ok((compiled, false))
     }
 
@@ -285,6 +342,18 @@ impl Runtime {
             .map_err(|_| CompileError::Process("the runtime is stopping".into()))?;
         let config = &self.inner.config;
         compile(&config.compiler, bytes, class, config.pool, config.compile).await
+    }
+}
+
+/// Does something long where that holds no task: beside the workers, or here
+/// when there is only this one thread. Nothing when it broke off.
+async fn aside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Option<R> {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let serves_others =
+        Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() != RuntimeFlavor::CurrentThread);
+    match serves_others {
+        true => tokio::task::spawn_blocking(work).await.ok(),
+        false => Some(work()),
     }
 }
 

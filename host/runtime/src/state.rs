@@ -104,7 +104,7 @@ impl HostState {
         }
         self.call.context = context;
         if let Some(wasi) = &self.wasi {
-            wasi.begin();
+            wasi.begin(self.call.known_serial());
         }
     }
 
@@ -118,7 +118,7 @@ impl HostState {
     #[inline]
     pub(crate) fn end(&mut self) {
         if let Some(wasi) = &mut self.wasi {
-            wasi.finish_lines(&self.unit, self.call.known_serial());
+            wasi.finish_lines(&self.unit);
         }
         self.call.context = None;
     }

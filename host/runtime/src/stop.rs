@@ -165,7 +165,7 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
             Code::HostCallBytesLimit,
             "header-bytes",
             &format!(
-                "the guest made the host keep HTTP headers of more than {}",
+                "the guest made the host keep more of HTTP messages than limits.header-bytes = {} allows",
                 limits.header_bytes
             ),
         );

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::control::Interrupt;
 use crate::interfaces::egress::Network;
+use crate::interfaces::filesystem::Preopens;
 use crate::sinks::{AuditSink, LogSink, SecretSource};
 use crate::ticker::Ticker;
 
@@ -65,6 +66,8 @@ pub(crate) struct Unit {
     pub(crate) counters: Counters,
     pub(crate) log_gate: crate::logs::LogGate,
     pub(crate) network: Arc<Network>,
+    /// The granted directories, open for all instances.
+    pub(crate) preopens: Preopens,
     /// Whether it reaches files through `wasi:filesystem` 0.3.
     pub(crate) filesystem_0_3: bool,
 }
@@ -79,6 +82,8 @@ pub(crate) struct Counters {
     pub(crate) memory: AtomicU64,
     /// Connections that are open or being opened.
     pub(crate) connections: AtomicUsize,
+    /// Files and directories that are open, the granted ones included.
+    pub(crate) open_files: Arc<AtomicUsize>,
     /// How often each limit said no. Only ever touched when one does.
     limits_hit: Mutex<BTreeMap<&'static str, u64>>,
 }

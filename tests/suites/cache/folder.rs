@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use odeon_runtime::{CacheConfig, Plugin, Runtime, StartError};
+use odeon_runtime::{CacheConfig, Plugin, Runtime, RuntimeConfig, StartError};
 use odeon_tests::guests::assemble;
 use odeon_tests::runtime::{call, config, spec};
 
@@ -35,6 +35,11 @@ impl Folder {
 
     /// A runtime that uses it, as a new process would.
     pub(crate) fn start(&self) -> Result<Runtime, StartError> {
+        self.start_with(|_| {})
+    }
+
+    /// The same, set up otherwise.
+    pub(crate) fn start_with(&self, change: impl FnOnce(&mut RuntimeConfig)) -> Result<Runtime, StartError> {
         let cache = CacheConfig {
             dir: self.entries_dir(),
             key: self.key_file(),
@@ -42,6 +47,7 @@ impl Folder {
         };
         let mut config = config();
         config.cache = Some(cache);
+        change(&mut config);
         Runtime::new(config)
     }
 

@@ -26,7 +26,6 @@ async fn the_least_recently_used_entries_go_first() {
         let time = SystemTime::now() - Duration::from_secs(60 + age as u64);
         File::open(path).unwrap().set_modified(time).unwrap();
     }
-    let oldest = folder.entries()[0].clone();
     assert!(loaded(&runtime, 1).await, "which makes it the newest");
     let unused: Vec<_> = folder.entries()[..2].to_vec();
     assert_ne!(folder.entries()[2], unused[0]);
@@ -34,7 +33,7 @@ async fn the_least_recently_used_entries_go_first() {
     assert_eq!(folder.entries().len(), 3);
     assert!(folder.bytes() <= size * 3 + size / 2);
     assert!(!unused[0].exists(), "it was not used for the longest time");
-    assert!(oldest.exists() || oldest == unused[0]);
+    assert!(unused[1].exists(), "there is room for it");
     assert!(loaded(&runtime, 1).await && loaded(&runtime, 4).await);
 }
 

@@ -178,3 +178,43 @@ async fn a_cache_that_is_gone_is_not_fatal() {
     assert!(!loaded(&runtime, 5).await);
     assert!(!loaded(&runtime, 5).await);
 }
+
+/// Enforced by `Cache::entry`: what other limits let through, or what was made
+/// for another pool, is no answer.
+#[tokio::test]
+async fn what_was_kept_under_other_limits_is_compiled_again() {
+    let folder = Folder::new();
+    loaded(&folder.start().unwrap(), 1).await;
+    let strict = folder.start_with(|config| config.compile.type_nodes = 1).unwrap();
+    let refused = spec().prepare(&strict, &answering(1)).await;
+    assert_eq!(
+        refused.err().map(|error| error.code()),
+        Some(odeon_protocol::Code::TypeTooDeep)
+    );
+    let smaller = folder.start_with(|config| config.pool.memory = 64 << 10).unwrap();
+    assert!(!loaded(&smaller, 1).await);
+    assert!(loaded(&smaller, 1).await);
+}
+
+/// Enforced by `cache::open_own`: nothing is waited for, and nothing is read
+/// without an end.
+#[tokio::test]
+async fn timed_what_is_no_file_in_the_place_of_an_entry_is_replaced() {
+    let folder = Folder::new();
+    let runtime = folder.start().unwrap();
+    loaded(&runtime, 7).await;
+    let path = folder.entry();
+    let began = std::time::Instant::now();
+    for link in [false, true] {
+        fs::remove_file(&path).unwrap();
+        if link {
+            std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        } else {
+            let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+            assert!(made.success());
+        }
+        assert!(!loaded(&runtime, 7).await);
+        assert!(loaded(&runtime, 7).await);
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(5));
+}

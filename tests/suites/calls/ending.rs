@@ -229,8 +229,7 @@ async fn timed_an_interrupt_ends_all_calls_of_the_plugin() {
     }
 }
 
-/// An interrupt ends idle residents as well as running calls: nothing of an
-/// unloaded plugin is left when its last handle is gone.
+/// An interrupt is for one plugin: the calls of another go on to their end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_plugins_of_one_runtime_end_apart() {
     let runtime = runtime();

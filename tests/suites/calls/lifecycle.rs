@@ -98,7 +98,10 @@ async fn failed(plugin: &Plugin) -> odeon_protocol::Fault {
 const DEADLINE: Duration = Duration::from_millis(200);
 
 fn hurried() -> Spec {
-    spec().limits(|limits| limits.load_deadline = span(DEADLINE))
+    // Processor time is no reason here.
+    spec()
+        .cpu(Duration::from_secs(60))
+        .limits(|limits| limits.load_deadline = span(DEADLINE))
 }
 
 /// Enforced by `Budget::lifecycle`.
@@ -108,14 +111,11 @@ async fn timed_a_load_that_never_ends_is_stopped_at_its_own_deadline() {
         let (_runtime, plugin) = configured(hurried(), how, "ok").await;
         let began = Instant::now();
         let fault = failed(&plugin).await;
+        let took = began.elapsed();
+        assert_eq!(fault.code, Code::DeadlineLimit, "{how}: {fault}");
         assert!(
-            matches!(fault.code, Code::DeadlineLimit | Code::CpuLimit),
-            "{how}: {fault}"
-        );
-        assert!(
-            began.elapsed() <= DEADLINE + Duration::from_millis(100),
-            "{how}: {:?}",
-            began.elapsed()
+            took >= DEADLINE / 2 && took <= DEADLINE + Duration::from_millis(100),
+            "{how}: {took:?}"
         );
         assert_eq!(plugin.stats().instances, 0);
     }
@@ -129,14 +129,11 @@ async fn timed_an_unload_that_never_ends_is_stopped_at_its_own_deadline() {
         plugin.drain().await;
         let began = Instant::now();
         let fault = plugin.unload().await.unwrap_err();
+        let took = began.elapsed();
+        assert_eq!(fault.code, Code::DeadlineLimit, "{how}: {fault}");
         assert!(
-            matches!(fault.code, Code::DeadlineLimit | Code::CpuLimit),
-            "{how}: {fault}"
-        );
-        assert!(
-            began.elapsed() <= DEADLINE + Duration::from_millis(100),
-            "{how}: {:?}",
-            began.elapsed()
+            took >= DEADLINE / 2 && took <= DEADLINE + Duration::from_millis(100),
+            "{how}: {took:?}"
         );
     }
 }

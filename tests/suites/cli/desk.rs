@@ -4,7 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value as Json;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::components;
 
 /// The longest that any one command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder of its own, with a home directory in it.
 pub(crate) struct Desk {
@@ -92,6 +92,16 @@ impl Desk {
         command
     }
 
+    /// Waits until the host of this desk, started by somebody else, accepts
+    /// calls.
+    pub(crate) fn until_it_answers(&self) {
+        let until = Instant::now() + PATIENCE;
+        while self.odeon(&["list"]).status != 0 {
+            assert!(Instant::now() < until, "the host never answered");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Starts a host and waits until it accepts calls.
     pub(crate) fn serve(&self, args: &[&str]) -> Server {
         let mut command = self.command(&[&["serve"], args].concat());
@@ -109,9 +119,7 @@ impl Desk {
             child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
             panic!("the host ended before it was ready ({:?}):\n{log}", child.wait());
         }
-        // Nobody reads its log, and a full pipe would hold it.
-        let mut log = child.stderr.take().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        // Nobody reads its log, and that holds nothing up.
         Server {
             child,
             ready: ready.trim_end().to_owned(),
@@ -152,8 +160,17 @@ impl Drop for Server {
     }
 }
 
+/// Sends a signal to a process that a test started.
+pub(crate) fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args([format!("-{name}"), process.to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success(), "kill -{name} {process}");
+}
+
 /// The binary beside the folder that this test was built into.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).unwrap();
     let binary = folder.join("odeon");

@@ -29,7 +29,7 @@ fn serve_says_where_it_is_ready_and_ends_when_it_is_told() {
         .ended(0)
         .json();
     assert_eq!(
-        (&status["pid"], &status["socket"]),
+        (&status["status"]["pid"], &status["status"]["socket"]),
         (&server.pid().into(), &socket.into())
     );
     assert_eq!(desk.odeon(&["stop", "--json"]).ended(0).json()["stopped"], true);
@@ -88,7 +88,7 @@ fn a_call_takes_words_an_invocation_or_json() {
     for args in [
         &["kit/add", "40", "2"][..],
         &["kit/add(40, 2)"],
-        &["kit/add", "--data", "{\"a\": 40, \"b\": 2}"],
+        &["kit/add", "--args", "{\"a\": 40, \"b\": 2}"],
     ] {
         assert_eq!(
             desk.odeon(&[&["call"], args].concat()).ended(0).stdout,
@@ -115,7 +115,8 @@ fn arguments_are_checked_before_anything_is_sent() {
         &["kit/add", "1"][..],
         &["kit/add", "1", "\"two\""],
         &["kit/add(1, -2)"],
-        &["kit/add", "--data", "[1"],
+        &["kit/add", "--args", "[1"],
+        &["kit/add", "--args", "{\"a\": 1, \"a\": 2, \"b\": 3}"],
     ] {
         let ran = desk.odeon(&[&["call"], args].concat()).ended(2);
         assert!(
@@ -151,11 +152,11 @@ fn a_request_that_is_left_running_can_be_cancelled() {
         .json();
     let serial = started["serial"].as_str().unwrap();
     let status = desk.odeon(&["status", "--json"]).ended(0).json();
-    assert_eq!(status["in_flight"][0]["serial"], serial);
+    assert_eq!(status["status"]["in_flight"][0]["serial"], serial);
     let cancelled = desk.odeon(&["cancel", serial, "--json"]).ended(0).json();
     assert_eq!(cancelled["request"]["serial"], serial);
     let until = Instant::now() + Duration::from_secs(10);
-    while desk.odeon(&["status", "--json"]).ended(0).json()["requests"]["cancelled"] != 1 {
+    while desk.odeon(&["status", "--json"]).ended(0).json()["status"]["requests"]["cancelled"] != 1 {
         assert!(Instant::now() < until, "the request never ended");
     }
     desk.odeon(&["cancel", "0192d8f0-0000-7000-8000-000000000000"])
@@ -169,7 +170,7 @@ fn ctrl_c_cancels_the_request_and_still_gets_its_final_status() {
     let mut command = desk.command(&["call", "kit/spin", "--json"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let until = Instant::now() + Duration::from_secs(20);
-    while desk.odeon(&["status", "--json"]).ended(0).json()["in_flight"]
+    while desk.odeon(&["status", "--json"]).ended(0).json()["status"]["in_flight"]
         .as_array()
         .unwrap()
         .is_empty()
@@ -194,13 +195,27 @@ fn ctrl_c_cancels_the_request_and_still_gets_its_final_status() {
 fn logs_are_lines_and_the_level_can_be_changed() {
     let (desk, _server) = with_kit();
     let level = desk.odeon(&["log-level", "debug", "--json"]).ended(0).json();
-    assert_eq!(level["directive"], "debug");
+    assert_eq!(level["log_level"], "debug");
     assert_eq!(desk.odeon(&["log-level"]).ended(0).stdout, "debug\n");
-    desk.odeon(&["log-level", "info,=="]).ended(2);
+    let wrong = desk.odeon(&["log-level", "info,=="]).ended(2);
+    assert!(
+        wrong.stderr.contains("\"==\"") && wrong.stderr.contains("trace"),
+        "{wrong:#?}"
+    );
+    // It says where it counts from when it is loaded.
+    desk.write("counter.wasm", odeon_tests::guests::bytes("sample-counter"));
+    desk.odeon(&["load", "counter.wasm", "--allow-unsigned"]).ended(0);
     let ran = desk.odeon(&["logs", "--json"]).ended(0);
-    for line in ran.stdout.lines() {
-        assert!(serde_json::from_str::<Json>(line).unwrap()["time"].is_string());
-    }
+    let lines: Vec<Json> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect();
+    assert!(
+        lines.iter().all(|line| line["line"]["time"].is_string()),
+        "{lines:?}"
+    );
+    assert!(ran.stdout.contains("counting from 0"), "{lines:?}");
 }
 
 #[test]
@@ -221,8 +236,107 @@ fn top_gives_programs_one_status_a_second() {
     child.wait().unwrap();
     for line in lines {
         assert_eq!(
-            serde_json::from_str::<Json>(&line).unwrap()["plugins"][0]["name"],
+            serde_json::from_str::<Json>(&line).unwrap()["status"]["plugins"][0]["name"],
             "kit"
         );
     }
+}
+
+#[test]
+fn what_the_caller_gives_along_comes_back_with_every_status() {
+    let (desk, _server) = with_kit();
+    let data = "{\"job\": [7, \"ü\"]}";
+    let expected: Json = serde_json::from_str(data).unwrap();
+    for (method, status) in [("kit/nothing", 0), ("kit/fail", 1), ("kit/trap", 6)] {
+        let ran = desk
+            .odeon(&["call", method, "--data", data, "--json"])
+            .ended(status);
+        assert_eq!(ran.json()["data"], expected, "{method}");
+    }
+    let started = desk.odeon(&["call", "kit/spin", "--async", "--data", "7", "--json"]);
+    assert_eq!(started.ended(0).json()["data"], 7);
+    let wrong = desk
+        .odeon(&["call", "kit/nothing", "--data", "{job: 7}"])
+        .ended(2);
+    assert!(wrong.stderr.contains("--data"), "{wrong:#?}");
+    assert!(desk.odeon(&["call", "kit/nothing", "--json"]).json()["data"].is_null());
+}
+
+#[test]
+fn json_that_does_not_fit_is_underlined() {
+    let (desk, _server) = with_kit();
+    let ran = desk
+        .odeon(&["call", "kit/add", "--args", "[1, \"two\"]"])
+        .ended(2);
+    assert!(ran.stderr.contains("╰── expected u32"), "{ran:#?}");
+}
+
+#[test]
+fn what_is_missing_is_pointed_at_behind_the_last_word_and_nothing_has_no_box() {
+    let (desk, _server) = with_kit();
+    let ran = desk.odeon(&["call", "kit/add", "1"]).ended(2);
+    assert!(
+        ran.stderr.contains(" 1 │ 1") && ran.stderr.contains("·  ▲"),
+        "{ran:#?}"
+    );
+    let ran = desk.odeon(&["call", "kit/add"]).ended(2);
+    assert!(!ran.stderr.contains('╭'), "{ran:#?}");
+}
+
+#[test]
+fn lines_of_a_plugin_that_never_was_are_not_found() {
+    let (desk, _server) = with_kit();
+    let ran = desk.odeon(&["logs", "nosuch"]).ended(4);
+    assert!(
+        ran.stderr.contains("ODN-1001") && ran.stderr.contains("nosuch"),
+        "{ran:#?}"
+    );
+    desk.odeon(&["logs", "kit"]).ended(0);
+}
+
+#[test]
+fn an_unload_waits_for_calls_as_long_as_it_says() {
+    let (desk, _server) = with_kit();
+    desk.odeon(&["call", "kit/spin", "--async"]).ended(0);
+    let began = Instant::now();
+    let ran = desk.odeon(&["unload", "kit", "--drain", "300ms"]).ended(0);
+    assert!(ran.stdout.contains("1 call was stopped"), "{ran:#?}");
+    let took = began.elapsed();
+    assert!(
+        took >= Duration::from_millis(300) && took < Duration::from_secs(15),
+        "{took:?}"
+    );
+    desk.odeon(&["unload", "kit", "--drain", "1s", "--now"]).ended(2);
+}
+
+#[test]
+fn a_socket_path_that_is_no_text_is_refused_before_anything_starts() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let desk = Desk::new();
+    let socket = std::ffi::OsStr::from_bytes(b"\xff.sock");
+    let output = desk.command(&["serve", "--socket"]).arg(socket).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(!desk.path("home/.local/state/odeon/audit.jsonl").exists());
+}
+
+#[test]
+fn a_host_leaves_no_core_dump() {
+    let desk = Desk::new();
+    let server = desk.serve(&[]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let core = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max core file size"))
+        .unwrap();
+    assert_eq!(core.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_called_so_by_the_host_too() {
+    let (desk, _server) = with_kit();
+    let ran = desk.odeon(&["load", "missing.wasm"]).ended(4);
+    assert!(
+        ran.stderr.contains("there is no such file") && !ran.stderr.contains("os error"),
+        "{ran:#?}"
+    );
 }

@@ -23,4 +23,6 @@ mod exit;
 mod host;
 mod output;
 mod run;
+mod tour;
 mod trust;
+mod unread;

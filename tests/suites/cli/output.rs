@@ -67,3 +67,50 @@ fn a_reader_that_goes_away_is_no_failure() {
     child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
     assert_eq!((child.wait().unwrap().code(), words.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn only_the_pages_that_were_written_are_listed() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("man")).unwrap();
+    desk.write("man/foreign.1", "");
+    let ran = desk.odeon(&["man", "--dir", "man"]).ended(0);
+    assert!(
+        ran.stdout.contains("odeon-run.1") && !ran.stdout.contains("foreign"),
+        "{ran:#?}"
+    );
+    let left: Vec<_> = std::fs::read_dir(desk.path("man"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with('.'))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_variable_does_not_make_a_flag_look_required() {
+    let desk = Desk::new();
+    let output = desk
+        .command(&["keygen"])
+        .env("ODEON_STATE", "state")
+        .output()
+        .unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && !words.contains("--state"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_variable_says_where_the_state_is() {
+    let desk = Desk::with_kit();
+    let output = desk
+        .command(&["run", "kit.wasm", "add(1, 2)", "--allow-unsigned"])
+        .env("ODEON_STATE", desk.path("elsewhere"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success() && desk.path("elsewhere/audit.jsonl").is_file(),
+        "{output:?}"
+    );
+}

@@ -43,6 +43,57 @@ fn without_a_call_the_methods_are_listed() {
 }
 
 #[test]
+fn listing_runs_nothing_of_the_component_and_so_needs_no_leave() {
+    let desk = Desk::new();
+    desk.write("counter.wasm", odeon_tests::guests::bytes("sample-counter"));
+    let ran = desk.odeon(&["run", "counter.wasm"]).ended(0);
+    assert!(ran.stdout.contains("func(") && ran.stderr.is_empty(), "{ran:#?}");
+    assert!(!desk.path("home/.local/state/odeon/audit.jsonl").exists());
+}
+
+#[test]
+fn a_call_that_is_no_call_is_shown_where_it_is_wrong() {
+    let desk = Desk::with_kit();
+    for invoke in ["Add!(1)", "add 1 2", "a..b()"] {
+        let ran = desk.run_kit(invoke).ended(2);
+        assert!(ran.stderr.contains(&format!(" 1 │ {invoke}")), "{ran:#?}");
+    }
+    let ran = desk.run_kit("ad(1, 2)").ended(4);
+    assert!(ran.stderr.contains(" 1 │ ad(1, 2)"), "{ran:#?}");
+}
+
+#[test]
+fn a_variable_without_a_value_is_mentioned() {
+    let desk = Desk::with_kit();
+    let ran = desk
+        .odeon(&[
+            "run",
+            "kit.wasm",
+            "add(1, 2)",
+            "--allow-unsigned",
+            "--grant",
+            "env=NOPE",
+        ])
+        .ended(0);
+    assert!(ran.stdout == "3\n" && ran.stderr.contains("NOPE"), "{ran:#?}");
+}
+
+#[test]
+fn a_limit_that_cannot_be_kept_is_a_mistake_of_usage() {
+    let desk = Desk::with_kit();
+    let ran = desk.odeon(&[
+        "run",
+        "kit.wasm",
+        "add(1, 2)",
+        "--allow-unsigned",
+        "--limit",
+        "stack=1KiB",
+        "--json",
+    ]);
+    assert_eq!(ran.ended(2).json()["fault"]["code"], "ODN-3013");
+}
+
+#[test]
 fn a_name_that_is_unique_needs_no_interface_and_a_short_interface_is_enough() {
     let desk = Desk::new();
     desk.component("twice.wasm", TWICE);

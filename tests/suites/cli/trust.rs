@@ -3,6 +3,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use odeon_authority::{Claim, SigningKey, sign_detached};
+
 use crate::{
     components::{KIT, KIT_CHANGED},
     desk::Desk,
@@ -296,4 +298,110 @@ fn what_is_no_file_is_refused_and_not_read() {
         "5s",
     ]);
     assert!(ran.stderr.contains("regular file"), "{ran:#?}");
+}
+
+#[test]
+fn what_is_no_row_of_the_policy_cannot_be_revoked_by_mistake() {
+    let desk = signed();
+    desk.odeon(&["trust", "add", "--key", "author.key.pub", "--name", "kit"])
+        .ended(0);
+    desk.odeon(&["keygen", "-o", "other.key"]).ended(0);
+    let unknown = format!("sha256:{}", "0".repeat(64));
+    for what in [
+        "elsewhere/author.key.pub",
+        "author2.key.pub",
+        "nosuch",
+        "other.key.pub",
+        &unknown,
+    ] {
+        let ran = desk.odeon(&["trust", "revoke", what]).ended(4);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains("help:"), "{ran:#?}");
+    }
+    let rows = desk.odeon(&["trust", "list", "--json"]).ended(0).json();
+    assert_eq!(
+        (
+            rows["trust"].as_array().unwrap().len(),
+            &rows["trust"][0]["decision"]
+        ),
+        (1, &"allow".into())
+    );
+    // A name and a key that the policy knows, and what is meant although it does not.
+    let ran = desk.odeon(&["trust", "revoke", "kit"]).ended(0);
+    assert_eq!(ran.stdout, "revoked name kit\n");
+    let ran = desk.odeon(&["trust", "revoke", "author.key.pub"]).ended(0);
+    assert!(ran.stdout.starts_with("revoked key ed25519:"), "{ran:#?}");
+    desk.odeon(&["trust", "revoke", "--name", "nosuch"]).ended(0);
+    desk.odeon(&["trust", "revoke", "--digest", &unknown]).ended(0);
+}
+
+#[test]
+fn changes_of_the_policy_are_in_the_audit() {
+    let desk = signed();
+    desk.odeon(&["trust", "add", "--key", "author.key.pub", "--name", "kit"])
+        .ended(0);
+    desk.odeon(&["trust", "revoke", "author.key.pub"]).ended(0);
+    let audit = desk.odeon(&["audit", "--verify", "--json"]).ended(0).json();
+    let changes: Vec<&str> = audit["audit"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|record| record["event"]["kind"] == "trust-change")
+        .map(|record| record["event"]["change"].as_str().unwrap())
+        .collect();
+    assert_eq!(changes.len(), 2, "{audit}");
+    assert!(
+        changes[0].starts_with("add ed25519:") && changes[0].ends_with(" --name kit"),
+        "{changes:?}"
+    );
+    assert!(changes[1].starts_with("revoke key ed25519:"), "{changes:?}");
+}
+
+#[test]
+fn looking_at_a_state_directory_does_not_make_it() {
+    let desk = Desk::new();
+    for args in [
+        &["audit", "--state", "nowhere"][..],
+        &["trust", "revoke", "--name", "kit", "--state", "nowhere"],
+    ] {
+        desk.odeon(args).ended(4);
+        assert!(!desk.path("nowhere").exists(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_signature_beside_the_file_is_one_to_every_command() {
+    let desk = signed();
+    let key = SigningKey::load(&desk.path("author.key")).unwrap();
+    let claim = Claim {
+        name: "kit".parse().unwrap(),
+        version: "1.2.3".parse().unwrap(),
+    };
+    let bytes = std::fs::read(desk.path("packed.wasm")).unwrap();
+    desk.odeon(&["verify", "packed.wasm"]).ended(3);
+    desk.write("packed.wasm.sig", sign_detached(&bytes, &key, &claim).unwrap());
+    desk.odeon(&["trust", "add", "--key", "author.key.pub"]).ended(0);
+    let verified = desk
+        .odeon(&["verify", "packed.wasm", "--trusted", "--json"])
+        .ended(0)
+        .json();
+    assert_eq!(verified["component"]["signers"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        desk.odeon(&["run", "packed.wasm", "add(1, 2)"]).ended(0).stdout,
+        "3\n"
+    );
+    desk.odeon(&["check", "packed.wasm"]).ended(0);
+    // One that belongs to other bytes is none.
+    desk.write("kit.wasm.sig", sign_detached(&bytes, &key, &claim).unwrap());
+    desk.odeon(&["verify", "kit.wasm"]).ended(3);
+    desk.odeon(&["check", "kit.wasm"]).ended(3);
+}
+
+#[test]
+fn a_key_that_others_can_read_is_a_mistake_of_usage() {
+    let desk = signed();
+    std::fs::set_permissions(desk.path("author.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = desk
+        .odeon(&["sign", "packed.wasm", "--key", "author.key"])
+        .ended(2);
+    assert!(ran.stderr.contains("chmod 600"), "{ran:#?}");
 }

@@ -15,7 +15,9 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod dice;
 mod differential;
+mod forms;
 mod generated;
 mod refused;
 mod text;

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use odeon_runtime::{Lookup, LookupError, Plugin, Resolver, Runtime, RuntimeConfig, StaticResolver};
+use odeon_runtime::{
+    Lookup, LookupError, LookupPlace, Plugin, Resolver, Runtime, RuntimeConfig, StaticResolver,
+};
 use odeon_tests::records::{Denied, Records};
 use odeon_tests::runtime::{Spec, call, config};
 
@@ -220,7 +222,7 @@ impl Turning {
 }
 
 impl Resolver for Turning {
-    fn lookup<'a>(&'a self, _: &'a str) -> Lookup<'a> {
+    fn lookup<'a>(&'a self, _: &'a str, _: LookupPlace) -> Lookup<'a> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let mut answers = self.answers.lock().unwrap();
         let answer = match answers.len() {
@@ -229,5 +231,32 @@ impl Resolver for Turning {
             _ => Ok(answers.pop_front().into_iter().collect()),
         };
         Box::pin(std::future::ready(answer))
+    }
+}
+
+/// A resolver that never answers and, like a thread that blocks, is at work
+/// until it is told to stop, whoever has given up.
+#[derive(Debug, Default)]
+pub(crate) struct Stuck {
+    held: Mutex<Vec<LookupPlace>>,
+    asked: AtomicUsize,
+}
+
+impl Stuck {
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Ends what is at work.
+    pub(crate) fn give_back(&self) {
+        self.held.lock().unwrap().clear();
+    }
+}
+
+impl Resolver for Stuck {
+    fn lookup<'a>(&'a self, _: &'a str, place: LookupPlace) -> Lookup<'a> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.held.lock().unwrap().push(place);
+        Box::pin(std::future::pending())
     }
 }

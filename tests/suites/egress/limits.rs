@@ -1,12 +1,16 @@
 //! How much a guest may send, ask and hold open.
 
-use std::net::UdpSocket;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
 use odeon_authority::ByteSize;
+use odeon_tests::guests;
 use odeon_tests::runtime::{Spec, spec};
 
-use crate::harness::{OK, Server, Turning, assert_denied, attempt, load, runtime, runtime_with, told};
+use crate::harness::{OK, Server, Stuck, Turning, assert_denied, attempt, load, runtime, runtime_with, told};
 
 fn tcp(port: u16) -> Spec {
     spec().grant(&format!("tcp=127.0.0.1:{port}"))
@@ -141,7 +145,10 @@ async fn a_request_body_is_cut_off_at_the_limit() {
     let spec = web(port).limits(|limits| limits.egress_bytes = ByteSize::kib(64));
     let call = format!(r#"upload-forever("127.0.0.1:{port}", "/", 4096)"#);
     let (result, records) = attempt(&runtime(&[]), spec, &call).await;
-    assert!(!result.contains("done: 0,"), "{result}");
+    assert!(
+        !result.contains("done: 0,") && result.contains("error: \"closed\""),
+        "{result}"
+    );
     assert_denied(&records, "http", "limits.egress-bytes");
     assert!(taken.load(Ordering::SeqCst) <= 64 << 10, "{result}");
 }
@@ -199,4 +206,87 @@ async fn one_header_byte_more_than_may_come_back_is_refused() {
             false => assert_eq!(result, r#"err("HttpResponseHeaderSectionSize")"#, "{extra}"),
         }
     }
+}
+
+/// Falls with the place in `accept` of `sockets/tcp.rs`: whoever comes takes one.
+#[tokio::test]
+async fn one_connection_more_than_may_be_open_is_not_accepted() {
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let spec = spec()
+        .grant(&format!("listen=127.0.0.1:{port}"))
+        .limits(|limits| limits.connections = 4);
+    let records = spec.records();
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        while kept.len() < 8 {
+            match TcpStream::connect(("127.0.0.1", port)) {
+                Ok(stream) => kept.push(stream),
+                Err(_) => thread::sleep(Duration::from_millis(5)),
+            }
+        }
+        thread::park();
+    });
+    let runtime = runtime(&[]);
+    let plugin = load(&runtime, &spec).await;
+    // The socket that listens has one of the four.
+    assert_eq!(
+        told(&plugin, &format!(r#"accept-forever("127.0.0.1", {port})"#)).await,
+        r#"{done: 3, error: "new-socket-limit"}"#
+    );
+    assert_denied(&records, "tcp", "limits.connections");
+}
+
+/// Falls with the place in `counted::outcome`: of WASI 0.3, streams outlive
+/// the socket they came from, and so does its connection.
+#[tokio::test]
+async fn a_stream_of_0_3_keeps_the_place_of_its_socket() {
+    let (server, _) = Server::sink();
+    let spec = tcp(server.port()).limits(|limits| limits.connections = 3);
+    let component = guests::bytes("wat-streams");
+    let plugin = spec.prepare(&runtime(&[]), &component).await.expect("it links");
+    let call = format!("connect-and-keep({}, 10)", server.port());
+    assert_eq!(told(&plugin, &call).await, "3");
+    // A stream that is dropped gives the place back.
+    let call = format!("connect-and-drop({}, 10)", server.port());
+    assert_eq!(told(&plugin, &call).await, "10");
+}
+
+/// Falls with the place that goes into `Resolver::lookup`: a lookup that the
+/// guest has given up is at work all the same.
+#[tokio::test]
+async fn a_lookup_that_is_given_up_keeps_its_place() {
+    let resolver = Arc::new(Stuck::default());
+    let spec = spec()
+        .grant("tcp=*.slow.test:80")
+        .limits(|limits| limits.connections = 4);
+    let runtime = runtime_with(resolver.clone());
+    let plugin = load(&runtime, &spec).await;
+    let call = r#"resolve-and-leave("slow.test", 6)"#;
+    assert_eq!(
+        told(&plugin, call).await,
+        r#"[("new-socket-limit", 2), ("would-block", 4)]"#
+    );
+    // The call is over, the lookups are not.
+    assert_eq!(told(&plugin, call).await, r#"[("new-socket-limit", 6)]"#);
+    assert_eq!(resolver.asked(), 4);
+    resolver.give_back();
+    assert!(told(&plugin, call).await.contains(r#"("would-block", 4)"#));
+}
+
+/// Falls with the permit in `Network::resolve`, which all plugins share.
+#[tokio::test]
+async fn the_host_makes_so_many_lookups_at_a_time() {
+    let resolver = Arc::new(Stuck::default());
+    let spec = spec()
+        .grant("tcp=*.slow.test:80")
+        .limits(|limits| limits.connections = 100);
+    let runtime = runtime_with(resolver.clone());
+    let plugin = load(&runtime, &spec).await;
+    told(&plugin, r#"resolve-and-leave("slow.test", 60)"#).await;
+    assert_eq!(resolver.asked(), 32);
 }

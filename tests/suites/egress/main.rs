@@ -16,6 +16,7 @@
 
 mod harness;
 mod http;
+mod kept;
 mod limits;
 mod lookup;
 mod tcp;

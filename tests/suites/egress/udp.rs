@@ -76,3 +76,27 @@ async fn a_granted_peer_is_sent_to_either_way() {
     }
     assert_eq!(records.denials(), []);
 }
+
+/// Falls with `Egress::hears`: a rule for listening somewhere else does not
+/// open the socket that a guest sends from to everybody.
+#[tokio::test]
+async fn a_socket_that_does_not_listen_hears_only_granted_peers() {
+    let granted = receiver();
+    let spec = spec()
+        .grant(&format!("udp=127.0.0.1:{}", granted.local_addr().unwrap().port()))
+        .grant("listen=127.0.0.1:9");
+    let runtime = runtime(&[]);
+    let plugin = load(&runtime, &spec).await;
+    let call = format!(
+        r#"udp-hear("127.0.0.1", {})"#,
+        granted.local_addr().unwrap().port()
+    );
+    let peer = std::thread::spawn(move || {
+        let (_, guest) = granted.recv_from(&mut [0; 16]).unwrap();
+        // Loopback keeps the order.
+        receiver().send_to(&[66], guest).unwrap();
+        granted.send_to(&[7], guest).unwrap();
+    });
+    assert_eq!(told(&plugin, &call).await, "ok([7])");
+    peer.join().unwrap();
+}

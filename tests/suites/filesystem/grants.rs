@@ -7,7 +7,7 @@ use odeon_tests::runtime::{call, runtime, spec};
 
 use crate::ground::{Ground, bytes, read};
 
-/// A grant for reading. Enforced by `FsPerms::ReadOnly` in `Wasi::new`,
+/// A grant for reading. Enforced by `FsPerms::ReadOnly` in `preopens.rs`,
 /// audited by `Filesystem::audited`.
 #[tokio::test]
 async fn nothing_is_changed_under_a_grant_for_reading() {
@@ -52,8 +52,17 @@ async fn nothing_is_changed_under_a_grant_for_reading() {
 #[tokio::test]
 async fn no_combination_of_flags_writes_under_a_grant_for_reading() {
     let ground = Ground::readable().await;
-    ground.ask("open-with-all-flags(\"/data\", \"hello\")").await;
-    ground.ask("open-with-all-flags(\"/data\", \"new\")").await;
+    // A file that is there is opened for reading; one that is not, by no flags at all.
+    let there = ground.ask("open-with-all-flags(\"/data\", \"hello\")").await;
+    assert!(
+        there.contains("\"not-permitted\"") && there.contains("\"ok\""),
+        "{there}"
+    );
+    let new = ground.ask("open-with-all-flags(\"/data\", \"new\")").await;
+    assert!(
+        new.contains("\"not-permitted\"") && !new.contains("\"ok\""),
+        "{new}"
+    );
     assert_eq!(fs::read_to_string(ground.granted("hello")).unwrap(), "hello");
     assert!(!ground.granted("new").exists());
 }

@@ -263,3 +263,53 @@ async fn a_long_listing_is_complete() {
     found.sort_unstable();
     assert_eq!(found, expected);
 }
+
+/// `Opened::take` in `open_at` and `read_directory`, and what keeps it. One of
+/// the places is the granted directory's.
+#[tokio::test]
+async fn so_many_files_are_open_and_no_more() {
+    let ground = Ground::limited(|spec| spec.limits(|limits| limits.open_files = 8)).await;
+    for flood in [
+        "open-forever(\"/data\", \"hello\")",
+        "streams-forever(\"/data\", \"hello\")",
+        "listings-forever(\"/data\")",
+    ] {
+        let before = ground.reasons().len();
+        assert_eq!(ground.ask(flood).await, "{done: 7, error: \"quota\"}", "{flood}");
+        assert_eq!(
+            ground.reasons()[before..],
+            ["the plugin has limits.open-files = 8 files and directories open"],
+            "{flood}: once a call"
+        );
+    }
+    assert_eq!(
+        ground.ask("open-again(\"/data\", \"hello\", 100)").await,
+        "ok(100)",
+        "what is closed is not counted"
+    );
+}
+
+/// The same count for all instances of a plugin.
+#[tokio::test]
+async fn the_instances_of_a_plugin_share_its_open_files() {
+    let ground =
+        Ground::limited(|spec| spec.resident_workers(2).limits(|limits| limits.open_files = 1)).await;
+    assert_eq!(
+        ground.ask("open-forever(\"/data\", \"hello\")").await,
+        "{done: 0, error: \"quota\"}",
+        "the granted directory has the only place"
+    );
+}
+
+/// `Preopens`: a granted directory is opened once, not for every call.
+#[tokio::test]
+async fn a_granted_directory_is_opened_once() {
+    let ground = Ground::limited(|spec| spec.limits(|limits| limits.open_files = 2)).await;
+    for _ in 0..10 {
+        assert_eq!(ground.ask("open-again(\"/data\", \"hello\", 1)").await, "ok(1)");
+    }
+    // What is put in its place later is another directory.
+    fs::rename(ground.granted(""), ground.outside("../moved")).unwrap();
+    fs::create_dir(ground.granted("")).unwrap();
+    assert_eq!(ground.ask("open-again(\"/data\", \"hello\", 1)").await, "ok(1)");
+}

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use odeon_authority::ByteSize;
-use odeon_protocol::Code;
-use odeon_runtime::{Level, Stream};
-use odeon_tests::runtime::{call, runtime, spec, stopped, stopped_both_ways};
+use odeon_protocol::{Code, Serial};
+use odeon_runtime::{CallContext, Level, Stream};
+use odeon_tests::runtime::{call, call_with, runtime, spec, stopped, stopped_both_ways};
 
 /// Enforced by `instance::store` (`set_hostcall_fuel`).
 #[tokio::test]
@@ -196,5 +196,78 @@ async fn a_result_is_as_large_as_a_message_may_be() {
         )
         .await;
         assert_eq!(ended.fault.details.unwrap()["limit"], "message");
+    }
+}
+
+/// Enforced by `GuestOutput::write`: what one call of the host does cannot be
+/// interrupted, so it is little.
+#[tokio::test]
+async fn output_is_taken_in_pieces() {
+    let runtime = runtime();
+    let plugin = spec().load(&runtime, "guest-spin").await;
+    call(&plugin, &format!("flood.stdout-at-once({})", 64 << 10))
+        .await
+        .unwrap();
+    let invocation = format!("flood.stdout-at-once({})", (64 << 10) + 1);
+    stopped(&plugin, &invocation, Code::Trapped).await;
+}
+
+/// Enforced by `RANDOM` in `Wasi::new`.
+#[tokio::test]
+async fn random_bytes_come_in_pieces() {
+    let runtime = runtime();
+    let plugin = spec().load(&runtime, "guest-spin").await;
+    let most = 1 << 20;
+    let came = call(&plugin, &format!("flood.random-bytes({most})")).await;
+    assert_eq!(came.unwrap(), most.to_string());
+    let invocation = format!("flood.random-bytes({})", most + 1);
+    stopped(&plugin, &invocation, Code::HostCallBytesLimit).await;
+}
+
+/// `LineSplitter::write` counts what it does not look at.
+#[tokio::test]
+async fn every_line_of_output_is_passed_on_or_counted() {
+    const LINES: u64 = 1 << 20;
+    let runtime = runtime();
+    let spec = spec().limits(|limits| limits.log_rate = ByteSize::kib(4));
+    let records = spec.records();
+    let plugin = spec.load(&runtime, "guest-spin").await;
+    let taken = call(&plugin, &format!("flood.stdout-newlines({LINES})")).await;
+    assert_eq!(taken.unwrap(), LINES.to_string());
+    let told: u64 = records.lines().iter().map(|line| line.dropped).sum();
+    let passed = records.lines().len() as u64;
+    assert_eq!(passed + told + plugin.stats().lines_dropped, LINES);
+}
+
+/// Enforced by `MESSAGE` in `interfaces/logging.rs`.
+#[tokio::test]
+async fn a_message_that_nobody_can_read_is_dropped() {
+    let runtime = runtime();
+    let spec = spec().memory(16);
+    let records = spec.records();
+    let plugin = spec.load(&runtime, "guest-spin").await;
+    call(&plugin, &format!("flood.log-lines(1, {})", 3 << 20))
+        .await
+        .unwrap();
+    assert_eq!((records.lines().len(), plugin.stats().lines_dropped), (0, 1));
+}
+
+/// Lines of standard output name their request, like those of the log.
+#[tokio::test]
+async fn output_names_its_request() {
+    let runtime = runtime();
+    let spec = spec().resident();
+    let records = spec.records();
+    let plugin = spec.load(&runtime, "guest-spin").await;
+    for number in 0..2 {
+        let serial = Serial::new();
+        let context = CallContext {
+            serial: Some(serial),
+            ..CallContext::default()
+        };
+        call_with(&plugin, "flood.stdout-newlines(1)", context)
+            .await
+            .unwrap();
+        assert_eq!(records.lines()[number].serial, Some(serial));
     }
 }

@@ -162,3 +162,24 @@ async fn an_interface_of_types_alone_links() {
     let plugin = spec().prepare(&runtime(), &component).await.expect("it links");
     assert!(check_imports(plugin.description()).is_empty());
 }
+
+/// Enforced by `LinkReport::push`, which makes no words that are not kept.
+#[tokio::test]
+async fn timed_a_report_on_very_many_imports_takes_no_longer_than_on_a_few() {
+    let name = "outgoing-request-".repeat(5);
+    let mut text = String::from("(component (import \"wasi:http/types@0.2.12\" (instance");
+    for number in 0..20_000 {
+        text.push_str(&format!("(export \"{name}f{number}\" (func))"));
+    }
+    text.push_str(")))");
+    let description = runtime()
+        .describe(&guests::assemble(&text), None)
+        .await
+        .expect("it compiles");
+    let began = std::time::Instant::now();
+    let report = check_imports(&description);
+    let took = began.elapsed();
+    assert_eq!(report.mismatches.len() + report.more, 20_000);
+    assert_eq!(report.mismatches.len(), 256);
+    assert!(took < std::time::Duration::from_secs(1), "{took:?}");
+}

@@ -14,11 +14,15 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod budgets;
 mod calling;
 mod ending;
 mod host;
 mod loading;
 mod peer;
 mod peers;
+mod queueing;
 mod requests;
+mod revoking;
 mod serving;
+mod stopping;

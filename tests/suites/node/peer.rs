@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use odeon::Fault;
+use odeon::{Code, Fault};
 use odeon_protocol::{
     AdminReply, AdminRequest, Envelope, FrameDecoder, Generation, Hello, MAX_BODY, MessageKind, Serial,
     encode_frame, max_frame,
@@ -34,13 +34,22 @@ impl Peer {
     /// Connects and introduces itself.
     pub(crate) async fn greeted(socket: &Path) -> Self {
         let mut peer = Peer::silent(socket).await;
+        assert!(peer.greets().await, "a hello");
+        peer
+    }
+
+    /// Introduces itself; whether the daemon does too.
+    pub(crate) async fn greets(&mut self) -> bool {
         let body = Hello::new("test/1").encode().unwrap();
         let mut hello = Envelope::new(MessageKind::Hello, Serial::new());
         hello.body = &body;
-        peer.send(&hello).await;
-        let answer = peer.next().await.expect("a hello");
-        assert_eq!(answer.kind, MessageKind::Hello);
-        peer
+        let mut frame = Vec::new();
+        hello.encode_frame(&mut frame, max_frame(MAX_BODY)).unwrap();
+        // Who is turned away may find nobody to write to.
+        self.stream.write_all(&frame).await.ok();
+        self.next()
+            .await
+            .is_some_and(|answer| answer.kind == MessageKind::Hello)
     }
 
     /// Connects and says nothing.
@@ -122,6 +131,47 @@ impl Peer {
         call.body = args;
         self.send(&call).await;
         call.id
+    }
+
+    /// Sends a call with user data and does not wait.
+    pub(crate) async fn begin_with(&mut self, target: &str, args: &[u8], data: &str) -> Serial {
+        let mut call = Envelope::new(MessageKind::Call, Serial::new());
+        call.target = Some(target);
+        call.body = args;
+        call.user_data = Some(data);
+        self.send(&call).await;
+        call.id
+    }
+
+    /// Sends many calls at once and does not wait.
+    pub(crate) async fn flood(&mut self, target: &str, args: &[u8], calls: usize) -> Vec<Serial> {
+        let mut frames = Vec::new();
+        let mut ids = Vec::new();
+        for _ in 0..calls {
+            let mut call = Envelope::new(MessageKind::Call, Serial::new());
+            call.target = Some(target);
+            call.body = args;
+            call.encode_frame(&mut frames, max_frame(MAX_BODY)).unwrap();
+            ids.push(call.id);
+        }
+        self.stream.write_all(&frames).await.expect("the daemon reads");
+        ids
+    }
+
+    /// Sends the head of a message of that many bytes.
+    pub(crate) async fn announce(&mut self, length: usize) {
+        let head = u32::try_from(length).unwrap().to_le_bytes();
+        self.stream.write_all(&head).await.expect("the daemon reads");
+    }
+
+    /// Sends zeros as one message of that many bytes. Whether the daemon looked
+    /// at them, which ends the connection too.
+    pub(crate) async fn is_taken(&mut self, length: usize) -> bool {
+        self.announce(length).await;
+        // The daemon may close while this is written.
+        self.stream.write_all(&vec![0; length]).await.ok();
+        let fault = self.next().await.expect("a fault").fault.unwrap();
+        fault.code != Code::MessageTooLarge
     }
 
     pub(crate) async fn admin<T: DeserializeOwned>(&mut self, request: &AdminRequest) -> Result<T, Fault> {

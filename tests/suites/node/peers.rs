@@ -159,28 +159,6 @@ async fn who_does_not_read_is_disconnected_and_slows_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_connections_than_there_may_be_wait_their_turn() {
-    let (_folder, _host, daemon) = served().await;
-    let mut held = Vec::new();
-    for _ in 0..odeon::daemon::MAX_CONNECTIONS {
-        held.push(Peer::greeted(daemon.socket()).await);
-    }
-    let socket = daemon.socket().to_owned();
-    let waiting = async {
-        let mut one_more = Peer::greeted(&socket).await;
-        one_more.call("echo/add", &two(1, 2)).await
-    };
-    tokio::pin!(waiting);
-    let at_once = tokio::time::timeout(Duration::from_millis(100), &mut waiting).await;
-    assert!(at_once.is_err(), "every place is taken");
-    held.pop();
-    let served = tokio::time::timeout(Duration::from_secs(10), waiting)
-        .await
-        .expect("a place is free");
-    assert_eq!(served.body, 3_u32.to_le_bytes());
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_connections_leaves_room_for_the_next() {
     let (_folder, _host, daemon) = served().await;
     for _ in 0..1000 {

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use odeon::{Args, CallRequest, CancelOutcome, Code, Event, LimitsPatch, LoadRequest, Outcome, UnloadMode};
+use odeon::{
+    Args, CallRequest, CancelOutcome, Code, Event, HostLimits, LimitsPatch, LoadRequest, Outcome, UnloadMode,
+};
+use odeon_authority::TimeSpan;
 use odeon_protocol::Serial;
 use odeon_tests::guests;
 
-use crate::host::{ephemeral, fault, load, soon};
+use crate::host::{audit, builder, ephemeral, fault, load, soon, state};
 
 async fn outcome(watcher: &mut odeon::Watcher) -> Outcome {
     tokio::time::timeout(Duration::from_secs(10), watcher.outcome())
@@ -185,4 +188,43 @@ async fn a_methods_own_error_is_a_failure_with_the_value() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// What changes nothing is nothing to write down, and nobody fills the audit.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_has_one_line_for_a_cancel_that_took_effect_and_so_many_for_a_storm() {
+    let folder = state();
+    let limits = HostLimits {
+        audit_interval: TimeSpan::secs(3_600),
+        ..HostLimits::default()
+    };
+    let host = builder()
+        .state_dir(folder.path())
+        .host_limits(limits)
+        .start()
+        .unwrap();
+    load(&host, "guest-spin", "spin").await;
+    let request = || CallRequest::new("spin/wait.sleep-forever", Args::Wave(""));
+    let (serial, mut watcher) = host.request(request()).unwrap();
+    soon("it runs", || host.list()[0].in_flight == 1).await;
+    let mut signalled = 0;
+    while host.cancel(&serial).is_ok() {
+        signalled += 1;
+    }
+    assert!(signalled > 1, "it has a grace of 20 ms");
+    outcome(&mut watcher).await;
+    let lines = |folder: &std::path::Path| {
+        let lines = audit(folder);
+        lines
+            .iter()
+            .filter(|line| line["event"]["kind"] == "cancel")
+            .count()
+    };
+    soon("it is written", || lines(folder.path()) == 1).await;
+    for _ in 0..100 {
+        let (serial, _watcher) = host.request(request()).unwrap();
+        host.cancel(&serial).unwrap();
+    }
+    host.shutdown(Duration::ZERO).await;
+    assert_eq!(lines(folder.path()), 64);
 }

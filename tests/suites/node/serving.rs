@@ -78,6 +78,7 @@ async fn an_operator_loads_looks_calls_and_unloads_over_the_socket() {
         .admin(&AdminRequest::Unload {
             name: name.clone(),
             now: false,
+            drain_ms: None,
         })
         .await
         .unwrap();
@@ -87,7 +88,11 @@ async fn an_operator_loads_looks_calls_and_unloads_over_the_socket() {
         Code::PluginNotFound
     );
     let again = peer
-        .admin::<UnloadReply>(&AdminRequest::Unload { name, now: true })
+        .admin::<UnloadReply>(&AdminRequest::Unload {
+            name,
+            now: true,
+            drain_ms: None,
+        })
         .await;
     assert_eq!(fault(again).code, Code::PluginNotFound);
 }
@@ -127,7 +132,21 @@ async fn a_call_is_cancelled_from_its_own_and_from_another_connection() {
     let id = caller.begin("spin/cpu.spin", &[]).await;
     soon("it runs", || host.list()[0].in_flight == 1).await;
     caller.send(&Envelope::new(MessageKind::Cancel, id)).await;
-    assert_eq!(caller.next().await.unwrap().fault.unwrap().code, Code::Cancelled);
+    let ended = caller.next().await.unwrap().fault.unwrap();
+    assert_eq!(
+        (ended.code, &ended.details.unwrap()["reason"]),
+        (Code::Cancelled, &"caller".into())
+    );
+
+    // Somebody who is not its caller, however he asks.
+    let id = caller.begin("spin/wait.sleep-forever", &[]).await;
+    soon("it runs", || host.list()[0].in_flight == 1).await;
+    operator.send(&Envelope::new(MessageKind::Cancel, id)).await;
+    let ended = caller.next().await.unwrap().fault.unwrap();
+    assert_eq!(
+        (ended.code, &ended.details.unwrap()["reason"]),
+        (Code::Cancelled, &"operator".into())
+    );
 
     let id = caller.begin("spin/wait.sleep-forever", &[]).await;
     soon("it runs", || host.list()[0].in_flight == 1).await;
@@ -209,6 +228,12 @@ async fn logs_are_read_and_followed_until_that_is_cancelled() {
     assert!(line.more);
     let line: LogLine = AdminReply::from_json(&line.body).unwrap().into_result().unwrap();
     assert_eq!(line.plugin.unwrap().as_str(), "spin");
+    // A second log under the same id could not be told apart from it.
+    peer.send(&ask).await;
+    let refused = peer.next().await.unwrap();
+    assert!(!refused.more);
+    let refused = AdminReply::<()>::from_json(&refused.body).unwrap().into_result();
+    assert_eq!(fault(refused).code, Code::ProtocolViolation);
     peer.send(&Envelope::new(MessageKind::Cancel, ask.id)).await;
     let last = peer.next().await.unwrap();
     assert!(!last.more);

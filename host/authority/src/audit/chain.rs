@@ -29,7 +29,7 @@ pub(super) struct Link {
 }
 
 /// The last line, signed.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Head {
     pub(super) seq: u64,
@@ -83,7 +83,7 @@ fn message(seq: u64, start: u64, line: &str) -> Vec<u8> {
     format!("odeon audit head v1\n{seq}\n{start}\n{hash}\n").into_bytes()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Owns the counting: the first of a kind is written at once, the rest are
 //! counted and written once per interval. Per plugin only so many different
-//! targets are told apart; the others share one line. Which secrets a plugin was
-//! shown is always told: there are no more of them than it has grants.
+//! targets are told apart; the others share one line. Secrets that were shown
+//! are always told apart.
 
 use std::{
     collections::HashMap,
@@ -66,11 +66,14 @@ impl Coalescer {
     /// Notes that it happened. An event is to be appended at once.
     pub fn note(&mut self, plugin: &PluginName, what: Repeated, now: Instant) -> Option<Event> {
         let counts = self.plugins.entry(plugin.clone()).or_default();
-        let what = if counts.contains_key(&what) || lumpable(counts) < Self::MAX_DISTINCT {
+        let what = if what.is_told_apart()
+            || counts.contains_key(&what)
+            || told_apart(counts) < Self::MAX_DISTINCT
+        {
             what
         } else {
             counts.retain(|_, count| !count.is_idle(now, self.interval));
-            if lumpable(counts) < Self::MAX_DISTINCT {
+            if told_apart(counts) < Self::MAX_DISTINCT {
                 what
             } else {
                 what.lumped()
@@ -123,10 +126,9 @@ impl Coalescer {
     }
 }
 
-/// How many things are told apart that a plugin can make up.
-fn lumpable(counts: &HashMap<Repeated, Count>) -> usize {
-    let made_up = |what: &&Repeated| !matches!(what, Repeated::SecretReveal { .. });
-    counts.keys().filter(made_up).count()
+/// How many things share the bound. The plugin chooses them.
+fn told_apart(counts: &HashMap<Repeated, Count>) -> usize {
+    counts.keys().filter(|what| !what.is_told_apart()).count()
 }
 
 impl Count {
@@ -144,6 +146,12 @@ impl Count {
 }
 
 impl Repeated {
+    /// Whether it is never lumped: secrets are as many as were granted, and no
+    /// number of other things may hide that one was shown.
+    fn is_told_apart(&self) -> bool {
+        matches!(self, Repeated::SecretReveal { .. })
+    }
+
     /// The one thing that stands for all that are not told apart any more.
     fn lumped(&self) -> Repeated {
         let others = || Text::from("(others)");

@@ -4,19 +4,23 @@
 //! names the hash of the one before it, and the head signs the last; what is
 //! found is located as closely as the chain allows.
 
-use std::{fmt, fs::File, path::Path};
+use std::{fmt, path::Path};
 
 use odeon_protocol::Digest;
 use serde::Serialize;
 
 use super::{
-    AuditError,
+    AuditError, HeadCopy,
     chain::{Link, ROOT},
-    lock_path, log_path,
+    files::lock_shared,
+    head_path, log_path,
     read::Lines,
-    read_head,
+    slots::{self, Slots},
 };
-use crate::{file::FileError, key::PublicKey};
+use crate::{
+    file::{self, FileError, Others},
+    key::PublicKey,
+};
 
 /// What a check of the audit found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -97,6 +101,15 @@ pub enum Finding {
     HeadMissing,
     /// The head is not signed by this host's key.
     HeadForged,
+    /// A head was not written to its end. The host may have been stopped while
+    /// writing it; the next append records that.
+    HeadTorn,
+    /// The record is not, or not any more, the one that was the last when
+    /// `audit.head.copy` was made.
+    OtherThanCopy {
+        /// Its number.
+        seq: u64,
+    },
 }
 
 impl Report {
@@ -119,12 +132,8 @@ impl Report {
 /// Checks the audit of a folder against the host's public key. Changes nothing;
 /// waits for an append to end.
 pub fn verify(folder: &Path, key: &PublicKey) -> Result<Report, AuditError> {
-    // A folder that never had an audit has no lock; looking makes none.
-    let lock = File::open(lock_path(folder)).ok();
-    if let Some(lock) = &lock {
-        lock.lock_shared()
-            .map_err(|error| FileError::io(&lock_path(folder), error))?;
-    }
+    let _lock = lock_shared(folder)?;
+    let copy = HeadCopy::read(folder)?;
     let mut report = Report {
         lines: 0,
         head: None,
@@ -145,6 +154,7 @@ pub fn verify(folder: &Path, key: &PublicKey) -> Result<Report, AuditError> {
         {
             report.lines = report.lines.saturating_add(1);
             if line.whole {
+                walk.compare(&line.bytes, copy.as_ref(), &mut report);
                 walk.step(&line.bytes, &mut report);
             } else {
                 report.add(Finding::Unfinished { line: report.lines });
@@ -154,18 +164,34 @@ pub fn verify(folder: &Path, key: &PublicKey) -> Result<Report, AuditError> {
     for (from_seq, to_seq) in std::mem::take(&mut walk.gaps) {
         report.add(Finding::Removed { from_seq, to_seq });
     }
-    match read_head(folder) {
-        Ok(None) if report.lines > 0 => report.add(Finding::HeadMissing),
-        Ok(None) => {}
-        Ok(Some(head)) if head.is_signed_by(key) => {
+    let slots = read_slots(folder)?;
+    if slots.torn && !slots.impossible {
+        report.add(Finding::HeadTorn);
+    }
+    match slots.newest {
+        _ if slots.impossible => report.add(Finding::HeadForged),
+        Some((head, _)) if head.is_signed_by(key) => {
             report.head = Some(head.seq);
             report.head_hash = Some(head.hash());
             walk.end(head.seq, &head.hash(), &mut report);
         }
-        Ok(Some(_)) | Err(AuditError::HeadForged) => report.add(Finding::HeadForged),
-        Err(error) => return Err(error),
+        Some(_) => report.add(Finding::HeadForged),
+        None if report.lines > 0 => report.add(Finding::HeadMissing),
+        None => {}
+    }
+    if let Some(copy) = copy.filter(|copy| copy.seq > report.head.unwrap_or(0)) {
+        report.add(Finding::OtherThanCopy { seq: copy.seq });
     }
     Ok(report)
+}
+
+fn read_slots(folder: &Path) -> Result<Slots, AuditError> {
+    let path = head_path(folder);
+    match file::open_owned(&path, Others::MayRead) {
+        Ok(file) => Ok(slots::read(&file).map_err(|error| FileError::io(&path, error))?),
+        Err(FileError::Missing { .. }) => Ok(Slots::none()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Where the check stands between two lines.
@@ -223,6 +249,16 @@ impl Walk {
             if link.seq.saturating_add(1) == self.expected && self.tips.len() < 16 {
                 self.tips.push(hash);
             }
+        }
+    }
+
+    /// Looks whether the line is still the one that was the last when the head
+    /// was copied.
+    fn compare(&self, line: &[u8], copy: Option<&HeadCopy>, report: &mut Report) {
+        let Some(copy) = copy else { return };
+        let is_it = serde_json::from_slice::<Link>(line).is_ok_and(|link| link.seq == copy.seq);
+        if is_it && Digest::of(line) != copy.hash {
+            report.add(Finding::OtherThanCopy { seq: copy.seq });
         }
     }
 
@@ -290,6 +326,13 @@ impl fmt::Display for Finding {
             Finding::Unfinished { line } => write!(f, "line {line} is not finished"),
             Finding::HeadMissing => f.write_str("audit.head is missing"),
             Finding::HeadForged => f.write_str("audit.head is not signed by this host"),
+            Finding::HeadTorn => f.write_str("audit.head was not written to its end"),
+            Finding::OtherThanCopy { seq } => {
+                write!(
+                    f,
+                    "record {seq} is not the one in audit.head.copy: the audit was replaced"
+                )
+            }
         }
     }
 }

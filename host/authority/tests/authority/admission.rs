@@ -548,3 +548,61 @@ fn a_permitted_step_back_is_on_record() {
     let reason = host.last_event()["reason"].to_string();
     assert!(!reason.contains("downgrade"), "{reason}");
 }
+
+// Passes by `decision::believed`: anybody can sign what a digest lets in.
+#[test]
+fn a_strangers_signature_on_trusted_bytes_names_nothing() {
+    let (host, stranger, known) = (Host::new(), key(), key());
+    let bytes = component("tool");
+    let digest = odeon_authority::digest_of(&bytes).unwrap();
+    host.trust(|edit| {
+        edit.allow_digest(&digest, &[], None, None).unwrap();
+        edit.allow_key(&known.public(), &[], None, None).unwrap();
+    });
+    let claimed = sign(&bytes, &stranger, &claim("payments", "99.0.0")).unwrap();
+    assert_refused(&host, &claimed, &terms(), Code::NameNotAllowed);
+    let named = Terms {
+        name: Some("tool".parse().unwrap()),
+        ..terms()
+    };
+    let admission = host.offer(&claimed, &named).unwrap();
+    assert_eq!((admission.name().as_str(), admission.version()), ("tool", None));
+    // Somebody whom the policy knows is believed.
+    let claimed = sign(&bytes, &known, &claim("payments", "1.0.0")).unwrap();
+    assert_eq!(
+        host.offer(&claimed, &terms()).unwrap().name().as_str(),
+        "payments"
+    );
+}
+
+// Passes by `Policy::ceilings`.
+#[test]
+fn every_row_that_fits_is_a_ceiling() {
+    let key = key();
+    let bytes = sign(&component("x"), &key, &claim("calc", "1.0.0")).unwrap();
+    let digest = odeon_authority::digest_of(&component("x")).unwrap();
+    let wide = format!("[[key]]\nkey = \"{}\"\n", key.public());
+    let tight = format!(
+        "[[key]]\nkey = \"{}\"\nnames = [\"calc\"]\ngrants = [\"secret=a\"]\n",
+        key.public()
+    );
+    let other = tight.replace("calc", "other");
+    let of_digest = format!("[[digest]]\ndigest = \"{digest}\"\ngrants = [\"secret=b\"]\n");
+    let terms = Terms {
+        grants: Some(GrantSet::parse(["secret=a", "secret=b"]).unwrap()),
+        ..terms()
+    };
+    let granted = |text: String| {
+        let policy = Policy::parse(&text).unwrap();
+        match decide(Ok(&policy), &Offer::read(&bytes, None).unwrap(), &terms).verdict {
+            Verdict::Allow { grants, .. } => grants.lines(),
+            denied => panic!("{denied:?}"),
+        }
+    };
+    assert_eq!(granted(wide.clone()).len(), 2);
+    assert_eq!(granted(format!("{wide}{tight}")), ["secret=a"]);
+    assert_eq!(granted(format!("{tight}{wide}")), ["secret=a"]);
+    assert_eq!(granted(format!("{wide}{other}")).len(), 2);
+    assert_eq!(granted(format!("{wide}{of_digest}")), ["secret=b"]);
+    assert!(granted(format!("{tight}{of_digest}")).is_empty());
+}

@@ -200,27 +200,206 @@ fn a_line_the_host_did_not_write_is_found() {
 fn a_head_that_is_forged_or_missing_is_found_and_stops_appends() {
     let host = host_with(3);
     let head = host.folder.path().join("audit.head");
-    let good = fs::read_to_string(&head).unwrap();
-    fs::write(&head, good.replace("\"seq\":3", "\"seq\":2")).unwrap();
-    assert_eq!(
-        verify(host.folder.path(), &host.key).unwrap().findings,
-        [Finding::HeadForged]
-    );
-    assert!(matches!(host.audit.append(event(4)), Err(AuditError::HeadForged)));
-    fs::remove_file(&head).unwrap();
-    assert_eq!(
-        verify(host.folder.path(), &host.key).unwrap().findings,
-        [Finding::HeadMissing]
-    );
-    assert!(matches!(
-        host.audit.append(event(4)),
-        Err(AuditError::HeadMissing)
-    ));
-    fs::write(&head, good).unwrap();
+    let good = fs::read(&head).unwrap();
+    let others = fs::read(host_with(3).folder.path().join("audit.head")).unwrap();
+    for forged in [others, vec![b'x'; good.len()]] {
+        fs::write(&head, forged).unwrap();
+        assert_eq!(
+            verify(host.folder.path(), &host.key).unwrap().findings,
+            [Finding::HeadForged]
+        );
+        assert!(matches!(host.audit.append(event(4)), Err(AuditError::HeadForged)));
+    }
+    for missing in [None, Some(vec![0; good.len()]), Some(Vec::new())] {
+        fs::remove_file(&head).unwrap();
+        if let Some(bytes) = missing {
+            fs::write(&head, bytes).unwrap();
+        }
+        assert_eq!(
+            verify(host.folder.path(), &host.key).unwrap().findings,
+            [Finding::HeadMissing]
+        );
+        assert!(matches!(
+            host.audit.append(event(4)),
+            Err(AuditError::HeadMissing)
+        ));
+        fs::write(&head, &good).unwrap();
+    }
     assert_eq!(host.audit.append(event(4)).unwrap(), 4);
     assert_eq!(
         verify(host.folder.path(), &key().public()).unwrap().findings,
         [Finding::HeadForged]
+    );
+}
+
+/// Where the slot of this number begins.
+fn slot(seq: u64) -> usize {
+    (seq % 2) as usize * 576 * 1024
+}
+
+// Passes by `slots::read`: the head before the one that was being written is
+// whole, and the log ends with its line.
+#[test]
+fn a_crash_while_writing_a_head_loses_nothing() {
+    for lines in [1, 2, 5] {
+        let folder = tempfile::tempdir().unwrap();
+        let pem = folder.path().join("host.key");
+        let key = SigningKey::load_or_create(&pem).unwrap();
+        let public = key.public();
+        let audit = Audit::open(folder.path(), key).unwrap();
+        (1..=lines).for_each(|number| assert!(audit.append(event(number)).is_ok()));
+        let (log_path, head_path) = (
+            folder.path().join("audit.jsonl"),
+            folder.path().join("audit.head"),
+        );
+        let (log, before) = (fs::read(&log_path).unwrap(), fs::read(&head_path).unwrap());
+        audit.append(event(lines + 1)).unwrap();
+        drop(audit);
+        let after = fs::read(&head_path).unwrap();
+        let at = slot(lines as u64 + 1);
+        let end = at
+            + after[at..]
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(after.len() - at);
+        for written in [at + 1, at + 9, at + 74, at + 100, end - 20] {
+            let mut torn = before.clone();
+            torn.resize(after.len(), 0);
+            let old = torn.clone();
+            torn[at..written].copy_from_slice(&after[at..written]);
+            if torn == old {
+                continue;
+            }
+            fs::write(&head_path, torn).unwrap();
+            fs::write(&log_path, &log).unwrap();
+            let findings = verify(folder.path(), &public).unwrap().findings;
+            assert_eq!(findings, [Finding::HeadTorn], "{written}");
+            let audit = reopen(folder.path(), &pem);
+            let report = verify(folder.path(), &public).unwrap();
+            assert!(report.is_sound(), "{:?}", report.findings);
+            let records: Vec<_> = Records::open(folder.path()).unwrap().collect();
+            assert_eq!(records.len(), lines + 1, "every line that was reported is there");
+            assert_eq!(records[lines].event["kind"], "recovered");
+            assert_eq!(audit.append(event(9)).unwrap(), lines as u64 + 2);
+        }
+    }
+}
+
+// Passes by `slots::read` and `Audit::note_recovery`: whoever destroys the last
+// head to have the last line forgotten leaves a record of that.
+#[test]
+fn a_destroyed_head_is_on_record() {
+    let host = host_with(4);
+    let head = host.folder.path().join("audit.head");
+    let mut bytes = fs::read(&head).unwrap();
+    bytes[slot(4)..slot(4) + 4096].fill(0);
+    fs::write(&head, bytes).unwrap();
+    fs::write(log(&host), lines(&host)[..3].join("\n") + "\n").unwrap();
+    assert_eq!(
+        verify(host.folder.path(), &host.key).unwrap().findings,
+        [Finding::HeadTorn]
+    );
+    assert_eq!(host.audit.append(event(5)).unwrap(), 5);
+    assert!(lines(&host)[3].contains("\"recovered\""));
+}
+
+// Passes by `slots::write`: an append costs no new file and no new name.
+#[test]
+fn the_head_is_written_in_place() {
+    use std::os::unix::fs::MetadataExt as _;
+    let host = host_with(2);
+    let path = host.folder.path().join("audit.head");
+    let facts = |path: &Path| {
+        fs::metadata(path)
+            .map(|it| (it.ino(), it.len(), it.blocks()))
+            .unwrap()
+    };
+    let before = facts(&path);
+    (3..=20).for_each(|number| assert_eq!(host.audit.append(event(number)).unwrap(), number as u64));
+    assert_eq!(facts(&path), before);
+    let other = host_with(1);
+    assert_eq!(facts(&other.folder.path().join("audit.head")).1, before.1);
+}
+
+// Passes by `Held::is_still`: what is held open is not written to for ever when
+// another file stands in its place.
+#[test]
+fn an_audit_that_is_moved_away_is_begun_anew() {
+    let host = host_with(3);
+    let folder = host.folder.path();
+    for name in ["audit.jsonl", "audit.head"] {
+        fs::rename(folder.join(name), folder.join(format!("old.{name}"))).unwrap();
+    }
+    assert_eq!(host.audit.append(event(1)).unwrap(), 1);
+    assert_eq!(lines(&host).len(), 1);
+    fs::rename(folder.join("old.audit.jsonl"), log(&host)).unwrap();
+    assert!(matches!(
+        host.audit.append(event(2)),
+        Err(AuditError::CutOff { .. }) | Ok(3)
+    ));
+}
+
+// Passes by `files::wait_for`.
+#[test]
+fn timed_a_lock_that_is_never_given_back_ends_the_wait() {
+    let host = host_with(1);
+    let lock = fs::File::open(host.folder.path().join("audit.lock")).unwrap();
+    lock.lock().unwrap();
+    let began = Instant::now();
+    let waiting: Vec<_> = std::thread::scope(|scope| {
+        let append = || host.audit.append(event(2));
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(append)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let took = began.elapsed();
+    assert!(
+        (Duration::from_secs(5)..Duration::from_secs(7)).contains(&took),
+        "{took:?}"
+    );
+    for error in waiting.into_iter().map(Result::unwrap_err) {
+        assert_eq!(error.code(), Code::AuditUnwritable);
+        assert!(error.to_string().contains("audit.lock"), "{error}");
+    }
+    lock.unlock().unwrap();
+    assert_eq!(host.audit.append(event(2)).unwrap(), 2);
+}
+
+// Passes by `Audit::copy_head` and `Walk::compare`.
+#[test]
+fn an_audit_that_was_replaced_as_a_whole_is_older_than_its_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("host.key");
+    let public = SigningKey::load_or_create(&pem).unwrap().public();
+    let audit = reopen(folder.path(), &pem);
+    assert_eq!(audit.copy_head().unwrap(), None);
+    (1..=3).for_each(|number| assert!(audit.append(event(number)).is_ok()));
+    let files = ["audit.jsonl", "audit.head"].map(|name| folder.path().join(name));
+    let old = files.clone().map(|path| fs::read(path).unwrap());
+    (4..=6).for_each(|number| assert!(audit.append(event(number)).is_ok()));
+    let copy = audit.copy_head().unwrap().unwrap();
+    assert_eq!(Some((copy.seq, copy.hash)), audit.head().unwrap());
+    assert!(verify(folder.path(), &public).unwrap().is_sound());
+
+    files
+        .iter()
+        .zip(&old)
+        .for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    assert_eq!(
+        verify(folder.path(), &public).unwrap().findings,
+        [Finding::OtherThanCopy { seq: 6 }]
+    );
+    assert!(matches!(
+        audit.copy_head(),
+        Err(AuditError::OlderThanCopy {
+            found: 3,
+            expected: 6
+        })
+    ));
+    // Grown beyond it again, it is still not the same.
+    (4..=7).for_each(|number| assert!(audit.append(event(number)).is_ok()));
+    assert_eq!(
+        verify(folder.path(), &public).unwrap().findings,
+        [Finding::OtherThanCopy { seq: 6 }]
     );
 }
 
@@ -440,4 +619,35 @@ fn the_first_denial_is_written_at_once_and_repeats_once_per_interval() {
         count(coalescer.note(&plugin, denial(1), start + interval * 2)),
         Some(2)
     );
+}
+
+// Passes by `Repeated::is_told_apart`: whoever is denied much hides no use of a
+// secret behind it.
+#[test]
+fn a_shown_secret_is_named_however_many_denials_came_before() {
+    let plugin = "calc".parse().unwrap();
+    let mut coalescer = Coalescer::new(Duration::from_secs(10));
+    let now = Instant::now();
+    for target in 0..10 * Coalescer::MAX_DISTINCT {
+        coalescer.note(&plugin, denial(target), now);
+    }
+    for secret in ["one", "two"] {
+        let what = Repeated::SecretReveal {
+            secret: Text::from(secret),
+        };
+        match coalescer.note(&plugin, what, now) {
+            Some(Event::SecretReveal { secret: shown, .. }) => assert_eq!(shown.as_str(), secret),
+            other => panic!("{other:?}"),
+        }
+    }
+    // And the other way round: what was shown takes no place of what is denied.
+    let mut coalescer = Coalescer::new(Duration::from_secs(10));
+    for secret in 0..10 * Coalescer::MAX_DISTINCT {
+        let secret = Text::from(format!("secret-{secret}"));
+        coalescer.note(&plugin, Repeated::SecretReveal { secret }, now);
+    }
+    match coalescer.note(&plugin, denial(1), now) {
+        Some(Event::Denial { grant, .. }) => assert_eq!(grant.as_str(), "tcp"),
+        other => panic!("{other:?}"),
+    }
 }

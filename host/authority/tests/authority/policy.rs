@@ -263,3 +263,21 @@ fn the_state_directory_says_where_its_policy_is() {
     fs::set_permissions(&pointer, fs::Permissions::from_mode(0o666)).unwrap();
     assert!(Policy::file_of(state).is_err());
 }
+
+// Passes by `Ledger::accept`, which reads again what is there.
+#[test]
+fn two_ledgers_on_one_file_forget_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("versions.json");
+    let (mut one, mut two) = (
+        odeon_authority::Ledger::open(&path).unwrap(),
+        odeon_authority::Ledger::open(&path).unwrap(),
+    );
+    let version: semver::Version = "2.0.0".parse().unwrap();
+    one.accept(&"calc".parse().unwrap(), &version).unwrap();
+    two.accept(&"echo".parse().unwrap(), &version).unwrap();
+    let after = odeon_authority::Ledger::open(&path).unwrap();
+    for name in ["calc", "echo"] {
+        assert_eq!(after.accepted(&name.parse().unwrap()), Some(&version), "{name}");
+    }
+}

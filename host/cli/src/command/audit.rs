@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The host's key in the state directory, which signs the head of the audit.
-const HOST_KEY: &str = "host.key";
+pub(super) const HOST_KEY: &str = "host.key";
 
 /// Flags of `audit`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ struct Document {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
-    let state = context.whereabouts.made_state_dir()?;
+    let state = context.whereabouts.present_state_dir()?;
     let failed = |error: odeon_authority::AuditError| Failure::new(error.code(), error.to_string());
     let mut last = VecDeque::new();
     for record in Records::open(&state).map_err(failed)? {
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
                 findings.join("; ")
             );
             return Err(Failure::new(Code::AuditUnwritable, message)
-                .helped("compare it with the copy of the head that the log of `odeon serve` shows"));
+                .helped("compare it with a copy of audit.head that was kept elsewhere"));
         }
         (verified, count) = (Some(true), Some(report.lines));
     }

@@ -12,7 +12,7 @@ use std::{
 use odeon_authority::TimeSpan;
 use odeon_protocol::{
     AdminRequest, Code, Envelope, Fault, Kind, MAX_BODY, MessageKind, MethodPath, MethodRow, PluginName,
-    Serial, wave,
+    Serial, json,
 };
 
 use super::{Context, wait};
@@ -20,7 +20,7 @@ use crate::{
     answer::Answer,
     client::{Client, Message, unexpected},
     failure::Failure,
-    invocation::{Given, choose, encode},
+    invocation::{Given, Written, choose, encode, not_json, path_of, target},
     output::Done,
     progress::Watch,
     signals::Interrupts,
@@ -35,8 +35,9 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(crate) struct Args {
     /// The method: PLUGIN/FUNCTION, PLUGIN/INTERFACE.FUNCTION, or all of a call: 'calc/add(1, 2)'
     method: String,
-    /// The arguments, one WAVE value each: 1 '"text"' '[1, 2]' '{name: "x"}'
-    #[arg(allow_negative_numbers = true, conflicts_with = "data")]
+    /// The arguments, one WAVE value each: 1 '"text"' '[1, 2]' '{name: "x"}'; one that begins with a dash and is no
+    /// number comes behind two dashes: -- -inf
+    #[arg(allow_negative_numbers = true, conflicts_with = "args")]
     arguments: Vec<String>,
     /// How long to wait for the result; the call is cancelled at the end
     #[arg(long, value_name = "TIME")]
@@ -45,6 +46,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME")]
     ttl: Option<TimeSpan>,
     /// The arguments as JSON, an array or an object by name; - reads standard input
+    #[arg(long, value_name = "JSON|-")]
+    args: Option<String>,
+    /// Your own JSON to go along: the method can read it, and every status repeats it
     #[arg(long, value_name = "JSON")]
     data: Option<String>,
     /// Show how far the call is
@@ -57,13 +61,16 @@ pub(crate) struct Args {
 
 /// What is called, and with what.
 struct Asked<'a> {
-    path: MethodPath,
+    method: Written<'a, MethodPath>,
     given: Given<'a>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
-    let data = args.data.as_deref().map(read_data).transpose()?;
-    let asked = Asked::parse(args, data.as_deref())?;
+    if let Some(data) = &args.data {
+        json::parse(data).map_err(|error| not_json("--data", "user data as JSON", &error, data))?;
+    }
+    let json = args.args.as_deref().map(read_args).transpose()?;
+    let asked = Asked::parse(args, json.as_deref())?;
     wait(call(args, &asked, context))
 }
 
@@ -73,16 +80,18 @@ async fn call(args: &Args, asked: &Asked<'_>, context: &Context) -> Done {
     let watch = Watch::new(args.progress, context.out);
     let mut again = true;
     loop {
-        let methods = methods(&mut client, asked.path.plugin()).await?;
-        let row = choose(&methods, asked.path.member())?;
+        let Written { path, text, span } = &asked.method;
+        let methods = methods(&mut client, path.plugin()).await?;
+        let row = choose(&methods, path.member(), (*text, span.clone()))?;
         let body = encode(row, asked.given)?;
         let serial = Serial::new();
-        let target = target(asked.path.plugin(), row);
+        let target = target(path.plugin(), row);
         let mut envelope = Envelope::new(MessageKind::Call, serial);
         envelope.target = Some(&target);
         envelope.fingerprint = Some(row.fingerprint);
         envelope.deadline = args.wait.map(deadline).transpose()?;
         envelope.ttl_ms = args.ttl.map(|ttl| milliseconds(ttl.duration()));
+        envelope.user_data = args.data.as_deref();
         envelope.detached = args.detached;
         envelope.statuses = args.progress || args.detached;
         envelope.body = &body;
@@ -101,7 +110,7 @@ async fn call(args: &Args, asked: &Asked<'_>, context: &Context) -> Done {
         watch.end();
         let message = match ended? {
             Some(message) => message,
-            None => return accepted(serial, context),
+            None => return accepted(serial, args.data.as_deref(), context),
         };
         match &message.fault {
             Some(fault) if fault.kind() == Kind::VersionMismatch && again => again = false,
@@ -161,12 +170,12 @@ async fn finish(
     }
 }
 
-fn accepted(serial: Serial, context: &Context) -> Done {
-    context
-        .out
-        .either(&serde_json::json!({ "ok": true, "serial": serial }), || {
-            serial.to_string()
-        })
+fn accepted(serial: Serial, data: Option<&str>, context: &Context) -> Done {
+    let mut document = serde_json::json!({ "ok": true, "serial": serial });
+    if let (Some(data), Some(members)) = (data, document.as_object_mut()) {
+        members.insert("data".into(), json::parse(data).unwrap_or_default());
+    }
+    context.out.either(&document, || serial.to_string())
 }
 
 fn settle(message: Message, serial: Serial, row: &MethodRow, context: &Context) -> Done {
@@ -175,6 +184,7 @@ fn settle(message: Message, serial: Serial, row: &MethodRow, context: &Context) 
         fault,
         generation,
         elapsed_us,
+        data,
         ..
     } = message;
     let answer = Answer {
@@ -183,11 +193,16 @@ fn settle(message: Message, serial: Serial, row: &MethodRow, context: &Context) 
         serial: Some(serial),
         generation,
         elapsed_us,
+        data: data.as_ref(),
     };
     match fault {
         None => answer.write(context.out),
         Some(fault) if fault.kind() == Kind::GuestError && !body.is_empty() => Err(answer.own_error(fault)),
-        Some(fault) => Err(explained(fault, row).about(serial)),
+        Some(fault) => {
+            let mut failure = explained(fault, row).about(serial);
+            failure.data = data;
+            Err(failure)
+        }
     }
 }
 
@@ -203,53 +218,35 @@ fn explained(fault: Fault, row: &MethodRow) -> Box<Failure> {
     }
 }
 
+/// How a method of a loaded plugin is named.
+const FORM: &str = "PLUGIN/FUNCTION";
+
 impl<'a> Asked<'a> {
-    fn parse(args: &'a Args, data: Option<&'a str>) -> Done<Self> {
+    fn parse(args: &'a Args, json: Option<&'a str>) -> Done<Self> {
         let text = args.method.as_str();
+        let hint = |failure: Box<Failure>| {
+            failure.helped("`odeon list` shows the plugins, `odeon describe PLUGIN` their methods")
+        };
         if !text.contains('(') {
-            let given = data.map_or(Given::Words(&args.arguments), Given::Json);
             return Ok(Asked {
-                path: path(text, 0..text.len(), text)?,
-                given,
+                method: Written::read(text, 0..text.len(), FORM).map_err(hint)?,
+                given: json.map_or(Given::Words(&args.arguments), Given::Json),
             });
         }
-        if data.is_some() || !args.arguments.is_empty() {
+        if json.is_some() || !args.arguments.is_empty() {
             let message = format!("{text} has its arguments already; expected no others behind it");
             return Err(Failure::usage(message)
                 .helped("write odeon call 'plugin/function(1, 2)', or odeon call plugin/function 1 2"));
         }
-        let invocation = wave::parse_invocation(text).map_err(|error| Failure::wave(&error, text))?;
-        let end = text.find('(').unwrap_or(text.len());
         Ok(Asked {
-            path: path(invocation.name, 0..end, text)?,
+            method: path_of(text, FORM).map_err(hint)?,
             given: Given::Call(text),
         })
     }
 }
 
-fn path(name: &str, span: std::ops::Range<usize>, text: &str) -> Done<MethodPath> {
-    name.parse().map_err(|error: odeon_protocol::MethodPathError| {
-        let mut failure = Failure::usage(error.to_string());
-        let label = "expected PLUGIN/FUNCTION".to_owned();
-        failure.place = Some(crate::failure::Place {
-            text: text.to_owned(),
-            span,
-            label,
-        });
-        failure.helped("`odeon list` shows the plugins, `odeon describe PLUGIN` their methods")
-    })
-}
-
 async fn methods(client: &mut Client, name: &PluginName) -> Done<Vec<MethodRow>> {
     client.admin(&AdminRequest::Methods { name: name.clone() }).await
-}
-
-/// The one path that is never ambiguous.
-fn target(plugin: &PluginName, row: &MethodRow) -> String {
-    match &row.interface {
-        Some(interface) => format!("{plugin}/{interface}.{}", row.function),
-        None => format!("{plugin}/{}", row.function),
-    }
 }
 
 fn deadline(wait: TimeSpan) -> Done<u64> {
@@ -266,21 +263,21 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The text of `--data`, from standard input if it says so.
-fn read_data(data: &str) -> Done<String> {
-    if data != "-" {
-        return Ok(data.to_owned());
+/// The text of `--args`, from standard input if it says so.
+fn read_args(given: &str) -> Done<String> {
+    if given != "-" {
+        return Ok(given.to_owned());
     }
     let mut text = String::new();
     let wrong =
-        |error: std::io::Error| Failure::usage(format!("--data -: standard input cannot be read: {error}"));
+        |error: std::io::Error| Failure::usage(format!("--args -: standard input cannot be read: {error}"));
     std::io::stdin()
         .take(MAX_BODY as u64 + 1)
         .read_to_string(&mut text)
         .map_err(wrong)?;
     if text.len() > MAX_BODY {
         let message = format!(
-            "--data -: expected at most {} MiB of JSON, found more",
+            "--args -: expected at most {} MiB of JSON, found more",
             MAX_BODY >> 20
         );
         return Err(Failure::new(Code::MessageTooLarge, message));

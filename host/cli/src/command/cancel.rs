@@ -22,6 +22,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
                 CancelReply::Withdrawn => "withdrawn: it will not be started",
                 CancelReply::Signalled => "cancelled: its caller gets its final status",
                 CancelReply::AlreadySignalled => "cancelled before",
+                CancelReply::Unknown => "taken care of, in a way that this version has no word for",
             };
             format!("{serial} {outcome}")
         },

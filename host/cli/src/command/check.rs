@@ -6,19 +6,22 @@
 
 use std::path::{Path, PathBuf};
 
-use odeon::{CheckReport, CompileChild, Compiler, Host};
+use odeon::{CheckReport, CompileChild, Compiler, Host, PoolSize};
 use odeon_protocol::{Fault, MethodRow, type_diff};
 use serde::Serialize;
 
 use super::{Context, wait};
 use crate::{
-    component,
+    component::Signed,
     exit::Exit,
     failure::Failure,
     human,
     invocation::{line, short},
     output::{Done, clean},
 };
+
+/// Instances that the pool of a host for one component has room for.
+pub(super) const INSTANCES: u32 = 8;
 
 /// Flags of `check`.
 #[derive(Debug, clap::Args)]
@@ -66,21 +69,15 @@ struct Breaking {
 }
 
 pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done<Exit> {
-    let bytes = component::read(&args.file)?;
-    let other = args.against.as_deref().map(component::read).transpose()?;
+    let file = Signed::read(&args.file)?;
+    let bytes = &file.bytes;
+    let other = args.against.as_deref().map(Signed::read).transpose()?;
     let (report, against) = wait(async {
-        // Without a state directory: nothing is cached, and nothing written down.
-        let host = Host::builder(Compiler::ThisProgram(child))
-            .workers(1)
-            .start()
-            .map_err(Fault::from)?;
-        let report = host
-            .check(&bytes)
-            .await
-            .map_err(|fault| named(fault, &args.file))?;
-        let against = match (&other, &args.against) {
-            (Some(bytes), Some(path)) => Some(host.check(bytes).await.map_err(|fault| named(fault, path))?),
-            _ => None,
+        let host = unkept(child)?;
+        let report = inspect(&host, &file, context).await?;
+        let against = match &other {
+            Some(other) => Some(inspect(&host, other, context).await?),
+            None => None,
         };
         host.shutdown(std::time::Duration::ZERO).await;
         Ok((report, against))
@@ -102,6 +99,27 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done<E
     }
     let is_compatible = breaking.is_none_or(|breaking| breaking.is_empty());
     Ok(if is_compatible { Exit::Done } else { Exit::Unusable })
+}
+
+/// A host without a state directory: nothing is cached, and nothing written
+/// down. Nothing runs in it, so that it has room for little.
+pub(super) fn unkept(child: CompileChild) -> Done<Host> {
+    let pool = PoolSize {
+        instances: INSTANCES,
+        ..PoolSize::default()
+    };
+    let builder = Host::builder(Compiler::ThisProgram(child)).workers(1).pool(pool);
+    Ok(builder.start().map_err(Fault::from)?)
+}
+
+/// What a component is, without running any of it.
+pub(super) async fn inspect(host: &Host, file: &Signed, context: &Context) -> Done<CheckReport> {
+    let _waiting = context
+        .out
+        .waiting(|| format!("compiling {}", file.path.display()));
+    host.check(&file.bytes, file.detached.as_deref())
+        .await
+        .map_err(|fault| named(fault, &file.path))
 }
 
 /// A fault that says which of the files it is about.

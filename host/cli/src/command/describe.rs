@@ -82,7 +82,7 @@ fn text(reply: &DescribeReply) -> String {
     };
     section("methods", methods.iter().map(|row| line(row, methods)).collect());
     section("imports", imports.iter().map(|import| clean(import)).collect());
-    section("grants", grants.clone());
+    section("grants", grants.iter().map(|grant| clean(grant)).collect());
     section(
         "limits",
         limits

@@ -2,8 +2,10 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
+use odeon_authority::{FileError, KeyError};
+
 use super::Context;
-use crate::output::Done;
+use crate::{failure::Failure, output::Done};
 
 /// Flags of `keygen`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +19,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
-    let public = odeon_authority::keygen(&args.output, &args.comment)?;
+    let public = odeon_authority::keygen(&args.output, &args.comment).map_err(|error| match error {
+        KeyError::File(FileError::Io { path, source }) => Failure::unwritable(&path, &source),
+        error => error.into(),
+    })?;
     let mut public_path: OsString = args.output.clone().into();
     public_path.push(".pub");
     let public_path = PathBuf::from(public_path);

@@ -61,6 +61,7 @@ pub(crate) fn state(state: PluginState) -> &'static str {
         PluginState::Ready => "ready",
         PluginState::Draining => "draining",
         PluginState::Unavailable => "unavailable",
+        PluginState::Unknown => "unknown",
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         grants: grant_lines(&args.grants)?,
         limits: by_name(&args.limits, "--limit")?,
     });
-    let reply: LoadReply = context.ask(&request)?;
+    let reply: LoadReply = context.ask_waiting(&request, || format!("loading {}", args.file.display()))?;
     for warning in &reply.warnings {
         context.out.say(&format!("note: {warning}"));
     }

@@ -16,5 +16,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Done {
     let reply: LogLevelReply = context.ask(&AdminRequest::LogLevel {
         directive: args.directive,
     })?;
-    context.out.either(&reply, || reply.directive.clone())
+    context
+        .out
+        .either(&serde_json::json!({ "log_level": reply.directive }), || {
+            reply.directive.clone()
+        })
 }

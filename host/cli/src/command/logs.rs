@@ -1,9 +1,10 @@
 //! `odeon logs`: what plugins and the host wrote.
 
-use odeon_protocol::{AdminRequest, LogLine, LogSource, MAX_LOG_TAIL, PluginName};
+use odeon_protocol::{AdminRequest, Code, Fault, LogLine, LogSource, MAX_LOG_TAIL, PluginName, PluginRow};
 
 use super::{Context, wait};
 use crate::{
+    client::Client,
     output::{Done, clean},
     signals::Interrupts,
 };
@@ -29,9 +30,19 @@ pub(crate) fn run(args: Args, context: &Context) -> Done {
     wait(async {
         let mut client = context.connect().await?;
         let mut interrupts = Interrupts::listen()?;
+        let absent = match &name {
+            Some(name) => absent(&mut client, name).await?,
+            None => None,
+        };
+        if let (true, Some(fault)) = (follow, &absent) {
+            context
+                .out
+                .say(&format!("note: {}; waiting for its lines", fault.message));
+        }
         let id = client
             .admin_begin(&AdminRequest::Logs { name, follow, tail })
             .await?;
+        let mut shown = 0_u64;
         loop {
             let (line, more): (Option<LogLine>, bool) = tokio::select! {
                 biased;
@@ -42,13 +53,30 @@ pub(crate) fn run(args: Args, context: &Context) -> Done {
                 answer = client.admin_next(id) => answer?,
             };
             if let Some(line) = line {
-                context.out.either(&line, || text(&line))?;
+                context
+                    .out
+                    .either(&serde_json::json!({ "line": line }), || text(&line))?;
+                shown = shown.saturating_add(1);
             }
             if !more {
-                return Ok(());
+                // A plugin that is gone may have left lines; one that never was, none.
+                return match absent.filter(|_| shown == 0) {
+                    Some(fault) => Err(fault.into()),
+                    None => Ok(()),
+                };
             }
         }
     })
+}
+
+/// Why there may be no lines of this plugin: it is not loaded.
+async fn absent(client: &mut Client, name: &PluginName) -> Done<Option<Fault>> {
+    let plugins: Vec<PluginRow> = client.admin(&AdminRequest::List {}).await?;
+    let is_loaded = plugins.iter().any(|plugin| plugin.name == *name);
+    Ok((!is_loaded).then(|| {
+        let message = format!("no plugin {name} is loaded, and no line of it is kept");
+        Fault::new(Code::PluginNotFound, message)
+    }))
 }
 
 fn text(line: &LogLine) -> String {
@@ -63,7 +91,7 @@ fn text(line: &LogLine) -> String {
     } = line;
     let name = plugin.as_ref().map_or("host", |name| name.as_str());
     let source = match stream {
-        LogSource::Host | LogSource::Log => level.as_str(),
+        LogSource::Host | LogSource::Log | LogSource::Unknown => level.as_str(),
         LogSource::Stdout => "out",
         LogSource::Stderr => "err",
     };

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     }
     let target = args.output.as_ref().unwrap_or(&args.file);
     component::write(target, &packed)?;
-    let row = component::row(target, &packed)?;
+    let row = component::row(target, &packed, None)?;
     context.out.either(
         &serde_json::json!({ "component": row, "componentized": was_module }),
         || component::text(&row),

@@ -15,37 +15,40 @@ use odeon::{
     Args as CallArgs, CallOptions, CompileChild, Compiler, Host, Interrupt, LoadRequest, PoolSize, Reason,
 };
 use odeon_authority::{Principal, TimeSpan};
-use odeon_protocol::{Code, Fault, Kind, MethodRow, PluginName, wave};
+use odeon_protocol::{Code, Fault, Kind, MemberPath};
 
-use super::{Context, wait};
+use super::{
+    Context,
+    check::{INSTANCES, inspect, unkept},
+    wait,
+};
 use crate::{
     answer::Answer,
-    component,
+    component::{self, Signed},
     failure::Failure,
     guest_lines::GuestLines,
-    invocation::{Given, choose, encode, line},
-    output::Done,
+    invocation::{Given, Written, choose, encode, line, path_of, target},
+    output::{Done, Output},
     signals::Interrupts,
-    tokens::{Pair, by_name, grant_set, limits, name_from_file},
+    tokens::{Pair, by_name, grant_set, limits},
     whereabouts::{VERSIONS, Whereabouts, make_private, policy_of},
 };
 
 /// How long a call that was interrupted may take to say so.
 const LET_GO: Duration = Duration::from_secs(1);
-/// Instances that a one-shot may need at once: the one it calls, and those of
-/// its `load` and `unload`.
-const INSTANCES: u32 = 8;
-
 /// Flags of `run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The component
     file: PathBuf,
-    /// The call, in WAVE: 'add(1, 2)'; without it the methods are listed
+    /// The call, in WAVE: 'add(1, 2)'; without it the methods are listed, and nothing runs
     invoke: Option<String>,
     /// Run it although nothing vouches for it
     #[arg(long)]
     allow_unsigned: bool,
+    /// Run it although a higher version was accepted under its name before
+    #[arg(long)]
+    allow_downgrade: bool,
     /// How long all of it may take; the call is cancelled at the end
     #[arg(long, value_name = "TIME", default_value = "90s")]
     wait: TimeSpan,
@@ -62,16 +65,27 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
     let request = request(args)?;
-    if let Some(text) = &args.invoke {
-        // What is no call at all needs no component to be found out.
-        wave::parse_invocation(text).map_err(|error| Failure::wave(&error, text))?;
-    }
+    let Some(invoke) = &args.invoke else {
+        return list(args, context, child);
+    };
+    // What is no call at all needs no component to be found out.
+    let method = path_of(invoke, "FUNCTION or INTERFACE.FUNCTION")?;
     wait(async {
         let until = Instant::now() + args.wait.duration();
         let mut interrupts = Interrupts::listen()?;
-        let host = start(&context.whereabouts, child, context)?;
         let interrupt = Interrupt::new();
-        let work = work(&host, request, args, context, until, &interrupt);
+        let (host, keeps) = tokio::select! {
+            biased;
+            () = interrupts.next() => return Err(Failure::new(Code::Cancelled, "cancelled before anything began")),
+            started = started(context, child, until) => started?,
+        };
+        let called = Called {
+            method: &method,
+            text: invoke,
+            until,
+            interrupt: &interrupt,
+        };
+        let work = work(&host, request, args, context, &called);
         tokio::pin!(work);
         let ended = tokio::select! {
             biased;
@@ -84,20 +98,83 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
                 }
             }
         };
-        host.shutdown(Duration::ZERO).await;
+        // What still hangs on the disk or in the guest ends with the process.
+        drop(tokio::time::timeout(LET_GO, host.shutdown(Duration::ZERO)).await);
+        if keeps {
+            // The process ends now: taking the pools apart first would only
+            // take time. A host that keeps nothing has a folder to remove.
+            std::mem::forget(host.clone());
+        }
         ended
     })
 }
 
-/// Loads, then calls or lists.
+/// A call on the command line, and how long it may take.
+struct Called<'a> {
+    method: &'a Written<'a, MemberPath>,
+    text: &'a str,
+    until: Instant,
+    interrupt: &'a Interrupt,
+}
+
+/// A host, and whether it keeps anything in a state directory. Another process
+/// may hold a lock there, so that it is waited for like everything else.
+async fn started(context: &Context, child: CompileChild, until: Instant) -> Done<(Host, bool)> {
+    let (whereabouts, out) = (context.whereabouts.clone(), context.out);
+    let starting = tokio::task::spawn_blocking(move || start(&whereabouts, child, out));
+    match tokio::time::timeout_at(until.into(), starting).await {
+        Ok(Ok(started)) => started,
+        Ok(Err(_)) => Err(Failure::new(Code::Internal, "the host broke off at its start")),
+        Err(_) => Err(Failure::new(
+            Code::WaitEnded,
+            "the state directory was not free in time: another process holds a lock there",
+        )
+        .helped("`fuser -v` on the *.lock files of the state directory names it")),
+    }
+}
+
+/// Lists the methods. Nothing of the component runs, so that nothing has to
+/// let it in.
+fn list(args: &Args, context: &Context, child: CompileChild) -> Done {
+    let file = Signed::read(&args.file)?;
+    let report = wait(async {
+        let host = unkept(child)?;
+        let report = tokio::time::timeout(args.wait.duration(), inspect(&host, &file, context)).await;
+        host.shutdown(Duration::ZERO).await;
+        report.unwrap_or_else(|_| Err(not_ready(args)))
+    });
+    let methods = report.map_err(|failure| explained(failure, args))?.methods;
+    context
+        .out
+        .either(&serde_json::json!({ "methods": methods }), || {
+            methods
+                .iter()
+                .map(|row| line(row, &methods))
+                .collect::<Vec<_>>()
+                .join("\n")
+        })
+}
+
+fn not_ready(args: &Args) -> Box<Failure> {
+    let message = format!("the component was not ready within {}", args.wait);
+    Failure::new(Code::WaitEnded, message).helped("give it longer with --wait")
+}
+
+/// Loads and calls.
 async fn work(
     host: &Host,
     request: LoadRequest,
     args: &Args,
     context: &Context,
-    until: Instant,
-    interrupt: &Interrupt,
+    called: &Called<'_>,
 ) -> Done {
+    let Called {
+        method,
+        text,
+        until,
+        interrupt,
+    } = *called;
+    let waiting = context.out.waiting(|| format!("loading {}", args.file.display()));
     let loading = tokio::time::timeout_at(until.into(), host.load(request));
     let loaded = tokio::select! {
         biased;
@@ -106,19 +183,16 @@ async fn work(
         }
         loaded = loading => loaded,
     };
+    drop(waiting);
     let loaded = match loaded {
-        Ok(loaded) => loaded.map_err(|fault| explained(fault, args))?,
-        Err(_) => {
-            let message = format!("the component was not ready within {}", args.wait);
-            return Err(Failure::new(Code::WaitEnded, message).helped("give it longer with --wait"));
-        }
+        Ok(loaded) => loaded.map_err(|fault| explained(fault.into(), args))?,
+        Err(_) => return Err(not_ready(args)),
     };
+    for warning in &loaded.warnings {
+        context.out.say(&format!("note: {warning}"));
+    }
     let methods = host.methods(&loaded.name)?;
-    let Some(text) = &args.invoke else {
-        return list(&methods, context);
-    };
-    let invocation = wave::parse_invocation(text).map_err(|error| Failure::wave(&error, text))?;
-    let row = choose(&methods, &invocation.name.parse()?)?;
+    let row = choose(&methods, &method.path, (text, method.span.clone()))?;
     let body = encode(row, Given::Call(text))?;
     let options = CallOptions {
         wait: Some(until.saturating_duration_since(Instant::now())),
@@ -137,6 +211,7 @@ async fn work(
                 serial: Some(reply.serial),
                 generation: Some(reply.generation),
                 elapsed_us: u64::try_from(reply.elapsed.as_micros()).ok(),
+                data: None,
             };
             if is_err {
                 return Err(
@@ -157,25 +232,12 @@ fn request(args: &Args) -> Done<LoadRequest> {
     request.grants = grant_set(&args.grants)?;
     request.limits = limits(&args.limits)?;
     request.config = by_name(&args.config, "--config")?;
-    if is_nameless(&args.file) {
-        request.name = name_from_file(&args.file).or_else(|| "component".parse().ok());
-    }
+    request.allow_downgrade = args.allow_downgrade;
+    request.name_if_nameless = LoadRequest::file_name(&args.file).or_else(|| "component".parse().ok());
     Ok(request)
 }
 
-/// Whether the component does not say its own name, so that its file's does.
-/// A file that cannot be read is for the way in to complain about.
-fn is_nameless(path: &Path) -> bool {
-    let Ok(bytes) = component::read(path) else {
-        return false;
-    };
-    if !matches!(odeon_authority::manifest_of(&bytes), Ok(None)) {
-        return false;
-    }
-    odeon_authority::inspect(&bytes, None).is_ok_and(|signed| signed.claim.is_none())
-}
-
-fn start(whereabouts: &Whereabouts, child: CompileChild, context: &Context) -> Done<Host> {
+fn start(whereabouts: &Whereabouts, child: CompileChild, out: Output) -> Done<(Host, bool)> {
     let me = Principal::LocalUser {
         uid: rustix::process::getuid().as_raw(),
     };
@@ -188,21 +250,22 @@ fn start(whereabouts: &Whereabouts, child: CompileChild, context: &Context) -> D
         .principal(me)
         .environment(environment())
         .log_sink(Arc::new(GuestLines));
-    let builder = match usable_state(whereabouts)? {
-        State::Usable(folder) => builder.state_dir(folder),
+    let (builder, keeps) = match usable_state(whereabouts)? {
+        State::Usable(folder) => (builder.state_dir(folder), true),
         State::ReadOnly(folder) => {
             let text = format!(
                 "note: {} cannot be written, so nothing is cached or audited there",
                 folder.display()
             );
-            context.out.say(&text);
-            builder
+            out.say(&text);
+            let builder = builder
                 .trust_policy(policy_of(&folder)?)
-                .known_versions(folder.join(VERSIONS))
+                .known_versions(folder.join(VERSIONS));
+            (builder, false)
         }
-        State::None => builder,
+        State::None => (builder, false),
     };
-    Ok(builder.start().map_err(Fault::from)?)
+    Ok((builder.start().map_err(Fault::from)?, keeps))
 }
 
 enum State {
@@ -214,7 +277,7 @@ enum State {
 /// The state directory as far as it can be used. One that was named has to be
 /// usable; the default one may be read-only, or nowhere.
 fn usable_state(whereabouts: &Whereabouts) -> Done<State> {
-    if whereabouts.state.is_some() {
+    if whereabouts.named_state().is_some() {
         return Ok(State::Usable(whereabouts.made_state_dir()?));
     }
     let Some(folder) = whereabouts.state_dir() else {
@@ -246,36 +309,13 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-fn list(methods: &[MethodRow], context: &Context) -> Done {
-    context
-        .out
-        .either(&serde_json::json!({ "methods": methods }), || {
-            methods
-                .iter()
-                .map(|row| line(row, methods))
-                .collect::<Vec<_>>()
-                .join("\n")
-        })
-}
-
-/// The one path that is never ambiguous.
-fn target(name: &PluginName, row: &MethodRow) -> String {
-    match &row.interface {
-        Some(interface) => format!("{name}/{interface}.{}", row.function),
-        None => format!("{name}/{}", row.function),
-    }
-}
-
 /// A refusal, with the commands that would let the component in.
-fn explained(fault: Fault, args: &Args) -> Box<Failure> {
+fn explained(failure: Box<Failure>, args: &Args) -> Box<Failure> {
     let file = args.file.display();
-    let digest = component::read(&args.file)
-        .ok()
-        .and_then(|bytes| odeon_authority::digest_of(&bytes).ok());
-    let (kind, code) = (fault.kind(), fault.code);
-    let failure: Box<Failure> = fault.into();
-    match (kind, code) {
+    match (failure.fault.kind(), failure.fault.code) {
         (Kind::Denied, Code::Unsigned | Code::KeyUnknown) => {
+            let bytes = component::read(&args.file).ok();
+            let digest = bytes.and_then(|bytes| odeon_authority::digest_of(&bytes).ok());
             let failure = failure.helped(format!("for this once: odeon run {file} --allow-unsigned"));
             match digest {
                 Some(digest) => failure.helped(format!("from now on:   odeon trust add --digest {digest}")),

@@ -10,15 +10,16 @@ use std::{
 
 use odeon::{
     CompileChild, Compiler, Host, HostConfig, Principal,
-    daemon::{DaemonConfig, LogControl},
+    daemon::{DaemonConfig, LogControl, SOCKET_NAME},
 };
-use odeon_protocol::{Code, Fault};
+use odeon_protocol::Fault;
 
 use super::{Context, run::environment};
 use crate::{
     failure::Failure,
     journal::Journal,
     output::Done,
+    stderr,
     whereabouts::{TRUST, absolute},
 };
 
@@ -34,9 +35,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
+    let kept_private = keep_private();
+    stderr::take_panics();
     let config = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
     let state = context.whereabouts.made_state_dir()?;
     let journal = Journal::start(&args.log)?;
+    if let Err(error) = kept_private {
+        tracing::warn!(%error, "a core dump of this process would hold its keys");
+    }
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.workers.unwrap_or_else(cores))
@@ -57,6 +63,19 @@ async fn serve(
     context: &Context,
     child: CompileChild,
 ) -> Done {
+    // Before anything is started that would have to be stopped again.
+    let socket = match (context.whereabouts.named_socket()?, &config.socket) {
+        (Some(socket), _) => socket,
+        (None, Some(socket)) => socket.clone(),
+        (None, None) => state.join(SOCKET_NAME),
+    };
+    let shown = socket.to_str().map(str::to_owned).ok_or_else(|| {
+        Failure::usage(format!(
+            "expected a socket's path in UTF-8, found {}",
+            socket.display()
+        ))
+        .helped("choose another with --socket PATH")
+    })?;
     let me = Principal::LocalUser {
         uid: rustix::process::getuid().as_raw(),
     };
@@ -69,26 +88,27 @@ async fn serve(
     let host = config.apply(builder).start().map_err(Fault::from)?;
     journal.keep_in(host.logs().clone());
     let usual = DaemonConfig::default();
-    let socket = context.whereabouts.socket.as_deref().map(absolute).transpose()?;
     let daemon = DaemonConfig {
-        socket: socket.or(config.socket),
+        socket: Some(socket),
         plugins: config.plugins,
         drain: config.drain.unwrap_or(usual.drain),
         log_level: Some(log_control(journal.clone())),
         ..usual
     };
     let daemon = odeon::daemon::serve(host, daemon).await?;
-    let socket = daemon.socket().to_str().ok_or_else(|| {
-        Failure::new(
-            Code::StateUnwritable,
-            "expected a socket's path in UTF-8, found another; choose it with --socket",
-        )
-    })?;
-    context
+    let ready = context
         .out
-        .either(&serde_json::json!({ "ready": true, "socket": socket }), || {
-            format!("ready {socket}")
-        })?;
+        .either(&serde_json::json!({ "ready": true, "socket": shown }), || {
+            format!("ready {shown}")
+        });
+    if let Err(failure) = ready {
+        // Nobody waits for the line; the host is there all the same.
+        tracing::warn!(
+            error = failure.fault.message,
+            socket = shown,
+            "ready, but that could not be said on standard output"
+        );
+    }
     Ok(daemon.stopped().await?)
 }
 
@@ -97,6 +117,18 @@ fn read(path: &Path) -> Done<HostConfig> {
     path.metadata()
         .map_err(|error| Failure::unreadable(&path, &error))?;
     Ok(HostConfig::load(&path)?)
+}
+
+/// Keys and secrets are in this process: it leaves no core dump, and nobody
+/// but root looks into its memory.
+fn keep_private() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(setrlimit(Resource::Core, none)?)
 }
 
 /// Connections, sockets of guests and compile children all take descriptors,

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use odeon::LoadRequest;
 use odeon_authority::{Claim, Offer, SigningKey, digest_of, sign};
 use odeon_protocol::PluginName;
 
 use super::Context;
-use crate::{component, failure::Failure, output::Done, tokens::name_from_file};
+use crate::{component, failure::Failure, output::Done};
 
 /// Flags of `sign`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let signed = sign(&bytes, &key, &claim)?;
     let target = args.output.as_ref().unwrap_or(&args.file);
     component::write(target, &signed)?;
-    let row = component::row(target, &signed)?;
+    let row = component::row(target, &signed, None)?;
     context
         .out
         .either(&serde_json::json!({ "component": row }), || component::text(&row))
@@ -62,7 +63,7 @@ fn claim(args: &Args, bytes: &[u8], context: &Context) -> Done<Claim> {
     let name = args
         .name
         .clone()
-        .or_else(|| name_from_file(&args.file))
+        .or_else(|| LoadRequest::file_name(&args.file))
         .ok_or_else(|| nameless(&args.file))?;
     let version = args
         .version

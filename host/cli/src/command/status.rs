@@ -10,7 +10,9 @@ use crate::{
 
 pub(crate) fn run(context: &Context) -> Done {
     let report: StatusReport = context.ask(&AdminRequest::Status {})?;
-    context.out.either(&report, || text(&report))
+    context
+        .out
+        .either(&serde_json::json!({ "status": report }), || text(&report))
 }
 
 fn text(report: &StatusReport) -> String {

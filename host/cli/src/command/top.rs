@@ -46,12 +46,21 @@ pub(crate) fn run(context: &Context) -> Done {
     wait(async {
         let mut client = context.connect().await?;
         let first = ask(&mut client).await?;
+        let interrupts = Interrupts::listen()?;
         let mut terminal = ratatui::try_init()
             .map_err(|error| Failure::system("the terminal cannot be drawn on", &error))?;
-        let ended = watch(&mut terminal, &mut client, first).await;
-        ratatui::restore();
-        ended
+        let _restored = Restored;
+        watch(&mut terminal, &mut client, first, interrupts).await
     })
+}
+
+/// Gives the terminal back as it was, however watching ends.
+struct Restored;
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
 }
 
 async fn ask(client: &mut Client) -> Done<StatusReport> {
@@ -68,11 +77,17 @@ async fn stream(context: &Context) -> Done {
             () = interrupts.next() => return Ok(()),
             _ = ticks.tick() => {}
         }
-        context.out.document(&ask(&mut client).await?)?;
+        let status = ask(&mut client).await?;
+        context.out.document(&serde_json::json!({ "status": status }))?;
     }
 }
 
-async fn watch(terminal: &mut DefaultTerminal, client: &mut Client, first: StatusReport) -> Done {
+async fn watch(
+    terminal: &mut DefaultTerminal,
+    client: &mut Client,
+    first: StatusReport,
+    mut interrupts: Interrupts,
+) -> Done {
     let wrong = |error: io::Error| Failure::system("the terminal cannot be drawn on", &error);
     let mut before = first;
     let mut now = ask(client).await?;
@@ -82,6 +97,7 @@ async fn watch(terminal: &mut DefaultTerminal, client: &mut Client, first: Statu
     loop {
         terminal.draw(|frame| draw(frame, &before, &now)).map_err(wrong)?;
         tokio::select! {
+            () = interrupts.next() => return Ok(()),
             _ = keys.tick() => {
                 while event::poll(Duration::ZERO).map_err(wrong)? {
                     if is_end(&event::read().map_err(wrong)?) {

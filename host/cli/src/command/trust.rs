@@ -1,18 +1,21 @@
-//! `odeon trust`: what may be loaded. Edits the trust policy that the host of
-//! the state directory reads, wherever that is; a running host reads it at every
-//! load.
+//! `odeon trust`: what may be loaded. Edits the trust policy that the
+//! host of the state directory reads, wherever that is; a running host reads it at every load. Each change is in the
+//! audit before it takes effect.
 
 use std::path::Path;
 
-use odeon_authority::{NamePattern, Policy, PolicyEdit, PublicKey, Selector, Trust, TrustRow};
-use odeon_protocol::{Digest, PluginName};
+use odeon_authority::{
+    Audit, AuditError, Event, Ledger, NamePattern, Policy, PolicyEdit, Principal, PublicKey, Selector,
+    SigningKey, Trust, TrustRow,
+};
+use odeon_protocol::{Code, Digest, PluginName};
 
-use super::Context;
+use super::{Context, audit::HOST_KEY};
 use crate::{
     failure::Failure,
     output::{Done, clean, lines, table},
     tokens::grant_set,
-    whereabouts::policy_of,
+    whereabouts::{VERSIONS, policy_of},
 };
 
 /// Flags of `trust`.
@@ -58,15 +61,15 @@ struct Add {
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("subject").required(true).args(["what", "key", "digest", "name"])))]
 struct Revoke {
-    /// A key (its .pub file, its text, or its id), a digest, or a name pattern
+    /// What the policy has: a key (its .pub file, its text, or its id), a digest, or a name
     what: Option<String>,
-    /// A key: its .pub file, its text, or its id
+    /// A key, known or not: its .pub file or its text; or the id of a known one
     #[arg(long)]
     key: Option<String>,
-    /// A component's digest
+    /// A component's digest, known or not
     #[arg(long)]
     digest: Option<Digest>,
-    /// A name, or a beginning with *
+    /// A name, or a beginning with *, known or not
     #[arg(long, value_name = "PATTERN")]
     name: Option<NamePattern>,
 }
@@ -88,7 +91,8 @@ fn add(args: &Add, context: &Context) -> Done {
     } else {
         Vec::new()
     };
-    let mut edit = PolicyEdit::open(&policy_of(&context.whereabouts.made_state_dir()?)?)?;
+    let state = context.whereabouts.made_state_dir()?;
+    let mut edit = PolicyEdit::open(&policy_of(&state)?)?;
     let subject = match (&key, &args.digest) {
         (Some(key), _) => {
             edit.allow_key(key, &args.names, grants.as_ref(), comment)?;
@@ -103,6 +107,7 @@ fn add(args: &Add, context: &Context) -> Done {
         }
         (None, None) => return Err(Failure::usage("expected --key or --digest")),
     };
+    record(&state, &format!("add {subject}{}", told(args)))?;
     let policy = edit.save()?;
     let rows: Vec<TrustRow> = policy
         .rows()
@@ -131,39 +136,156 @@ fn list(context: &Context) -> Done {
 }
 
 fn revoke(args: &Revoke, context: &Context) -> Done {
-    let selector = match args {
+    // First what is wrong with the words: a policy is not needed to see that.
+    let named = match args {
         Revoke {
             digest: Some(digest), ..
-        } => Selector::Digest(*digest),
-        Revoke { name: Some(name), .. } => Selector::Name(name.clone()),
-        Revoke { key: Some(key), .. } => match key.parse() {
+        } => Some(Selector::Digest(*digest)),
+        Revoke { name: Some(name), .. } => Some(Selector::Name(name.clone())),
+        Revoke { key: Some(key), .. } => Some(match key.parse() {
             Ok(id) => Selector::KeyId(id),
             Err(_) => Selector::Key(read_key(key)?),
-        },
-        Revoke { what: Some(what), .. } => selector(what)?,
-        _ => return Err(Failure::usage("expected what to revoke")),
+        }),
+        _ => None,
     };
-    let mut edit = PolicyEdit::open(&policy_of(&context.whereabouts.made_state_dir()?)?)?;
+    let state = context.whereabouts.present_state_dir()?;
+    let mut edit = PolicyEdit::open(&policy_of(&state)?)?;
+    let selector = match (named, &args.what) {
+        (Some(selector), _) => selector,
+        (None, Some(what)) => known(what, &edit.policy().rows(), &state)?,
+        (None, None) => return Err(Failure::usage("expected what to revoke")),
+    };
+    let kind = match &selector {
+        Selector::Key(_) | Selector::KeyId(_) => "key",
+        Selector::Digest(_) => "digest",
+        Selector::Name(_) => "name",
+    };
     let subject = edit.revoke(&selector)?;
+    // Keeping something out does not wait for a record that is damaged.
+    if let Err(failure) = record(&state, &format!("revoke {kind} {subject}")) {
+        context
+            .out
+            .say(&format!("note: revoked all the same: {}", failure.fault.message));
+    }
     edit.save()?;
     context
         .out
-        .either(&serde_json::json!({ "revoked": subject }), || {
-            format!("revoked {subject}")
+        .either(&serde_json::json!({ "revoked": subject, "kind": kind }), || {
+            format!("revoked {kind} {subject}")
         })
 }
 
-fn selector(text: &str) -> Done<Selector> {
-    if Path::new(text).is_file() {
-        return Ok(Selector::Key(PublicKey::load(Path::new(text))?));
+/// What a bare word stands for. It has to be something that the policy, or
+/// what was loaded, knows: a denial of a misspelt word would look like one of
+/// the thing that was meant.
+fn known(text: &str, rows: &[TrustRow], state: &Path) -> Done<Selector> {
+    let absent = |what: &str| {
+        let message = format!("{what} is no row of the trust policy, so there is nothing to revoke");
+        Failure::new(Code::FileUnreadable, message).helped("`odeon trust list` shows the rows")
+    };
+    let has = |kinds: &[&str], subject: &str| {
+        rows.iter()
+            .any(|row| kinds.contains(&row.kind) && row.subject == subject)
+    };
+    let key = match Path::new(text).is_file() {
+        true => Some(PublicKey::load(Path::new(text))?),
+        false => text.parse::<PublicKey>().ok(),
+    };
+    if let Some(key) = key {
+        let known = rows.iter().any(|row| row.key_id == Some(key.id()));
+        return match known {
+            true => Ok(Selector::Key(key)),
+            false => Err(absent(&format!("the key {key}")).helped(format!(
+                "to keep it out from now on: odeon trust revoke --key {key}"
+            ))),
+        };
     }
-    text.parse().map_err(|_| {
-        let message = format!(
-            "expected a key, a digest or a name pattern, found {:?}",
-            clean(text)
-        );
-        Failure::usage(message).helped("a key is a .pub file, ed25519:… or the 16 digits of its id")
-    })
+    if let Ok(digest) = text.parse::<Digest>() {
+        return match has(&["digest"], &digest.to_string()) {
+            true => Ok(Selector::Digest(digest)),
+            false => Err(absent(&digest.to_string()).helped(format!(
+                "to keep these bytes out from now on: odeon trust revoke --digest {digest}"
+            ))),
+        };
+    }
+    if let Ok(id) = text.parse() {
+        // Whether the policy has it, its own edit says.
+        return Ok(Selector::KeyId(id));
+    }
+    let pattern: Option<NamePattern> = text.parse().ok();
+    let is_file_name = text.contains('/') || Path::new(text).extension().is_some_and(|end| end == "pub");
+    match pattern {
+        Some(pattern) if !is_file_name && is_known(&pattern, rows, state) => Ok(Selector::Name(pattern)),
+        _ => {
+            let message = format!(
+                "{}: expected a key file, a key, its id, a digest or a name of the trust policy; found no such file \
+                 and no such row",
+                clean(text)
+            );
+            Err(Failure::new(Code::FileUnreadable, message)
+                .helped("`odeon trust list` shows the rows; a name is denied with --name PATTERN"))
+        }
+    }
+}
+
+/// Whether the policy names this, or something was accepted under this name.
+fn is_known(pattern: &NamePattern, rows: &[TrustRow], state: &Path) -> bool {
+    let text = pattern.to_string();
+    let name: Option<PluginName> = text.parse().ok();
+    let fits = |other: &str| {
+        let matches = |name| {
+            other
+                .parse::<NamePattern>()
+                .is_ok_and(|other| other.matches(name))
+        };
+        other == text || name.as_ref().is_some_and(matches)
+    };
+    let in_policy = rows.iter().any(|row| {
+        let is_name = row.kind == "name" || row.kind == "pin";
+        (is_name && fits(&row.subject)) || row.names.iter().any(|other| fits(other))
+    });
+    let was_accepted = || {
+        let ledger = Ledger::open(&state.join(VERSIONS)).ok();
+        ledger.is_some_and(|ledger| name.as_ref().is_some_and(|name| ledger.accepted(name).is_some()))
+    };
+    in_policy || was_accepted()
+}
+
+/// Writes a change down before it takes effect.
+fn record(state: &Path, change: &str) -> Done {
+    let failed = |error: AuditError| Failure::new(error.code(), error.to_string());
+    let key = SigningKey::load_or_create(&state.join(HOST_KEY))
+        .map_err(|error| Failure::new(Code::AuditUnwritable, error.to_string()))?;
+    let principal = Principal::LocalUser {
+        uid: rustix::process::getuid().as_raw(),
+    };
+    let event = Event::TrustChange {
+        change: change.into(),
+        principal: principal.to_string().into(),
+    };
+    let audit = Audit::open(state, key).map_err(failed)?;
+    audit.append(event).map_err(failed)?;
+    Ok(())
+}
+
+/// The rest of an `add`, for the audit.
+fn told(args: &Add) -> String {
+    let mut text = String::new();
+    for name in &args.names {
+        text.push_str(&format!(" --name {name}"));
+    }
+    for grant in &args.grants {
+        // A value in a grant may be a secret.
+        let shown = match grant.strip_prefix("env=").and_then(|env| env.split_once('=')) {
+            Some((name, _)) => format!("env={name}=…"),
+            None => grant.clone(),
+        };
+        text.push_str(&format!(" --grant {shown}"));
+    }
+    if args.pin {
+        text.push_str(" --pin");
+    }
+    text
 }
 
 fn read_key(text: &str) -> Done<PublicKey> {

@@ -1,9 +1,10 @@
 //! `odeon unload`: a plugin out of service.
 
+use odeon_authority::TimeSpan;
 use odeon_protocol::{AdminRequest, PluginName, UnloadReply};
 
 use super::Context;
-use crate::output::Done;
+use crate::{output::Done, tokens::milliseconds};
 
 /// Flags of `unload`.
 #[derive(Debug, clap::Args)]
@@ -13,13 +14,19 @@ pub(crate) struct Args {
     /// Stop the calls that run instead of waiting for them
     #[arg(long)]
     now: bool,
+    /// How long calls that run may go on [default: as the host is configured]
+    #[arg(long, value_name = "TIME", conflicts_with = "now")]
+    drain: Option<TimeSpan>,
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Done {
-    let reply: UnloadReply = context.ask(&AdminRequest::Unload {
+    let what = format!("unloading {}", args.name);
+    let request = AdminRequest::Unload {
         name: args.name,
         now: args.now,
-    })?;
+        drain_ms: args.drain.map(milliseconds),
+    };
+    let reply: UnloadReply = context.ask_waiting(&request, || what)?;
     context.out.either(&serde_json::json!({ "plugin": reply }), || {
         let stopped = match reply.interrupted {
             0 => String::new(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::{
-    component::{self, Row},
+    component::{self, Row, Signed},
     failure::Failure,
     output::Done,
     whereabouts::policy_of,
@@ -37,12 +37,16 @@ struct Document {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
-    let bytes = component::read(&args.file)?;
-    let offer = Offer::read(&bytes, None)?;
-    let component = component::row(&args.file, &bytes)?;
+    let Signed {
+        path,
+        bytes,
+        detached,
+    } = Signed::read(&args.file)?;
+    let offer = Offer::read(&bytes, detached.as_deref())?;
+    let component = component::row(&path, &bytes, detached.as_deref())?;
     if component.signers.is_empty() {
         let message = format!(
-            "{} is not signed; expected at least one signature",
+            "{} is not signed; expected at least one signature, in the file or beside it in a .sig",
             args.file.display()
         );
         let sign = format!("sign it with `odeon sign {} --key KEY`", args.file.display());

@@ -15,7 +15,7 @@ use odeon_rmi::{CancelOutcome, CancelReason};
 use serde::Serialize;
 
 use super::Shared;
-use super::connection::refusal;
+use super::desk::refusal;
 use crate::load::LoadRequest;
 use crate::unload::UnloadMode;
 
@@ -24,11 +24,11 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principa
     let host = &shared.host;
     match request {
         AdminRequest::Load(load) => body(self::load(shared, load, principal).await),
-        AdminRequest::Unload { name, now } => {
-            let mode = if now {
-                UnloadMode::Now
-            } else {
-                UnloadMode::Drain(shared.config.drain)
+        AdminRequest::Unload { name, now, drain_ms } => {
+            let mode = match (now, drain_ms) {
+                (true, _) => UnloadMode::Now,
+                (false, Some(drain)) => UnloadMode::Drain(std::time::Duration::from_millis(drain)),
+                (false, None) => UnloadMode::Drain(shared.config.drain),
             };
             body(
                 host.unload(&name, mode, &principal)

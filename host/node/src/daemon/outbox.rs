@@ -1,8 +1,10 @@
 //! What a connection has to say and its peer has not read yet.
 //!
 //! Owns the buffer between the two, and the mark above which the connection
-//! takes nothing new: a peer that does not read makes the host hold one mark's
-//! worth and one message, not more.
+//! takes nothing new, not even from what it has read already: a peer that does
+//! not read makes the host hold one mark's worth and one message, not more.
+
+use std::io::Write as _;
 
 use odeon_protocol::{
     Code, Envelope, EnvelopeError, Fault, MAX_BODY, MessageKind, Serial, fault_text, max_frame,
@@ -54,15 +56,15 @@ impl Outbox {
         }
     }
 
-    /// Writes what the socket takes now. Returns whether it took anything.
-    pub(super) fn write_to(&mut self, stream: &UnixStream) -> std::io::Result<bool> {
-        let mut wrote = false;
+    /// Writes what the socket takes now. Returns how many bytes it took.
+    pub(super) fn write_to(&mut self, stream: &UnixStream) -> std::io::Result<usize> {
+        let mut wrote = 0_usize;
         while let Some(rest) = self.bytes.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match stream.try_write(rest) {
                 Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.sent = self.sent.saturating_add(count);
-                    wrote = true;
+                    wrote = wrote.saturating_add(count);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(wrote),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -75,6 +77,18 @@ impl Outbox {
             self.bytes = Vec::new();
         }
         Ok(wrote)
+    }
+
+    /// Writes what the socket takes at once and lets go of it: nobody waits
+    /// for a peer that has no place.
+    pub(super) fn say_at_once(&self, stream: UnixStream) {
+        // Whether the socket can be written to is not known to the runtime yet,
+        // so it is not asked.
+        if let (Ok(mut stream), Some(rest)) = (stream.into_std(), self.bytes.get(self.sent..))
+            && let Err(error) = stream.write_all(rest)
+        {
+            tracing::debug!(%error, "a peer could not be told that there is no place");
+        }
     }
 
     fn append(&mut self, envelope: &Envelope<'_>) -> Result<(), EnvelopeError> {

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use odeon_protocol::{Code, Fault};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -41,7 +42,7 @@ pub(super) fn listen(shared: &Arc<Shared>, folder: PathBuf) -> Result<(), Fault>
                 let ended = async {
                     stop.cancelled().await;
                     while shared.strong_count() > 0 {
-                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 };
                 tokio::select! {
@@ -71,7 +72,9 @@ impl Signals {
             };
             let Some(shared) = shared.upgrade() else { return };
             if stop {
-                shared.stop(None);
+                // Who asks a second time does not want to wait.
+                let patience = shared.is_stopping().then_some(Duration::ZERO);
+                shared.stop(patience);
             } else {
                 dump(&shared, folder);
             }

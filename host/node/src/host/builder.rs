@@ -14,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Host, Inner, Tasks};
-use crate::audit::Recorder;
+use crate::audit::{Recorder, WriterStart};
 use crate::error::StartHostError;
 use crate::load::Gatekeeper;
 use crate::logs::Logs;
 use crate::registry::Registry;
 use crate::remember::Remembered;
+use crate::request::{Caller, Cancels};
 
 /// How a host is set up. Everything but the compiler has a default.
 pub struct HostBuilder {
@@ -34,6 +35,7 @@ pub struct HostBuilder {
     requests: RequestLimits,
     log_sink: Option<Arc<dyn LogSink>>,
     cache: bool,
+    one_shot: bool,
     principal: Principal,
     environment: BTreeMap<String, String>,
     secrets: BTreeMap<String, PathBuf>,
@@ -53,6 +55,7 @@ impl HostBuilder {
             requests: RequestLimits::default(),
             log_sink: None,
             cache: true,
+            one_shot: false,
             principal: Principal::Embedder,
             environment: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -137,6 +140,17 @@ impl HostBuilder {
         self
     }
 
+    /// Sets the host up for one load and one call, after which the program
+    /// ends: what waits for the disk waits on the thread that asks, the audit's
+    /// writer is started when a guest causes something to be written, and a
+    /// load leaves its decision in the audit but no line of its own. Decisions
+    /// are as durable as ever.
+    #[must_use]
+    pub fn one_shot(mut self) -> Self {
+        self.one_shot = true;
+        self
+    }
+
     /// Who loads and calls when nobody else is named; by default
     /// [`Principal::Embedder`].
     #[must_use]
@@ -192,7 +206,11 @@ impl HostBuilder {
             }
         };
         let audit = Audit::open(&folder, key)?;
-        let recorder = Recorder::start(audit, self.host_limits.audit_interval.duration())
+        let start = match self.one_shot {
+            true => WriterStart::WhenNeeded,
+            false => WriterStart::Now,
+        };
+        let recorder = Recorder::start(audit, self.host_limits.audit_interval.duration(), start)
             .map_err(StartHostError::Thread)?;
         let policy = match (&self.state_dir, self.trust_policy) {
             (Some(state), Some(policy)) => {
@@ -221,8 +239,10 @@ impl HostBuilder {
                 key: folder.join("cache.key"),
                 max_bytes: self.host_limits.cache_size.bytes(),
             });
-        let mut config = RuntimeConfig::new(self.compiler);
-        config.workers = self.workers.unwrap_or(config.workers);
+        let mut config = match self.workers {
+            Some(workers) => RuntimeConfig::with_workers(self.compiler, workers),
+            None => RuntimeConfig::new(self.compiler),
+        };
         config.pool = self.pool;
         config.compile = compile_limits(&self.host_limits);
         config.cache = cache;
@@ -230,6 +250,7 @@ impl HostBuilder {
         let tasks = Tasks {
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
+            no_loads: CancellationToken::new(),
             handle,
         };
         let requests = Requests::new(self.requests);
@@ -237,7 +258,6 @@ impl HostBuilder {
         tasks.spawn(async move {
             stop.run_until_cancelled(sweeper.run_sweeper()).await;
         });
-        let callers: Arc<[Principal]> = Arc::from([self.principal.clone()]);
         let inner = Inner {
             runtime,
             registry: Registry::new(),
@@ -247,9 +267,9 @@ impl HostBuilder {
             logs: Logs::new(self.log_sink),
             remembered,
             tasks,
-            principal_text: self.principal.to_string().into(),
+            caller: Caller::new(&self.principal),
+            cancels: Cancels::new(self.host_limits.audit_interval.duration()),
             principal: self.principal,
-            callers,
             limits: self.limits,
             host_limits: self.host_limits,
             environment: self.environment,
@@ -258,6 +278,7 @@ impl HostBuilder {
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             serving: AtomicBool::new(false),
+            one_shot: self.one_shot,
             _ephemeral: ephemeral,
         };
         Ok(Host {

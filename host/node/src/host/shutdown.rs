@@ -1,85 +1,139 @@
 //! The end of a host.
 //!
-//! Owns its order: no new requests, wait for those that run, interrupt what is
-//! left, run the plugins' own `unload`, say so in the audit, end the tasks.
-//! Every caller gets a final status.
+//! Owns its order: no new requests and loads, wait for calls that run, interrupt
+//! what is left, run the plugins' own `unload`, say so in the audit, end the
+//! tasks. Every caller gets a final status. How long calls may go on can be
+//! shortened while they do.
+//!
+//! **Invariant:** whoever takes a plugin out holds its name, so that no
+//! generation's `unload` runs twice.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
 use odeon_authority::Event;
+use odeon_protocol::{Code, Fault};
 use odeon_rmi::CancelReason;
 use odeon_runtime::Reason;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 use super::Host;
+use crate::unload::LET_GO;
 
-/// How long calls that were interrupted may take to let go.
-const LET_GO: Duration = Duration::from_secs(2);
+/// How long the last lines of the audit may take.
+const AUDIT: Duration = Duration::from_secs(5);
+
+/// How long unloads may take that were under way, after all calls have ended.
+const UNLOADS: Duration = Duration::from_secs(30);
+
+/// Until when calls may go on; `None` is for ever.
+pub(crate) type Until = Option<Instant>;
 
 impl Host {
     /// Ends the host. Calls in flight may go on for `drain`; after that they
     /// are interrupted. What is loaded stays remembered. Ending it twice does
     /// nothing.
     pub async fn shutdown(&self, drain: Duration) {
+        let (_said, until) = watch::channel(Instant::now().checked_add(drain));
+        if let Err(fault) = self.shut_down(until).await {
+            tracing::error!(%fault, "the host did not end as it should");
+        }
+    }
+
+    /// The same, and what `until` holds may come to be sooner meanwhile.
+    pub(crate) async fn shut_down(&self, mut until: watch::Receiver<Until>) -> Result<(), Fault> {
         let inner = &*self.inner;
         if inner.stopping.swap(true, Ordering::SeqCst) {
             inner.tasks.tracker.wait().await;
-            return;
+            return Ok(());
         }
         inner.requests.close();
-        let plugins = inner.registry.all();
-        for loaded in &plugins {
-            loaded.set_draining();
+        inner.tasks.no_loads.cancel();
+        // What is on its last step goes into service, and out again below.
+        if timeout(LET_GO, inner.registry.loads_over()).await.is_err() {
+            tracing::warn!("a load did not let go in time while the host stopped");
         }
-        let drained = async {
+        let plugins = inner.registry.all();
+        // The others are being unloaded, and come to their end by themselves.
+        let taken: Vec<_> = plugins
+            .iter()
+            .inspect(|loaded| loaded.set_draining())
+            .filter_map(|loaded| inner.registry.claim(&loaded.name).ok())
+            .collect();
+        let drained = || async {
             join_all(plugins.iter().map(|loaded| loaded.plugin.drain())).await;
             inner.requests.idle().await;
         };
-        if tokio::time::timeout(drain, drained).await.is_err() {
+        let in_time = tokio::select! {
+            biased;
+            () = drained() => true,
+            () = passed(&mut until) => false,
+        };
+        if !in_time {
             inner.requests.cancel_matching(CancelReason::Shutdown, |_| true);
             for loaded in &plugins {
                 loaded.plugin.interrupt(Reason::Shutdown);
             }
-            let let_go = async {
-                join_all(plugins.iter().map(|loaded| loaded.plugin.drain())).await;
-                inner.requests.idle().await;
-            };
-            if tokio::time::timeout(LET_GO, let_go).await.is_err() {
+            if timeout(LET_GO, drained()).await.is_err() {
                 tracing::warn!("calls did not let go in time while the host stopped");
             }
         }
-        join_all(plugins.iter().map(|loaded| async {
+        join_all(taken.into_iter().map(|(reservation, loaded)| async move {
             if let Err(fault) = loaded.plugin.unload().await {
                 tracing::warn!(plugin = loaded.name.as_str(), %fault, "the plugin's unload failed");
             }
+            reservation.remove();
         }))
         .await;
-        for loaded in &plugins {
-            if let Ok((reservation, _)) = inner.registry.claim(&loaded.name) {
-                reservation.remove();
-            }
+        if timeout(UNLOADS, inner.registry.unloads_over()).await.is_err() {
+            tracing::warn!("an unload did not end in time while the host stopped");
         }
-        self.close_audit().await;
+        let closed = self.close_audit().await;
         inner.tasks.stop.cancel();
         inner.tasks.tracker.close();
+        closed
     }
 
-    async fn close_audit(&self) {
+    async fn close_audit(&self) -> Result<(), Fault> {
         let recorder = self.inner.recorder.clone();
         let served = self.inner.serving.swap(false, Ordering::SeqCst);
-        let closed = tokio::task::spawn_blocking(move || {
+        let closing = self.inner.blocking(move || {
             recorder.finish();
-            if served
-                && let Err(error) = recorder.append(Event::Stop {
-                    reason: "asked to stop".into(),
-                })
-            {
-                tracing::error!(%error, "the end of the host could not be written to the audit");
+            if !served {
+                return Ok(());
             }
+            let reason = "asked to stop".into();
+            recorder.append(Event::Stop { reason }).map(|_| ())
         });
-        if closed.await.is_err() {
-            tracing::error!("the audit could not be closed");
+        let unwritten = |why: &str| {
+            let text = format!("the end of the host could not be written to the audit: {why}");
+            Err(Fault::new(Code::AuditUnwritable, text))
+        };
+        match timeout(AUDIT, closing).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => unwritten(&error.to_string()),
+            Ok(Err(_)) => unwritten("the writer broke off"),
+            Err(_) => unwritten(&format!("it took longer than {} s", AUDIT.as_secs())),
+        }
+    }
+}
+
+/// Waits until the time has come, whichever it is by then.
+async fn passed(until: &mut watch::Receiver<Until>) {
+    loop {
+        let at = *until.borrow_and_update();
+        let come = async {
+            match at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = come => return,
+            // When nobody can say otherwise any more, what was said last holds.
+            Ok(()) = until.changed() => {}
         }
     }
 }

@@ -1,18 +1,25 @@
 //! Who may come in: the policy's file, the versions of before, and how often.
+//!
+//! Owns the turn at the policy: whoever puts a plugin into service, and whoever
+//! looks for what has to go, reads the policy and acts on it in one turn, so
+//! that neither misses what the other did by an older reading.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 
 use odeon_authority::{HostLimits, Ledger, Policy, PolicyError};
 use odeon_protocol::{Code, Fault, PluginName};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What a load is measured by.
 pub(crate) struct Gatekeeper {
     policy: Option<PathBuf>,
+    turn: Mutex<()>,
+    /// The file that everything loaded was last measured by.
+    applied: Mutex<Stamp>,
     ledger: Mutex<Ledger>,
     recent: Mutex<VecDeque<Instant>>,
     per_minute: usize,
@@ -22,7 +29,10 @@ impl Gatekeeper {
     pub(crate) fn new(policy: Option<PathBuf>, ledger: Ledger, limits: &HostLimits) -> Self {
         let per_minute = usize::try_from(limits.loads_per_minute).unwrap_or(usize::MAX);
         Gatekeeper {
+            // Before anything is loaded, so that no change is taken for old.
+            applied: Mutex::new(Stamp::of(policy.as_deref())),
             policy,
+            turn: Mutex::default(),
             ledger: Mutex::new(ledger),
             recent: Mutex::default(),
             per_minute,
@@ -36,9 +46,46 @@ impl Gatekeeper {
             .map_or_else(|| Ok(Policy::default()), |path| Policy::load(path))
     }
 
-    /// The policy's file.
-    pub(crate) fn policy_path(&self) -> Option<&PathBuf> {
-        self.policy.as_ref()
+    /// The policy for looking again at what it let in before. A file that was
+    /// there and is gone says nothing about that: to trust nobody any more is
+    /// to write so.
+    pub(crate) fn policy_for_review(&self) -> Result<Policy, Fault> {
+        if self.stamp().is_nothing() && !self.applied.lock().is_nothing() {
+            return Err(Fault::new(
+                Code::PolicyUnreadable,
+                "the trust policy's file is gone; what it let in stays until there is one again. Restore it, or write \
+                 an empty one to trust nobody",
+            ));
+        }
+        self.policy()
+            .map_err(|error| Fault::new(error.code(), error.to_string()))
+    }
+
+    /// Reading the policy and acting on it, as one step. Held by threads that
+    /// may wait for the disk, never across an await.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock()
+    }
+
+    /// The policy's file as it is now. To be taken before the policy is read:
+    /// what changes in between is then seen as a change once more.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp::of(self.policy.as_deref())
+    }
+
+    /// Whether there is no file that could change.
+    pub(crate) fn has_no_policy(&self) -> bool {
+        self.policy.is_none()
+    }
+
+    /// Whether the file is another than the one that was applied last.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.stamp() != *self.applied.lock()
+    }
+
+    /// Everything that is loaded is as the policy of this moment wants it.
+    pub(crate) fn applied(&self, stamp: Stamp) {
+        *self.applied.lock() = stamp;
     }
 
     /// The version of this name that was accepted last, by whichever process.
@@ -78,6 +125,29 @@ impl Gatekeeper {
         }
         recent.push_back(now);
         Ok(())
+    }
+}
+
+/// What changes when a file does: one that is replaced whole has another
+/// number, one that is written in place another time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp(Option<(u64, u64, SystemTime, (i64, i64))>);
+
+impl Stamp {
+    /// Whether there is no such file.
+    fn is_nothing(self) -> bool {
+        self.0.is_none()
+    }
+
+    fn of(path: Option<&Path>) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        let read = |path: &Path| {
+            let metadata = std::fs::metadata(path).ok()?;
+            let written = metadata.modified().ok()?;
+            let changed = (metadata.ctime(), metadata.ctime_nsec());
+            Some((metadata.ino(), metadata.len(), written, changed))
+        };
+        Stamp(path.and_then(read))
     }
 }
 

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use odeon_authority::{Admission, Decision, Descriptor, Manifest, Offer, SignedAs, Terms, Verdict, decide};
+use odeon_authority::{Admission, Descriptor, Manifest, Offer, SignedAs, Terms, Verdict, decide};
 use odeon_protocol::{Code, Fault};
 
 use super::request::{LoadRequest, Source};
+use crate::error::io_words;
 use crate::host::Host;
 use crate::registry::Reservation;
 
@@ -24,8 +25,8 @@ pub(super) struct Admitted {
     pub(super) reservation: Reservation,
     /// The request, with what a descriptor said filled in.
     pub(super) request: LoadRequest,
-    /// The request as it was made, without bytes that came with it.
-    pub(super) asked: LoadRequest,
+    /// The request as it was asked; none where it cannot be done again.
+    pub(super) asked: Option<LoadRequest>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -34,12 +35,9 @@ impl Host {
     pub(super) fn admit(&self, mut request: LoadRequest) -> Result<Admitted, Fault> {
         let gatekeeper = &self.inner.gatekeeper;
         let mut warnings = Vec::new();
-        let asked = match &request.source {
-            Source::Bytes(_) => LoadRequest::bytes(Vec::new()),
-            _ => request.clone(),
-        };
-        let mut signed_as = match (&request.bound, &request.name) {
-            (Some(bound), _) => bound.signed_as(),
+        let asked = request.file().is_some().then(|| request.clone());
+        let mut signed_as = match (&request.signed_as, &request.name) {
+            (Some(signed_as), _) => signed_as.clone(),
             // The operator names file and name in one breath.
             (None, Some(_)) => SignedAs::Any,
             (None, None) => SignedAs::Same,
@@ -49,7 +47,7 @@ impl Host {
             Source::Descriptor(path) => {
                 let descriptor =
                     Descriptor::load(path).map_err(|error| Fault::new(error.code(), error.to_string()))?;
-                if request.bound.is_none()
+                if request.signed_as.is_none()
                     && let Some(name) = &descriptor.signed_as
                 {
                     signed_as = SignedAs::Name(name.clone());
@@ -73,7 +71,9 @@ impl Host {
             .map_err(|error| Fault::new(error.code(), describe(component.as_deref(), &error.to_string())))?;
         let manifest = offer.manifest.as_ref().ok().cloned().flatten();
         let nameless = manifest.is_none() && offer.signed.as_ref().is_ok_and(|signed| signed.claim.is_none());
-        if request.name.is_none()
+        if request.name.is_none() && nameless && request.name_if_nameless.is_some() {
+            request.name = request.name_if_nameless.take();
+        } else if request.name.is_none()
             && nameless
             && request.allow_unsigned
             && let Some(path) = &component
@@ -95,23 +95,8 @@ impl Host {
         terms.grants = request.grants.clone();
         terms.allow_unsigned = request.allow_unsigned;
         terms.allow_downgrade = request.allow_downgrade;
+        terms.bound_to = request.bound_to;
         terms.transient = request.transient || component.is_none();
-        if let Some(bound) = &request.bound
-            && let Err(message) = bound.check(&offer, component.as_deref().unwrap_or(Path::new("")))
-        {
-            let refusal = Decision {
-                digest: offer.digest,
-                name: terms.name,
-                version: None,
-                principal: terms.principal,
-                verdict: Verdict::Deny {
-                    code: Code::SignedForOther,
-                    message: message.clone(),
-                },
-            };
-            refusal.record(self.inner.recorder.audit())?;
-            return Err(Fault::new(Code::SignedForOther, message));
-        }
         // The version of before belongs to a name, and the name is known only
         // when everything else was looked at.
         let first = decide(policy.as_ref(), &offer, &terms);
@@ -152,17 +137,17 @@ fn fill_in(request: &mut LoadRequest, descriptor: Descriptor) -> PathBuf {
     if request.grants.is_none() {
         request.grants = Some(descriptor.grants);
     }
-    if request.limits == Default::default() {
-        request.limits = descriptor.limits;
+    // Field by field and key by key: to say one of them again is not to take
+    // the others back.
+    request.limits = std::mem::take(&mut request.limits).or(descriptor.limits);
+    request.placing.instance = request.placing.instance.or(descriptor.placing.instance);
+    request.placing.workers = request.placing.workers.or(descriptor.placing.workers);
+    request.placing.class = request.placing.class.or(descriptor.placing.class);
+    for (key, value) in descriptor.config {
+        request.config.entry(key).or_insert(value);
     }
-    if request.placing == Default::default() {
-        request.placing = descriptor.placing;
-    }
-    if request.config.is_empty() {
-        request.config = descriptor.config;
-    }
-    if request.secrets.is_empty() {
-        request.secrets = descriptor.secrets;
+    for (name, file) in descriptor.secrets {
+        request.secrets.entry(name).or_insert(file);
     }
     descriptor.source
 }
@@ -176,8 +161,10 @@ fn describe(path: Option<&Path>, problem: &str) -> String {
 
 /// The bytes of a regular file, at most `most` of them.
 fn read(path: &Path, most: u64, too_long: Code) -> Result<Vec<u8>, Fault> {
-    let unreadable =
-        |error: std::io::Error| Fault::new(Code::FileUnreadable, format!("{}: {error}", path.display()));
+    let unreadable = |error: std::io::Error| {
+        let why = io_words(&error);
+        Fault::new(Code::FileUnreadable, format!("{}: {why}", path.display()))
+    };
     let file = open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
@@ -218,7 +205,7 @@ fn read_detached(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Fault::new(
             Code::FileUnreadable,
-            format!("{}: {error}", path.display()),
+            format!("{}: {}", path.display(), io_words(&error)),
         )),
     }
 }

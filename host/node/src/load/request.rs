@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use odeon_authority::{GrantSet, LimitsPatch, Placing, Principal};
+use odeon_authority::{Bound, GrantSet, LimitsPatch, Placing, Principal, SignedAs};
 use odeon_protocol::PluginName;
-
-use crate::remember::Bound;
 
 /// Where a component comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +27,8 @@ pub struct LoadRequest {
     pub source: Source,
     /// The name to load it under; absent: as its signature or manifest says.
     pub name: Option<PluginName>,
+    /// The name to load it under if neither a signature nor a manifest names it.
+    pub name_if_nameless: Option<PluginName>,
     /// Lets it in although nothing vouches for it. Such a load is transient.
     pub allow_unsigned: bool,
     /// Lets in a lower version than was accepted before.
@@ -50,8 +50,10 @@ pub struct LoadRequest {
     /// Kept in the list of loads that are repeated at the next start, unless
     /// transient. Descriptors are not: they are read at every start anyway.
     pub(crate) remember: bool,
-    /// Whose component it has to be, when it was let in before.
-    pub(crate) bound: Option<Bound>,
+    /// Whom it must be signed for, where a load that is done again says so.
+    pub(crate) signed_as: Option<SignedAs>,
+    /// What it must be, where a load that is done again says so.
+    pub(crate) bound_to: Option<Bound>,
 }
 
 impl LoadRequest {
@@ -84,6 +86,7 @@ impl LoadRequest {
         LoadRequest {
             source,
             name: None,
+            name_if_nameless: None,
             allow_unsigned: false,
             allow_downgrade: false,
             transient: false,
@@ -94,7 +97,8 @@ impl LoadRequest {
             secrets: BTreeMap::new(),
             principal: None,
             remember,
-            bound: None,
+            signed_as: None,
+            bound_to: None,
         }
     }
 
@@ -134,8 +138,9 @@ impl LoadRequest {
         }
     }
 
-    /// The file's own name, where nothing else names the component.
-    pub(crate) fn file_name(path: &Path) -> Option<PluginName> {
+    /// The name that a file's own name gives to a component which nothing else
+    /// names: in lower case, `-` for `_`; `None` where that is no plugin's name.
+    pub fn file_name(path: &Path) -> Option<PluginName> {
         let stem = path.file_stem()?.to_str()?.to_ascii_lowercase().replace('_', "-");
         stem.parse().ok()
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use odeon_authority::{Admission, Offer, Principal, Terms};
+use odeon_authority::{Admission, Bound, Offer, Principal, Terms};
 use odeon_protocol::Digest;
 
 /// What is known about a loaded component besides its code.
@@ -10,6 +10,8 @@ pub(crate) struct Origin {
     pub(crate) digest: Digest,
     pub(crate) version: Option<semver::Version>,
     pub(crate) signed_by: Vec<String>,
+    /// What let it in: the key, else its digest.
+    pub(crate) bound_to: Option<Bound>,
     pub(crate) rule: String,
     pub(crate) transient: bool,
     pub(crate) principal: Principal,
@@ -36,6 +38,10 @@ impl Origin {
                 .map(|key| key.id().to_string())
                 .into_iter()
                 .collect(),
+            bound_to: Some(match admission.signed_by() {
+                Some(key) => Bound::Key(*key),
+                None => Bound::Digest(*admission.digest()),
+            }),
             rule: admission.rule().to_owned(),
             transient: admission.is_transient(),
             principal,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use odeon_runtime::{SecretError, SecretSource as _};
 
-use super::{MAX_SECRET, SecretFiles};
+use super::{AGAIN, MAX_SECRET, SecretFiles};
 
 fn secret(folder: &tempfile::TempDir, name: &str, bytes: &[u8], mode: u32) -> PathBuf {
     let path = folder.path().join(name);
@@ -70,4 +70,14 @@ fn a_secret_has_so_many_bytes_and_not_one_more() {
     let source = SecretFiles::new(files, Arc::default());
     assert_eq!(source.reveal("at").unwrap().len(), most);
     assert_eq!(source.reveal("over"), Err(SecretError::Unavailable));
+}
+
+#[test]
+fn the_operator_is_told_of_a_secret_once_a_minute() {
+    let source = SecretFiles::new(BTreeMap::new(), Arc::default());
+    let now = std::time::Instant::now();
+    assert!(source.tell("a", now));
+    assert!(!source.tell("a", now + AGAIN / 2));
+    assert!(source.tell("b", now), "another secret is another matter");
+    assert!(source.tell("a", now + AGAIN));
 }

@@ -113,6 +113,9 @@ pub enum CancelReply {
     Signalled,
     /// The request had been told before.
     AlreadySignalled,
+    /// Something that this version has no word for.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What the host logs.
@@ -134,6 +137,9 @@ pub enum PluginState {
     Draining,
     /// It was loaded and cannot serve now.
     Unavailable,
+    /// A state that this version has no word for.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One plugin in a list.
@@ -277,6 +283,9 @@ pub enum LogSource {
     Stderr,
     /// A plugin's use of the logging interface.
     Log,
+    /// A source that this version has no word for.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One line that a plugin or the host wrote.

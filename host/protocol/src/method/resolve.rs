@@ -73,32 +73,39 @@ type Export<'a> = (Option<&'a str>, &'a str);
 /// [`ResolveError::NotFound`] when nothing fits, [`ResolveError::Ambiguous`]
 /// when the form that decides fits more than one.
 pub fn resolve_member(exports: &[Export<'_>], path: &MemberPath) -> Result<usize, ResolveError> {
-    for form in [Form::Exact, Form::AnyVersion, Form::Short] {
-        let mut fitting = exports
+    let fitting = fitting(exports, path);
+    match fitting.as_slice() {
+        [] => Err(ResolveError::NotFound {
+            wanted: path.to_string(),
+            nearest: nearest(exports, path),
+        }),
+        [only] => Ok(*only),
+        several => Err(ResolveError::Ambiguous {
+            wanted: path.to_string(),
+            candidates: several
+                .iter()
+                .take(MAX_CANDIDATES)
+                .filter_map(|index| written(exports, *index))
+                .collect(),
+        }),
+    }
+}
+
+/// The exports that the first form fits which fits any.
+fn fitting(exports: &[Export<'_>], path: &MemberPath) -> Vec<usize> {
+    let of_form = |form: Form| -> Vec<usize> {
+        exports
             .iter()
             .enumerate()
             .filter(|(_, (interface, function))| *function == path.function() && form.fits(*interface, path))
-            .map(|(index, _)| index);
-        let (Some(first), second) = (fitting.next(), fitting.next()) else {
-            continue;
-        };
-        return match second {
-            None => Ok(first),
-            Some(second) => Err(ResolveError::Ambiguous {
-                wanted: path.to_string(),
-                candidates: [first, second]
-                    .into_iter()
-                    .chain(fitting)
-                    .take(MAX_CANDIDATES)
-                    .filter_map(|index| exports.get(index).copied().map(written))
-                    .collect(),
-            }),
-        };
-    }
-    Err(ResolveError::NotFound {
-        wanted: path.to_string(),
-        nearest: nearest(exports, path),
-    })
+            .map(|(index, _)| index)
+            .collect()
+    };
+    [Form::Exact, Form::AnyVersion, Form::Short]
+        .into_iter()
+        .map(of_form)
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
 }
 
 /// The shortest text that [`resolve_member`] takes for this export.
@@ -113,7 +120,7 @@ pub fn shortest_member(exports: &[Export<'_>], index: usize) -> Option<String> {
     forms.into_iter().find_map(|form| {
         let form = form.filter(|text| !text.is_empty());
         let path = MemberPath::new(form, function).ok()?;
-        (resolve_member(exports, &path) == Ok(index)).then(|| path.to_string())
+        (fitting(exports, &path) == [index]).then(|| path.to_string())
     })
 }
 
@@ -139,11 +146,15 @@ impl Form {
     }
 }
 
-fn written((interface, function): Export<'_>) -> String {
-    match interface {
-        Some(interface) => format!("{interface}.{function}"),
-        None => function.to_owned(),
-    }
+/// What somebody would type for this export: no longer than it must be.
+fn written(exports: &[Export<'_>], index: usize) -> Option<String> {
+    let in_full = || {
+        exports.get(index).map(|(interface, function)| match interface {
+            Some(interface) => format!("{interface}.{function}"),
+            None => (*function).to_owned(),
+        })
+    };
+    shortest_member(exports, index).or_else(in_full)
 }
 
 /// The exports whose names differ least from what was asked for. The same
@@ -170,7 +181,7 @@ fn nearest(exports: &[Export<'_>], path: &MemberPath) -> Vec<String> {
     found
         .into_iter()
         .take(MAX_CANDIDATES)
-        .filter_map(|(_, index)| exports.get(index).copied().map(written))
+        .filter_map(|(_, index)| written(exports, index))
         .collect()
 }
 

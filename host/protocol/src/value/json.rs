@@ -1,12 +1,14 @@
 //! Values as JSON, for programs in other languages.
 //!
 //! Records are objects with the WIT names; `docs/wire.md` has the whole table.
-//! Reading is exact: an unknown field, a missing field that is no option, or a
-//! number that does not fit is an error. A `map` is written as an array of
+//! Reading is exact: a name twice in one object, an unknown field, a missing
+//! field that is no option, or a number that does not fit is an error. A `map` is written as an array of
 //! pairs, which keeps order and duplicates, and read from that or, when its
 //! keys are strings, from an object.
 
+mod locate;
 mod read;
+mod text;
 mod write;
 
 use serde_json::Value as Json;
@@ -23,7 +25,9 @@ use crate::{
     limits::ValueLimits,
     types::{FunctionType, Type},
 };
+pub use locate::locate;
 use read::Reader;
+pub use text::parse;
 
 /// JSON that does not fit the type it is read as.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -148,7 +148,7 @@ fn wide_integers_are_exact_in_every_reader() {
         "expected u32 (a whole number from 0 to 4294967295), found the string \"5\"",
     );
     assert!(json::decode(&Type::U64, &json!("18446744073709551616"), &limits()).is_err());
-    assert!(json::decode(&Type::U8, &json!(1.0), &limits()).is_err());
+    assert!(json::decode(&Type::U8, &json!(256.0), &limits()).is_err());
 }
 
 #[test]
@@ -241,4 +241,62 @@ fn arguments_by_order_or_by_name() {
         );
     }
     assert_eq!(json::encode_result(&f, None, &limits()), Ok(Json::Null));
+}
+
+#[test]
+fn a_whole_number_may_be_written_as_a_float_as_far_as_floats_are_exact() {
+    read(&Type::U64, &json!(1.0), &Value::U64(1));
+    read(&Type::S32, &json!(-3e2), &Value::S32(-300));
+    read(&Type::U64, &json!(9_007_199_254_740_992.0), &Value::U64(1 << 53));
+    for wrong in [
+        json!(1.5),
+        json!(1e300),
+        json!(18_014_398_509_481_984.0),
+        json!(-1.0),
+    ] {
+        assert!(json::decode(&Type::U64, &wrong, &limits()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_name_twice_is_no_document() {
+    for text in [r#"{"a":1,"a":2}"#, r#"[{"b":{"a":1,"\u0061":2}}]"#] {
+        let error = json::parse(text).unwrap_err().to_string();
+        assert!(
+            error.contains("\"a\" twice") && error.contains("line 1"),
+            "{error}"
+        );
+    }
+    let text = r#"{"b":[1,-2,3.5,"x",true,null],"a":{}}"#;
+    assert_eq!(
+        json::parse(text).unwrap(),
+        serde_json::from_str::<Json>(text).unwrap()
+    );
+}
+
+#[test]
+fn what_is_wrong_is_found_in_the_text() {
+    let point = record([("x", Type::U8), ("y", list(option(Type::String)))]);
+    let f = function(
+        [
+            ("at", point),
+            ("m", Type::Map(Type::String.into(), Type::U8.into())),
+        ],
+        None,
+    );
+    for (text, wrong) in [
+        (r#" [ {"y": ["a", null , 7 ], "x": 1}, {} ]"#, "7"),
+        (
+            r#"{"m": {"a.b": 1, "a": "no, [\"{"}, "at": {"x": 1, "y": []}}"#,
+            r#""no, [\"{""#,
+        ),
+        (r#"[{"x": 1, "y": []}, [["k", 1], ["l", true]]]"#, "true"),
+        (r#"[{"x":300,"y":[]},{}]"#, "300"),
+        (r#"[{"x": 1}, {}]"#, r#"{"x": 1}"#),
+        (r#"[1]"#, "[1]"),
+    ] {
+        let document = json::parse(text).unwrap();
+        let error = json::args_from(&f, &document, &limits()).unwrap_err();
+        assert_eq!(&text[json::locate(text, &error.path)], wrong, "{error}");
+    }
 }

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::{CompileError, CompileLimits, Compiled};
+use super::{CompileError, CompileLimits, Compiled, Native};
 use crate::EngineClass;
-use crate::describe::{Description, TooComplex, TypeBudget, surface};
+use crate::describe::{Description, MAX_DESCRIPTION, TooComplex, TypeBudget, from_json, surface};
 use crate::engine::{PoolSize, compile_config};
 use crate::scan::{choose, fits, scan};
 
@@ -24,6 +24,9 @@ pub(super) const ARGUMENT: &str = "__odeon-compile-child";
 
 /// Bytes an answer may have beyond native code and description.
 pub(super) const HEADER: u64 = 64;
+
+/// How much lower the priority of a compile is.
+const NICE: i32 = 10;
 
 /// How long a piece of error text may be.
 const ERROR_TEXT: usize = 4096;
@@ -124,14 +127,15 @@ fn serve(job: &Job) -> i32 {
         return 4;
     }
     let (head, native) = match compile_here(job, &bytes) {
-        Ok(compiled) => (Head::Compiled(compiled.description), compiled.native),
-        Err(CompileError::TooComplex(error)) => (Head::Refused(Refusal::TooComplex(error)), Vec::new()),
-        Err(CompileError::WrongClass(text)) => (Head::Refused(Refusal::WrongClass(text)), Vec::new()),
-        Err(error) => (Head::Refused(Refusal::Refused(text_of(&error))), Vec::new()),
+        Ok(compiled) => (Head::Compiled(compiled.description), Some(compiled.native)),
+        Err(CompileError::TooComplex(error)) => (Head::Refused(Refusal::TooComplex(error)), None),
+        Err(CompileError::WrongClass(text)) => (Head::Refused(Refusal::WrongClass(text)), None),
+        Err(error) => (Head::Refused(Refusal::Refused(text_of(&error))), None),
     };
     let Ok(head) = serde_json::to_vec(&head) else {
         return 5;
     };
+    let native = native.as_deref().unwrap_or_default();
     let Ok(length) = u32::try_from(head.len()) else {
         return 5;
     };
@@ -139,7 +143,7 @@ fn serve(job: &Job) -> i32 {
     let written = out
         .write_all(&length.to_le_bytes())
         .and_then(|()| out.write_all(&head))
-        .and_then(|()| out.write_all(&native))
+        .and_then(|()| out.write_all(native))
         .and_then(|()| out.flush());
     if written.is_ok() { 0 } else { 6 }
 }
@@ -153,18 +157,18 @@ fn text_of(error: &CompileError) -> String {
 }
 
 /// Reads a child's whole answer; none if it makes no sense.
-pub(super) fn parse(mut answer: Vec<u8>) -> Option<Outcome> {
+pub(super) fn parse(answer: Vec<u8>) -> Option<Outcome> {
     let (length, rest) = answer.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*length) as usize;
-    let head = serde_json::from_slice(rest.get(..length)?).ok()?;
+    if length > MAX_DESCRIPTION {
+        return None;
+    }
+    let head = from_json(rest.get(..length)?)?;
     Some(match head {
-        Head::Compiled(description) => {
-            answer.drain(..4 + length);
-            Outcome::Compiled(Compiled {
-                description,
-                native: answer,
-            })
-        }
+        Head::Compiled(description) => Outcome::Compiled(Compiled {
+            description,
+            native: Native::behind(answer, 4 + length),
+        }),
         Head::Refused(Refusal::Refused(text)) => Outcome::Refused(CompileError::Refused(text)),
         Head::Refused(Refusal::TooComplex(error)) => Outcome::Refused(error.into()),
         Head::Refused(Refusal::WrongClass(text)) => Outcome::Refused(CompileError::WrongClass(text)),
@@ -187,6 +191,10 @@ fn confine(limits: &CompileLimits) -> rustix::io::Result<()> {
     rustix::process::setrlimit(Resource::Cpu, both(cpu))?;
     rustix::process::setrlimit(Resource::Core, both(0))?;
     rustix::process::setrlimit(Resource::Fsize, both(0))?;
+    // What is open stays open; nothing else of this user's can be opened.
+    rustix::process::setrlimit(Resource::Nofile, both(0))?;
+    // Calls go before compiles. Without the permission it stays as it is.
+    drop(rustix::process::setpriority_process(None, NICE));
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::thread::set_no_new_privs(true)
 }
@@ -234,7 +242,13 @@ pub(super) fn compile_here(job: &Job, bytes: &[u8]) -> Result<Compiled, CompileE
         needs: found.needs,
         async_lifted: found.async_lifted,
     };
-    Ok(Compiled { description, native })
+    if serde_json::to_vec(&description).is_ok_and(|text| text.len() > MAX_DESCRIPTION) {
+        return Err(TooComplex::Text(MAX_DESCRIPTION >> 20).into());
+    }
+    Ok(Compiled {
+        description,
+        native: Native::behind(native, 0),
+    })
 }
 
 /// The component's world as WIT text. A component that was not made from WIT

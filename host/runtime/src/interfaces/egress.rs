@@ -18,6 +18,7 @@ mod slot;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Instant;
 
 use odeon_authority::{ByteSize, EgressDenied, EgressPolicy, EgressReason, Protocol};
 use parking_lot::Mutex;
@@ -26,7 +27,7 @@ use wasmtime_wasi::sockets::SocketAddrUse;
 pub(crate) use self::metered::{Metered, MeteredOutput};
 use self::names::Names;
 pub(crate) use self::network::Network;
-pub use self::resolver::{Lookup, LookupError, Resolver, StaticResolver, SystemResolver};
+pub use self::resolver::{Lookup, LookupError, LookupPlace, Resolver, StaticResolver, SystemResolver};
 pub(crate) use self::slot::{Slot, Slots};
 use crate::unit::Unit;
 
@@ -136,10 +137,24 @@ impl Egress {
                     || self.permit(Protocol::Listen, address).is_ok()
             }
             SocketAddrUse::TcpAccept => self.any(Protocol::Listen),
+            // Of sockets that do not listen, what comes from elsewhere is kept
+            // from the guest when it asks for it.
             SocketAddrUse::UdpReceive => {
                 self.any(Protocol::Listen) || self.check(Protocol::Udp, address).is_ok()
             }
         }
+    }
+
+    /// Whether binding here is the first half of listening.
+    pub(crate) fn listens_at(&self, address: SocketAddr) -> bool {
+        self.check(Protocol::Listen, address).is_ok()
+    }
+
+    /// Whether the guest may hear what came from this address to the socket, or
+    /// the stream of datagrams, with this handle: from anybody where it
+    /// listens, else only from those that it may send to.
+    pub(crate) fn hears(&self, handle: u32, from: SocketAddr) -> bool {
+        self.slots.listens(handle) || self.check(Protocol::Udp, from).is_ok()
     }
 
     /// Whether a request to this host may be begun. A no is written down.
@@ -156,18 +171,23 @@ impl Egress {
     ///
     /// For `Some(protocol)` the addresses are to be used with it at `port` and
     /// nothing else; `None` is a lookup of the guest's own.
+    ///
+    /// The place is taken until the resolver has done with it, even if nobody
+    /// waits for it any more.
     pub(crate) async fn lookup(
         &self,
         protocol: Option<Protocol>,
         name: &str,
         port: u16,
+        slot: Arc<Slot>,
     ) -> Result<Vec<IpAddr>, NoAddress> {
         if let Err(denied) = self.policy.check_lookup(protocol, name) {
             self.unit.deny("dns", &denied.target, &denied.to_string());
             return Err(NoAddress::Denied);
         }
         self.charge_query()?;
-        let answers = self.unit.network.resolve(name).await.map_err(NoAddress::Failed)?;
+        let network = &self.unit.network;
+        let answers = network.resolve(name, slot).await.map_err(NoAddress::Failed)?;
         let mut allowed = Vec::new();
         let mut refused = None;
         for answer in answers.into_iter().take(ANSWERS) {
@@ -194,7 +214,10 @@ impl Egress {
         }
         if protocol.is_none() {
             let mut names = self.names.lock();
-            allowed.iter().for_each(|address| names.remember(*address, name));
+            let now = Instant::now();
+            allowed
+                .iter()
+                .for_each(|address| names.remember(*address, name, now));
         }
         Ok(allowed)
     }
@@ -217,7 +240,7 @@ impl Egress {
     }
 
     /// A place among the connections the plugin may have open.
-    pub(crate) fn open(&self, protocol: Protocol) -> Option<Slot> {
+    pub(crate) fn open(&self, protocol: Protocol) -> Option<Arc<Slot>> {
         let slot = Slot::take(&self.unit);
         if slot.is_none() {
             let limit = self.unit.spec.limits.connections;
@@ -244,7 +267,7 @@ impl Egress {
             Ok(_) => return Ok(()),
             Err(denied) => denied,
         };
-        for name in self.names.lock().of(address.ip().to_canonical()) {
+        for name in self.names.lock().of(address.ip().to_canonical(), Instant::now()) {
             match self.policy.check(protocol, address, Some(name)) {
                 Ok(_) => return Ok(()),
                 Err(denied) if denied.reason != EgressReason::NotNamed => nearest = denied,

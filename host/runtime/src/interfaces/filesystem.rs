@@ -11,6 +11,7 @@
 mod disk;
 mod listing;
 mod load;
+mod opened;
 mod path;
 mod preopens;
 mod stream;
@@ -18,6 +19,7 @@ mod types;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use wasmtime::component::{HasData, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
@@ -25,7 +27,10 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use wasmtime_wasi::p2::{FsError, FsResult};
 
 pub(crate) use self::disk::Disk;
+use self::disk::OverLimit;
 pub(crate) use self::load::{usable, warn};
+use self::opened::Opened;
+pub(crate) use self::preopens::Preopens;
 use crate::state::HostState;
 use crate::unit::Unit;
 
@@ -56,19 +61,21 @@ pub(crate) struct Places(HashMap<u32, Place>);
 #[derive(Clone)]
 struct Place {
     /// Which of the granted directories it lies in.
-    root: u32,
+    root: Option<u32>,
     /// Its path as the guest sees it, cut to a length.
     path: Arc<str>,
+    /// Given back with the last of what keeps the file open.
+    opened: Arc<Opened>,
 }
 
 impl HostState {
     /// The file system for the linker.
     pub(crate) fn granted_filesystem(&mut self) -> Filesystem<'_> {
         let egress = self.egress().clone();
-        let unit = &self.unit;
+        let (unit, serial) = (&self.unit, self.call.known_serial());
         let wasi = self
             .wasi
-            .get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit, &egress)));
+            .get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit, &egress, serial)));
         wasi.filesystem(unit, &mut self.table)
     }
 }
@@ -87,7 +94,7 @@ impl Filesystem<'_> {
 
     /// Which of the granted directories a descriptor lies in.
     fn root(&self, descriptor: u32) -> Option<u32> {
-        self.place(descriptor).map(|place| place.root)
+        self.place(descriptor).and_then(|place| place.root)
     }
 
     /// What a descriptor and a path below it are called in the audit.
@@ -106,6 +113,27 @@ impl Filesystem<'_> {
             self.deny(descriptor, path, reason);
             ErrorCode::NameTooLong.into()
         })
+    }
+
+    /// A place among the files the plugin may have open. A no is in the audit
+    /// once a call, however often it is given.
+    fn open_place(&self) -> FsResult<Arc<Opened>> {
+        let limit = self.unit.spec.limits.open_files;
+        let counters = &self.unit.counters;
+        Opened::take(&counters.open_files, limit).ok_or_else(|| {
+            let over = OverLimit::OpenFiles(limit);
+            if self.disk.report_open_files() {
+                self.unit.deny("fs", "limits.open-files", &over.to_string());
+            } else {
+                counters.denials.fetch_add(1, Ordering::Relaxed);
+            }
+            over.code().into()
+        })
+    }
+
+    /// What keeps the file of a descriptor counted, for what outlives it.
+    fn opened(&self, descriptor: u32) -> Option<Arc<Opened>> {
+        self.place(descriptor).map(|place| place.opened.clone())
     }
 
     /// Writes a refusal by a limit down and makes it the guest's error.

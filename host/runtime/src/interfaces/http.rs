@@ -8,6 +8,8 @@ mod body;
 mod connect;
 mod error;
 mod exchange;
+mod guard;
+mod kept;
 
 use std::sync::Arc;
 
@@ -18,9 +20,18 @@ use wasmtime_wasi_http::{
 };
 
 use self::exchange::{Exchange, exchange};
+use self::kept::Kept;
 use crate::interfaces::egress::Egress;
 use crate::link::Flavour;
 use crate::state::HostState;
+
+/// The largest piece of a request's body that is kept of WASI 0.2, and how many
+/// beside the one that is being sent.
+const CHUNK: usize = 16 << 10;
+const CHUNKS: usize = 1;
+
+/// The same for WASI 0.3, where nothing is kept before a request is sent.
+const CHUNK_0_3: usize = 64 << 10;
 
 /// What a store needs for HTTP.
 pub(crate) struct Http {
@@ -30,7 +41,8 @@ pub(crate) struct Http {
 
 impl Http {
     fn new(egress: Arc<Egress>) -> Self {
-        let limit = usize::try_from(egress.unit().spec.limits.header_bytes.bytes()).unwrap_or(usize::MAX);
+        let header_bytes = egress.unit().spec.limits.header_bytes.bytes();
+        let limit = usize::try_from(header_bytes).unwrap_or(usize::MAX);
         let mut ctx = WasiHttpCtx::new();
         // Counts what a header takes in memory, where the limit counts its
         // text. Twice the limit has room for the limit in ordinary headers and
@@ -39,7 +51,10 @@ impl Http {
         ctx.set_field_size_limit(limit.saturating_mul(2));
         Http {
             ctx,
-            sender: Sender { egress },
+            sender: Sender {
+                egress,
+                kept: Kept::new(header_bytes),
+            },
         }
     }
 }
@@ -62,12 +77,13 @@ pub(crate) fn add_to_linker(linker: &mut Linker<HostState>, flavour: Flavour) ->
     if flavour == Flavour::Concurrent {
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
     }
-    Ok(())
+    guard::add_to_linker(linker, flavour)
 }
 
 /// Sends the requests of one store.
 struct Sender {
     egress: Arc<Egress>,
+    kept: Kept,
 }
 
 /// The end of something that goes on after the response has begun.
@@ -84,6 +100,19 @@ impl WasiHttpHooks for Sender {
             self.egress.clone(),
             request,
             options.unwrap_or_default(),
+            self.kept.responses().clone(),
         ))
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        CHUNKS
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_0_3
     }
 }

@@ -6,7 +6,11 @@ use crate::state::HostState;
 
 impl Host for HostState {
     fn serial(&mut self) -> wasmtime::Result<String> {
-        Ok(self.call.serial().to_string())
+        let serial = self.call.serial();
+        if let Some(wasi) = &self.wasi {
+            wasi.name_request(Some(serial));
+        }
+        Ok(serial.to_string())
     }
 
     fn caller_chain(&mut self) -> wasmtime::Result<Vec<String>> {

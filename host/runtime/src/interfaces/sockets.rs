@@ -93,7 +93,7 @@ impl Sockets<'_> {
         self.permit(address, usage)
     }
 
-    fn slot(&self, protocol: Protocol) -> Option<Slot> {
+    fn slot(&self, protocol: Protocol) -> Option<Arc<Slot>> {
         self.egress.open(protocol)
     }
 }

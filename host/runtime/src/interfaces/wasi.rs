@@ -1,28 +1,35 @@
 //! The WASI context of one instance, made on first use from its grants.
 //!
-//! Owns what WASI's own crates are told: which directories, variables and
-//! addresses there are. Everything is denied unless a grant opens it.
+//! Owns what WASI's own crates are told: which variables and addresses there
+//! are. Everything is denied unless a grant opens it. Of directories they are
+//! told nothing: those come from `filesystem/preopens.rs`, and nothing is
+//! opened here.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use odeon_protocol::Serial;
 use parking_lot::Mutex;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::interfaces::egress::Egress;
-use crate::interfaces::filesystem::{Disk, Filesystem, Places, usable};
+use crate::interfaces::filesystem::{Disk, Filesystem, Places};
 use crate::interfaces::sockets;
 use crate::logs::LineSplitter;
 use crate::sinks::Stream;
 use crate::state::HostState;
 use crate::unit::Unit;
 
-/// How much a guest may write to its output at a time.
+/// How much a guest may write to its output at a time. What one host function
+/// does cannot be interrupted, so it is done in pieces.
 const WRITE_CHUNK: usize = 64 << 10;
+
+/// How many random bytes are made at a time.
+const RANDOM: u64 = 1 << 20;
 
 /// The WASI context and the lines that are being written.
 pub(crate) struct Wasi {
@@ -34,10 +41,10 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    pub(super) fn new(unit: &Arc<Unit>, egress: &Arc<Egress>) -> Self {
+    pub(super) fn new(unit: &Arc<Unit>, egress: &Arc<Egress>, serial: Option<Serial>) -> Self {
         let spec = &unit.spec;
         let line = usize::try_from(spec.limits.log_line.bytes()).unwrap_or(usize::MAX);
-        let output = |stream| Arc::new(Mutex::new(LineSplitter::new(stream, line)));
+        let output = |stream| Arc::new(Mutex::new(LineSplitter::new(stream, line, serial)));
         let (stdout, stderr) = (output(Stream::Stdout), output(Stream::Stderr));
         let mut builder = WasiCtx::builder();
         builder
@@ -49,26 +56,10 @@ impl Wasi {
                 unit: unit.clone(),
                 lines: stderr.clone(),
             })
-            .max_random_size(spec.limits.host_call_bytes.bytes());
+            .max_random_size(spec.limits.host_call_bytes.bytes().min(RANDOM));
         sockets::guard(&mut builder, egress);
         for (name, value) in &spec.env {
             builder.env(name, value);
-        }
-        for grant in usable(unit) {
-            let Some(host) = &grant.host else { continue };
-            let perms = match grant.access {
-                odeon_authority::Access::Read => FsPerms::ReadOnly,
-                odeon_authority::Access::ReadWrite => FsPerms::ReadWrite,
-            };
-            if let Err(error) = builder.preopened_dir(host, &grant.guest, perms) {
-                // The guest sees that the directory is not there; the operator
-                // is told why.
-                unit.deny(
-                    "fs",
-                    &grant.guest,
-                    &format!("the granted directory cannot be opened: {error}"),
-                );
-            }
         }
         let disk = Arc::new(Disk::new(&spec.limits));
         Wasi {
@@ -81,8 +72,15 @@ impl Wasi {
     }
 
     /// Begins a call: what it may write starts anew.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin(&self, serial: Option<Serial>) {
         self.disk.begin();
+        self.name_request(serial);
+    }
+
+    /// From now on lines are of this request.
+    pub(super) fn name_request(&self, serial: Option<Serial>) {
+        self.stdout.lock().name_request(serial);
+        self.stderr.lock().name_request(serial);
     }
 
     /// The file system, beside the table of the same store.
@@ -104,19 +102,19 @@ impl Wasi {
     }
 
     /// Passes unfinished lines on, at the end of a call.
-    pub(crate) fn finish_lines(&mut self, unit: &Unit, serial: Option<odeon_protocol::Serial>) {
-        self.stdout.lock().finish(unit, serial);
-        self.stderr.lock().finish(unit, serial);
+    pub(crate) fn finish_lines(&mut self, unit: &Unit) {
+        self.stdout.lock().finish(unit);
+        self.stderr.lock().finish(unit);
     }
 }
 
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let egress = self.egress().clone();
-        let unit = &self.unit;
+        let (unit, serial) = (&self.unit, self.call.known_serial());
         let wasi = self
             .wasi
-            .get_or_insert_with(|| Box::new(Wasi::new(unit, &egress)));
+            .get_or_insert_with(|| Box::new(Wasi::new(unit, &egress, serial)));
         WasiCtxView {
             ctx: &mut wasi.ctx,
             table: &mut self.table,
@@ -133,7 +131,7 @@ struct GuestOutput {
 
 impl GuestOutput {
     fn take(&self, bytes: &[u8]) {
-        self.lines.lock().write(&self.unit, None, bytes);
+        self.lines.lock().write(&self.unit, bytes);
     }
 }
 
@@ -160,6 +158,9 @@ impl Pollable for GuestOutput {
 
 impl OutputStream for GuestOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > WRITE_CHUNK {
+            return Err(StreamError::trap("cannot write more than `check-write` allows"));
+        }
         self.take(&bytes);
         Ok(())
     }
@@ -179,8 +180,9 @@ impl tokio::io::AsyncWrite for GuestOutput {
         _: &mut std::task::Context<'_>,
         bytes: &[u8],
     ) -> std::task::Poll<std::io::Result<usize>> {
-        self.take(bytes);
-        std::task::Poll::Ready(Ok(bytes.len()))
+        let piece = bytes.get(..WRITE_CHUNK).unwrap_or(bytes);
+        self.take(piece);
+        std::task::Poll::Ready(Ok(piece.len()))
     }
 
     fn poll_flush(

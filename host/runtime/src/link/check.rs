@@ -44,12 +44,12 @@ fn check(host: &[Interface], import: &Import, report: &mut LinkReport) {
         return;
     };
     if import.functions.len() == 1 && first.name == import.name {
-        return report.push(world_function(host, first));
+        return report.push(|| world_function(host, first));
     }
     let interface = match find(host, &import.name) {
         Found::Interface(interface) => interface,
-        Found::OtherVersions(ids) => return report.push(other_version(&import.name, &ids)),
-        Found::Nothing => return report.push(unknown_interface(host, &import.name)),
+        Found::OtherVersions(ids) => return report.push(|| other_version(&import.name, &ids)),
+        Found::Nothing => return report.push(|| unknown_interface(host, &import.name)),
     };
     let Some(functions) = &interface.functions else {
         return;
@@ -58,12 +58,12 @@ fn check(host: &[Interface], import: &Import, report: &mut LinkReport) {
         match functions.get(&*function.name) {
             Some(expected) => {
                 if let Some(difference) = difference(expected, &function.ty) {
-                    report.push(other_type(&import.name, interface, &function.name, difference));
+                    report.push(|| other_type(&import.name, interface, &function.name, difference));
                 }
             }
             None => {
                 let names = functions.keys().map(String::as_str);
-                report.push(unknown_function(&import.name, interface, &function.name, names));
+                report.push(|| unknown_function(&import.name, interface, &function.name, names));
             }
         }
     }

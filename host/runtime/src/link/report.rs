@@ -81,9 +81,11 @@ impl LinkReport {
         self.mismatches.is_empty() && self.engine.is_none()
     }
 
-    pub(super) fn push(&mut self, mismatch: Mismatch) {
+    /// Adds one. Its words are made only if they are kept: finding the nearest
+    /// name takes long, and a component may have a hundred thousand wrong ones.
+    pub(super) fn push(&mut self, mismatch: impl FnOnce() -> Mismatch) {
         if self.mismatches.len() < KEPT {
-            self.mismatches.push(mismatch);
+            self.mismatches.push(mismatch());
         } else {
             self.more += 1;
         }

@@ -50,21 +50,16 @@ impl Plugin {
     ) -> Result<Reply, Fault> {
         let shared = &*self.shared;
         let interrupt = context.interrupt.clone();
-        let started = Instant::now();
-        let own = started.checked_add(Duration::from_millis(budget.wall_ms));
-        let (until, at_deadline) = match (own, context.wait_until) {
-            (Some(own), Some(wait)) if wait < own => (Some(wait), Stop::WaitEnded),
-            (None, Some(wait)) => (Some(wait), Stop::WaitEnded),
-            (own, _) => (own, Stop::Deadline),
-        };
+        let wall = Duration::from_millis(budget.wall_ms);
         let pass = match target {
             Target::Method(_) => match shared.gate.try_enter() {
                 Some(pass) => Some(pass.owned(&shared.gate)),
                 None => {
+                    let (until, end) = patience(wall, &context);
                     let admitted = tokio::select! {
                         biased;
                         admitted = shared.admit(&context) => admitted?,
-                        () = at(until) => return Err(at_deadline.fault(&shared.unit.spec.limits)),
+                        () = at(until) => return Err(end.fault(wall)),
                     };
                     Some(admitted.owned(&shared.gate))
                 }
@@ -72,9 +67,20 @@ impl Plugin {
             // Runs before the first and after the last call.
             Target::Load | Target::Unload => None,
         };
+        // What the call itself may take is counted from here.
+        let admitted = Instant::now();
+        if let Some(late) = late(admitted, &context) {
+            return Err(late.fault(wall));
+        }
         if let Some(started) = &context.started {
             started()?;
         }
+        let (until, at_deadline) = match (admitted.checked_add(wall), context.wait_until) {
+            (Some(own), Some(wait)) if wait < own => (Some(wait), Stop::WaitEnded),
+            (None, Some(wait)) => (Some(wait), Stop::WaitEnded),
+            (own, _) => (own, Stop::Deadline),
+        };
+        // What runs after service is not ended by what ended the service.
         let of_all = (!budget.after_service).then_some(&shared.unit.interrupt);
         let watch = watch(&interrupt, of_all, until, at_deadline);
         tokio::pin!(watch);
@@ -191,6 +197,65 @@ pub(super) enum Target {
     Method(MethodId),
     Load,
     Unload,
+}
+
+/// Why a call leaves the queue without having been started.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unstarted {
+    /// The caller stopped waiting.
+    WaitEnded,
+    /// Its time to be started in is over.
+    Expired,
+    /// It has waited for as long as the plugin lets a call take.
+    Overloaded,
+}
+
+impl Unstarted {
+    pub(super) fn fault(self, wall: Duration) -> Fault {
+        let fault = match self {
+            Unstarted::WaitEnded => Fault::new(
+                Code::WaitEnded,
+                "the caller's waiting time ended before the call was started; wait longer",
+            ),
+            Unstarted::Expired => Fault::new(
+                Code::Expired,
+                "the call's time to live ended before it was started; nothing was executed",
+            ),
+            Unstarted::Overloaded => Fault::new(
+                Code::Overloaded,
+                format!(
+                    "the call waited in the plugin's queue for {} ms, its whole deadline, and was not started; try \
+                     again later, or raise limits.calls-in-flight",
+                    wall.as_millis()
+                ),
+            ),
+        };
+        fault.with_details(serde_json::json!({ "executed": false }))
+    }
+}
+
+/// Until when a call waits for admission, and what ends it then.
+pub(super) fn patience(wall: Duration, context: &CallContext) -> (Option<Instant>, Unstarted) {
+    let own = Instant::now().checked_add(wall);
+    let ends = [
+        (context.start_by, Unstarted::Expired),
+        (context.wait_until, Unstarted::WaitEnded),
+        (own, Unstarted::Overloaded),
+    ];
+    ends.into_iter()
+        .filter(|(at, _)| at.is_some())
+        .min_by_key(|(at, _)| *at)
+        .unwrap_or((None, Unstarted::Overloaded))
+}
+
+/// Why a call that was admitted is not started any more.
+pub(super) fn late(now: Instant, context: &CallContext) -> Option<Unstarted> {
+    let passed = |by: Option<Instant>| by.is_some_and(|by| by <= now);
+    match (passed(context.start_by), passed(context.wait_until)) {
+        (true, _) => Some(Unstarted::Expired),
+        (_, true) => Some(Unstarted::WaitEnded),
+        _ => None,
+    }
 }
 
 /// Runs the call until it ends or overruns its turn.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::address::{anywhere, family, parse, port as port_of, text};
 use crate::exports::odeon_tests::egress::sockets::{Guest, Stopped};
+use crate::wasi::clocks::monotonic_clock::subscribe_duration;
 use crate::wasi::io::poll::Pollable;
 use crate::wasi::io::streams::{InputStream, OutputStream, StreamError};
 use crate::wasi::sockets::instance_network::instance_network;
@@ -16,6 +17,9 @@ use crate::wasi::sockets::udp_create_socket::create_udp_socket;
 
 /// The most that `blocking-write-and-flush` takes at once.
 const CHUNK: usize = 4096;
+
+/// A millisecond, in nanoseconds.
+const MOMENT: u64 = 1_000_000;
 
 /// An open connection. The socket comes last: its streams must be dropped before it.
 struct Connection {
@@ -151,6 +155,66 @@ impl Guest for crate::Egress {
     fn datagrams_forever(address: String, port: u16, bytes: u32) -> Stopped {
         let data = vec![b'u'; bytes as usize];
         until_refused(|| Self::udp_send_to(address.clone(), port, data.clone()).map(|()| u64::from(bytes)))
+    }
+
+    fn accept_forever(address: String, port: u16) -> Stopped {
+        let listening = parse(&address, port).and_then(|local| {
+            let socket = bind(&local)?;
+            socket.start_listen().map_err(name)?;
+            finish(&socket.subscribe(), || socket.finish_listen())?;
+            Ok(socket)
+        });
+        let socket = match listening {
+            Ok(socket) => socket,
+            Err(error) => return Stopped { done: 0, error },
+        };
+        let mut kept = Vec::new();
+        let stopped = until_refused(|| {
+            let (socket, input, output) = finish(&socket.subscribe(), || socket.accept())?;
+            kept.push(Connection {
+                input,
+                output,
+                _socket: socket,
+            });
+            Ok(1)
+        });
+        drop(kept);
+        stopped
+    }
+
+    fn resolve_and_leave(host: String, times: u32) -> Vec<(String, u32)> {
+        let network = instance_network();
+        let mut outcomes = BTreeMap::new();
+        for index in 0..times {
+            let begun = resolve_addresses(&network, &format!("n{index}.{host}"));
+            // So that the host has begun it too.
+            subscribe_duration(MOMENT).block();
+            let outcome = match begun.and_then(|stream| stream.resolve_next_address()) {
+                Ok(_) => "ok".to_owned(),
+                Err(code) => name(code),
+            };
+            *outcomes.entry(outcome).or_insert(0) += 1;
+        }
+        outcomes.into_iter().collect()
+    }
+
+    fn udp_hear(address: String, port: u16) -> Result<Vec<u8>, String> {
+        let remote = parse(&address, port)?;
+        let socket = bind_udp(&anywhere(family(&remote)))?;
+        let (incoming, outgoing) = socket.stream(None).map_err(name)?;
+        send_datagram(
+            &outgoing,
+            OutgoingDatagram {
+                data: vec![0],
+                remote_address: Some(remote),
+            },
+        )?;
+        loop {
+            incoming.subscribe().block();
+            if let Some(datagram) = incoming.receive(1).map_err(name)?.pop() {
+                return Ok(datagram.data);
+            }
+        }
     }
 
     fn scan(address: String, first: u16, last: u16) -> Vec<u16> {

@@ -1,5 +1,7 @@
 //! Requests over `wasi:http`.
 
+use std::mem::forget;
+
 use crate::exports::odeon_tests::egress::web::{Answer, Guest, Stopped};
 use crate::wasi::http::outgoing_handler::handle;
 use crate::wasi::http::types::{
@@ -172,6 +174,68 @@ impl Guest for crate::Egress {
                 .map_err(header_name)
         })
     }
+
+    fn request_parts(bytes: u32) -> (bool, bool, bool) {
+        let part = "a".repeat(bytes as usize);
+        let request = OutgoingRequest::new(Fields::new());
+        (
+            request.set_method(&Method::Other(part.clone())).is_ok(),
+            request.set_authority(Some(&part)).is_ok(),
+            request.set_path_with_query(Some(&format!("/{part}"))).is_ok(),
+        )
+    }
+
+    fn messages_forever(bytes: u32) {
+        loop {
+            forget(message(bytes));
+        }
+    }
+
+    fn messages_dropped(bytes: u32, times: u32) -> u32 {
+        (0..times).filter(|_| message(bytes).has("x-kept")).count() as u32
+    }
+
+    fn bodies_forever() {
+        let piece = vec![b'b'; CHUNK];
+        loop {
+            let request = OutgoingRequest::new(Fields::new());
+            if let Ok(body) = request.body() {
+                if let Ok(stream) = body.write() {
+                    while matches!(stream.check_write(), Ok(room) if room >= piece.len() as u64) {
+                        if stream.write(&piece).is_err() {
+                            break;
+                        }
+                    }
+                }
+            }
+            forget(request);
+        }
+    }
+
+    fn requests_bare(authority: Option<String>, times: u32) -> String {
+        let mut last = String::new();
+        for _ in 0..times {
+            let request = OutgoingRequest::new(Fields::new());
+            if request.set_scheme(Some(&Scheme::Http)).is_err()
+                || request.set_authority(authority.as_deref()).is_err()
+            {
+                return "parts".to_owned();
+            }
+            let sent = handle(request, None).map_err(|code| name(&code));
+            last = sent
+                .and_then(|pending| response(&pending))
+                .err()
+                .unwrap_or_default();
+        }
+        last
+    }
+}
+
+fn message(bytes: u32) -> Fields {
+    let fields = Fields::new();
+    // A refusal leaves the fields empty.
+    let _taken = fields.append("x-kept", &vec![b'k'; bytes as usize]);
+    fields
 }
 
 fn prepare(

@@ -108,6 +108,30 @@ impl Guest for crate::FsEscape {
         })
     }
 
+    fn streams_forever(root: String, path: String) -> Stopped {
+        let mut streams = Vec::new();
+        until_refused(&root, |root, _| {
+            streams.push(open(root, &path, false)?.read_via_stream(0).map_err(name)?);
+            Ok(1)
+        })
+    }
+
+    fn listings_forever(root: String) -> Stopped {
+        let mut listings = Vec::new();
+        until_refused(&root, |root, _| {
+            listings.push(root.read_directory().map_err(name)?);
+            Ok(1)
+        })
+    }
+
+    fn open_again(root: String, path: String, times: u32) -> Result<u32, String> {
+        let root = find(&root)?;
+        for _ in 0..times {
+            open(&root, &path, false)?;
+        }
+        Ok(times)
+    }
+
     fn open_forever(root: String, path: String) -> Stopped {
         let mut handles = Vec::new();
         until_refused(&root, |root, _| {

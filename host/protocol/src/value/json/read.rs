@@ -257,13 +257,26 @@ fn integer<T: TryFrom<i128>>(ty: &Type, json: &Json) -> Read<T> {
         Json::Number(number) => number
             .as_i64()
             .map(i128::from)
-            .or_else(|| number.as_u64().map(i128::from)),
+            .or_else(|| number.as_u64().map(i128::from))
+            .or_else(|| whole(number.as_f64()?)),
         Json::String(text) if wide => text.parse().ok(),
         _ => None,
     };
     number
         .and_then(|number| T::try_from(number).ok())
         .ok_or_else(|| wrong(ty, json))
+}
+
+/// A whole number that a program wrote as `1.0` or `1e3`, as far as a float
+/// holds every whole number.
+fn whole(number: f64) -> Option<i128> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a whole number below 2^53 is in range"
+    )]
+    let whole = number as i128;
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(whole)
 }
 
 fn float(ty: &Type, json: &Json) -> Read<f64> {

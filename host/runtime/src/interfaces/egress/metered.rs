@@ -18,11 +18,11 @@ use super::{Egress, Exhausted, Slot};
 pub(crate) struct Metered<S> {
     inner: S,
     egress: Arc<Egress>,
-    _slot: Slot,
+    _slot: Arc<Slot>,
 }
 
 impl<S> Metered<S> {
-    pub(crate) fn new(inner: S, egress: Arc<Egress>, slot: Slot) -> Self {
+    pub(crate) fn new(inner: S, egress: Arc<Egress>, slot: Arc<Slot>) -> Self {
         Metered {
             inner,
             egress,

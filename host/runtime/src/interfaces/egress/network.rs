@@ -6,15 +6,21 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::Semaphore;
 
-use super::{LookupError, Resolver};
+use super::{LookupError, LookupPlace, Resolver, Slot};
 
 /// How long the host waits for the answer to a lookup.
 const LOOKUP: Duration = Duration::from_secs(10);
 
+/// Lookups of all plugins that are under way at a time. The system's resolver
+/// keeps a thread for each, however long its answer takes.
+const LOOKUPS: usize = 32;
+
 /// The host's own side of the network.
 pub(crate) struct Network {
     resolver: Arc<dyn Resolver>,
+    lookups: Arc<Semaphore>,
     tls: OnceLock<Arc<ClientConfig>>,
 }
 
@@ -22,12 +28,20 @@ impl Network {
     pub(crate) fn new(resolver: Arc<dyn Resolver>) -> Arc<Self> {
         Arc::new(Network {
             resolver,
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
             tls: OnceLock::new(),
         })
     }
 
-    pub(super) async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
-        match tokio::time::timeout(LOOKUP, self.resolver.lookup(name)).await {
+    /// The slot stays taken, and the lookup counted, for as long as the
+    /// resolver is at work, which may be longer than anybody waits.
+    pub(super) async fn resolve(&self, name: &str, slot: Arc<Slot>) -> Result<Vec<IpAddr>, LookupError> {
+        let lookup = async {
+            let permit = self.lookups.clone().acquire_owned().await;
+            let permit = permit.map_err(|_| LookupError::Unavailable)?;
+            self.resolver.lookup(name, LookupPlace::new(slot, permit)).await
+        };
+        match tokio::time::timeout(LOOKUP, lookup).await {
             Ok(answer) => answer,
             Err(_) => Err(LookupError::Unavailable),
         }

@@ -5,9 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Slot;
 
 /// A lookup under way.
 pub type Lookup<'a> = Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, LookupError>> + Send + 'a>>;
@@ -23,14 +27,37 @@ pub enum LookupError {
     Unavailable,
 }
 
+/// The place that one lookup takes among those of its plugin and of the host.
+/// It is given back when this is dropped.
+pub struct LookupPlace {
+    _slot: Arc<Slot>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl LookupPlace {
+    pub(super) fn new(slot: Arc<Slot>, permit: OwnedSemaphorePermit) -> Self {
+        LookupPlace {
+            _slot: slot,
+            _permit: permit,
+        }
+    }
+}
+
+impl fmt::Debug for LookupPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LookupPlace").finish_non_exhaustive()
+    }
+}
+
 /// Resolves names for guests.
 ///
 /// Every lookup asks anew: an answer is used for the connection it was asked
 /// for, or remembered as what this guest was told. Dropping the future gives
-/// up waiting.
+/// up waiting. What is at work for longer than that, such as a thread that
+/// blocks, has to hold the place until it is done.
 pub trait Resolver: fmt::Debug + Send + Sync {
     /// The addresses of `name`, an ASCII host name, best first.
-    fn lookup<'a>(&'a self, name: &'a str) -> Lookup<'a>;
+    fn lookup<'a>(&'a self, name: &'a str, place: LookupPlace) -> Lookup<'a>;
 }
 
 /// The operating system's resolver, with its own configuration.
@@ -38,12 +65,20 @@ pub trait Resolver: fmt::Debug + Send + Sync {
 pub struct SystemResolver;
 
 impl Resolver for SystemResolver {
-    fn lookup<'a>(&'a self, name: &'a str) -> Lookup<'a> {
+    fn lookup<'a>(&'a self, name: &'a str, place: LookupPlace) -> Lookup<'a> {
+        let name = name.to_owned();
         Box::pin(async move {
-            let answers = tokio::net::lookup_host((name, 0))
-                .await
-                .map_err(|_| LookupError::NotFound)?;
-            Ok(answers.map(|answer| answer.ip()).collect())
+            let asked = tokio::task::spawn_blocking(move || {
+                // Nothing ends this call but its answer.
+                let _held = place;
+                let answers = (name.as_str(), 0).to_socket_addrs()?;
+                Ok::<_, std::io::Error>(answers.map(|answer| answer.ip()).collect())
+            });
+            match asked.await {
+                Ok(Ok(answers)) => Ok(answers),
+                Ok(Err(_)) => Err(LookupError::NotFound),
+                Err(_) => Err(LookupError::Unavailable),
+            }
         })
     }
 }
@@ -78,10 +113,10 @@ impl StaticResolver {
 }
 
 impl Resolver for StaticResolver {
-    fn lookup<'a>(&'a self, name: &'a str) -> Lookup<'a> {
+    fn lookup<'a>(&'a self, name: &'a str, place: LookupPlace) -> Lookup<'a> {
         match (self.table.get(&normal(name)), &self.otherwise) {
             (Some(addresses), _) => Box::pin(std::future::ready(Ok(addresses.clone()))),
-            (None, Some(resolver)) => resolver.lookup(name),
+            (None, Some(resolver)) => resolver.lookup(name, place),
             (None, None) => Box::pin(std::future::ready(Err(LookupError::NotFound))),
         }
     }

@@ -1,7 +1,8 @@
 //! The places that open connections take.
 //!
 //! Owns the count of one plugin's connections over all its instances. A place
-//! is given back when what holds it is dropped, and in no other way.
+//! is given back when the last of what holds it is dropped, and in no other
+//! way: the socket, the streams that outlive it, the lookup under way.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ pub(crate) struct Slot(Arc<Unit>);
 
 impl Slot {
     /// Takes a place if one is free.
-    pub(super) fn take(unit: &Arc<Unit>) -> Option<Self> {
+    pub(super) fn take(unit: &Arc<Unit>) -> Option<Arc<Self>> {
         let limit = usize::try_from(unit.spec.limits.connections).unwrap_or(usize::MAX);
         let taken = unit
             .counters
@@ -24,7 +25,7 @@ impl Slot {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
                 (open < limit).then(|| open.saturating_add(1))
             });
-        taken.ok().map(|_| Slot(unit.clone()))
+        taken.ok().map(|_| Arc::new(Slot(unit.clone())))
     }
 }
 
@@ -36,12 +37,52 @@ impl Drop for Slot {
 
 /// The places of the sockets a guest holds, by the number of their handle.
 #[derive(Default)]
-pub(crate) struct Slots(Mutex<HashMap<u32, Slot>>);
+pub(crate) struct Slots(Mutex<HashMap<u32, Held>>);
+
+/// What is known of a socket, or of its stream of datagrams.
+struct Held {
+    slot: Arc<Slot>,
+    /// Whether it was bound where a rule lets the guest listen.
+    listening: bool,
+}
 
 impl Slots {
     /// The socket with this handle takes the place.
-    pub(crate) fn keep(&self, handle: u32, slot: Slot) {
-        self.0.lock().insert(handle, slot);
+    pub(crate) fn keep(&self, handle: u32, slot: Arc<Slot>) {
+        let held = Held {
+            slot,
+            listening: false,
+        };
+        self.0.lock().insert(handle, held);
+    }
+
+    /// The place of the socket with this handle.
+    pub(crate) fn of(&self, handle: u32) -> Option<Arc<Slot>> {
+        self.0.lock().get(&handle).map(|held| held.slot.clone())
+    }
+
+    /// The socket with this handle was bound, for listening or for sending.
+    pub(crate) fn bound(&self, handle: u32, listening: bool) {
+        if let Some(held) = self.0.lock().get_mut(&handle) {
+            held.listening = listening;
+        }
+    }
+
+    /// Whether the socket with this handle may hear from anybody.
+    pub(crate) fn listens(&self, handle: u32) -> bool {
+        self.0.lock().get(&handle).is_some_and(|held| held.listening)
+    }
+
+    /// What has the handle `stream` belongs to the socket with `socket`.
+    pub(crate) fn belongs(&self, stream: u32, socket: u32) {
+        let mut held = self.0.lock();
+        if let Some(of) = held.get(&socket) {
+            let of = Held {
+                slot: of.slot.clone(),
+                listening: of.listening,
+            };
+            held.insert(stream, of);
+        }
     }
 
     /// The socket with this handle is gone.

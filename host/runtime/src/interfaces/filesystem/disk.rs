@@ -5,7 +5,7 @@
 //! that a stream kept from an earlier call is charged to the one that uses it.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use odeon_authority::Limits;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
@@ -15,6 +15,8 @@ pub(crate) struct Disk {
     bytes: AtomicU64,
     files: AtomicU64,
     limits: [u64; 3],
+    /// Whether the audit has it that too many files were to be open.
+    open_files_reported: AtomicBool,
 }
 
 /// A limit that was reached. Its words name the field that raises it.
@@ -26,12 +28,14 @@ pub(crate) enum OverLimit {
     Files(u64),
     #[error("a file would grow beyond limits.fs-file-size = {0} bytes")]
     FileSize(u64),
+    #[error("the plugin has limits.open-files = {0} files and directories open")]
+    OpenFiles(u64),
 }
 
 impl OverLimit {
     pub(super) fn code(self) -> ErrorCode {
         match self {
-            OverLimit::Bytes(_) | OverLimit::Files(_) => ErrorCode::Quota,
+            OverLimit::Bytes(_) | OverLimit::Files(_) | OverLimit::OpenFiles(_) => ErrorCode::Quota,
             OverLimit::FileSize(_) => ErrorCode::FileTooLarge,
         }
     }
@@ -56,6 +60,7 @@ impl Disk {
             bytes: AtomicU64::new(bytes),
             files: AtomicU64::new(files),
             limits,
+            open_files_reported: AtomicBool::new(false),
         }
     }
 
@@ -64,6 +69,12 @@ impl Disk {
         let [bytes, files, _] = self.limits;
         self.bytes.store(bytes, Ordering::Relaxed);
         self.files.store(files, Ordering::Relaxed);
+        self.open_files_reported.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether this is the first time in the call.
+    pub(super) fn report_open_files(&self) -> bool {
+        !self.open_files_reported.swap(true, Ordering::Relaxed)
     }
 
     /// Charges a write before it is made. What lies between the end of the

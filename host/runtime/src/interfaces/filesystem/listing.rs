@@ -12,11 +12,14 @@ use rustix::fs::{AtFlags, Dir, FileType};
 use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorType, DirectoryEntry, ErrorCode};
 
+use super::opened::Opened;
+
 /// Entries read at a time.
 const BATCH: usize = 64;
 
 /// A directory that is being read.
 pub(super) struct Listing {
+    _opened: Arc<Opened>,
     /// None once the end was reached.
     rest: Option<Dir>,
     batch: VecDeque<Result<DirectoryEntry, ErrorCode>>,
@@ -24,9 +27,10 @@ pub(super) struct Listing {
 
 impl Listing {
     /// Begins at the first entry.
-    pub(super) async fn open(dir: Arc<File>) -> FsResult<Self> {
+    pub(super) async fn open(dir: Arc<File>, opened: Arc<Opened>) -> FsResult<Self> {
         let rest = blocking(move || Dir::read_from(&dir).map_err(io::Error::from)).await?;
         Ok(Listing {
+            _opened: opened,
             rest: Some(rest),
             batch: VecDeque::new(),
         })

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use odeon_authority::FsGrant;
 
+use super::preopens;
 use crate::unit::Unit;
 
 /// The granted directories that this component can be given. Writes through
@@ -22,10 +23,11 @@ pub(crate) fn usable(unit: &Unit) -> &[FsGrant] {
     }
 }
 
-/// Says, in the log and in the audit, which granted directories the plugin
-/// will not find.
+/// Opens the granted directories, and says, in the log and in the audit, which
+/// of them the plugin will not find.
 pub(crate) fn warn(unit: &Arc<Unit>) {
     let name = &unit.spec.name;
+    let refused = preopens::open_all(unit);
     for grant in &unit.spec.grants.fs {
         let reason = match &grant.host {
             None => continue,
@@ -33,10 +35,12 @@ pub(crate) fn warn(unit: &Arc<Unit>) {
                 "directories are given to components that use wasi:filesystem 0.2, not to those that use 0.3"
                     .to_owned()
             }
-            Some(host) => match std::fs::metadata(host) {
-                Ok(metadata) if metadata.is_dir() => continue,
-                Ok(_) => "what is granted is not a directory".to_owned(),
-                Err(error) => format!("the granted directory cannot be opened: {error}"),
+            Some(host) if std::fs::metadata(host).is_ok_and(|metadata| !metadata.is_dir()) => {
+                "what is granted is not a directory".to_owned()
+            }
+            Some(_) => match refused.iter().find(|(refused, _)| std::ptr::eq(*refused, grant)) {
+                Some((_, reason)) => reason.clone(),
+                None => continue,
             },
         };
         tracing::warn!(plugin = %name, directory = %grant.guest, %reason, "a granted directory is not there");

@@ -1,16 +1,55 @@
-//! Writing a file through a stream, within the call's allowances.
+//! Reading and writing a file through a stream, within limits.
 //!
-//! Owns the charge for every chunk, made before the chunk is passed on. An
+//! Owns the place of the file for as long as a stream keeps it open, and the charge for every chunk, made before the chunk is passed on. An
 //! append is charged by the size the file has at that moment.
 
 use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::p2::{
+    DynInputStream, DynOutputStream, InputStream, OutputStream, Pollable, StreamError, StreamResult,
+};
 
 use super::disk::{Disk, Position};
+use super::opened::Opened;
 use crate::unit::Unit;
+
+/// A stream out of a file.
+pub(super) struct Kept {
+    pub(super) inner: DynInputStream,
+    pub(super) _opened: Option<Arc<Opened>>,
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Kept {
+    async fn ready(&mut self) {
+        self.inner.ready().await;
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl InputStream for Kept {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.inner.read(size)
+    }
+
+    async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.inner.blocking_read(size).await
+    }
+
+    fn skip(&mut self, count: usize) -> StreamResult<usize> {
+        self.inner.skip(count)
+    }
+
+    async fn blocking_skip(&mut self, count: usize) -> StreamResult<usize> {
+        self.inner.blocking_skip(count).await
+    }
+
+    async fn cancel(&mut self) {
+        self.inner.cancel().await;
+    }
+}
 
 /// A stream into a file.
 pub(super) struct Metered {
@@ -19,6 +58,7 @@ pub(super) struct Metered {
     pub(super) position: Position,
     pub(super) disk: Arc<Disk>,
     pub(super) unit: Arc<Unit>,
+    pub(super) _opened: Option<Arc<Opened>>,
     /// The file as the guest sees it.
     pub(super) path: Arc<str>,
     /// A stream that failed once takes nothing more.

@@ -17,8 +17,8 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 use super::disk::{OverLimit, Position};
 use super::listing::Listing;
-use super::stream::Metered;
-use super::{Filesystem, Intent, Place, SHOWN, path};
+use super::stream::{Kept, Metered};
+use super::{Filesystem, Intent, Place, path};
 
 impl Host for Filesystem<'_> {
     fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
@@ -164,6 +164,7 @@ impl Filesystem<'_> {
             position,
             disk: self.disk.clone(),
             unit: self.unit.clone(),
+            _opened: self.opened(descriptor),
             path: self
                 .place(descriptor)
                 .map_or_else(|| Arc::from(""), |place| place.path.clone()),
@@ -179,7 +180,15 @@ impl HostDescriptor for Filesystem<'_> {
         descriptor: Resource<Descriptor>,
         offset: Filesize,
     ) -> FsResult<Resource<DynInputStream>> {
-        self.wasi.read_via_stream(descriptor, offset)
+        let opened = self.opened(descriptor.rep());
+        let stream = self.wasi.read_via_stream(descriptor, offset)?;
+        // The stream keeps the file open, with its descriptor or without.
+        let inner = self.wasi.table.delete(stream)?;
+        let stream = Kept {
+            inner,
+            _opened: opened,
+        };
+        Ok(self.wasi.table.push(Box::new(stream) as DynInputStream)?)
     }
 
     fn write_via_stream(
@@ -276,7 +285,8 @@ impl HostDescriptor for Filesystem<'_> {
             Open::Dir(dir) => dir.dir.clone(),
             Open::File(_) => return Err(ErrorCode::NotDirectory.into()),
         };
-        let listing = Listing::open(dir).await;
+        let opened = self.open_place()?;
+        let listing = Listing::open(dir, opened).await;
         let listing = self.audited(descriptor.rep(), "", Intent::Look, listing)?;
         // The guest's handle is to our listing in place of the engine's, which
         // reads a whole directory at once.
@@ -377,16 +387,16 @@ impl HostDescriptor for Filesystem<'_> {
         let changes = open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE)
             || flags.intersects(DescriptorFlags::WRITE | DescriptorFlags::MUTATE_DIRECTORY);
         let intent = if changes { Intent::Change } else { Intent::Look };
+        let place = self.open_place()?;
         self.check_kind(number, path_flags, &path).await?;
         let opened = self.open(number, path_flags, &path, open_flags, flags).await;
         let opened = self.audited(number, &path, intent, opened)?;
-        if let Some(start) = self.place(number) {
-            let place = Place {
-                root: start.root,
-                path: path::join(&start.path, &path, SHOWN).into(),
-            };
-            self.places.0.insert(opened.rep(), place);
-        }
+        let place = Place {
+            root: self.root(number),
+            path: self.target(number, &path).into(),
+            opened: place,
+        };
+        self.places.0.insert(opened.rep(), place);
         Ok(opened)
     }
 

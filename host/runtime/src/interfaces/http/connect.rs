@@ -30,11 +30,11 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Opens the connection of a request that was permitted.
-pub(super) async fn open(egress: &Arc<Egress>, target: &Target, slot: Slot) -> Result<Box<dyn Stream>> {
+pub(super) async fn open(egress: &Arc<Egress>, target: &Target, slot: Arc<Slot>) -> Result<Box<dyn Stream>> {
     let addresses = match target.address() {
         Some(address) => vec![address],
         None => egress
-            .lookup(Some(Protocol::Http), &target.host, target.port)
+            .lookup(Some(Protocol::Http), &target.host, target.port, slot.clone())
             .await
             .map_err(no_address)?,
     };

@@ -1,6 +1,7 @@
 //! One request and its response.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use http::uri::Scheme;
 use http::{HeaderMap, Method, Request, Response, Uri};
@@ -15,6 +16,7 @@ use super::End;
 use super::body::ResponseBody;
 use super::connect::{self, Target};
 use super::error::{hyper_error, within};
+use super::kept::Arrived;
 use crate::interfaces::egress::Egress;
 
 /// A response that has begun, and the end of its connection.
@@ -33,6 +35,7 @@ pub(super) async fn exchange(
     egress: Arc<Egress>,
     mut request: Request<WasiBody>,
     options: RequestOptions,
+    responses: Arc<AtomicU64>,
 ) -> Result<Exchange> {
     let limit = egress.unit().spec.limits.header_bytes.bytes();
     let target = target(&request)?;
@@ -78,11 +81,16 @@ pub(super) async fn exchange(
     if header_bytes(response.headers()) > limit {
         return Err(Error::HttpResponseHeaderSectionSize(Some(narrow(limit))));
     }
-    let response =
+    let arrived = Arrived::new(responses, response.headers());
+    let mut response =
         response.map(|body| ResponseBody::new(body, options.between_bytes_timeout, limit).boxed_unsync());
+    response.extensions_mut().insert(arrived);
     let end = async move {
         if open {
-            connection.await.map_err(|error| hyper_error(&error, limit))?;
+            // How it ended is told to whoever reads the body. An error of this
+            // future would be a line in the host's log, one for each request
+            // of a guest and a server that go together.
+            drop(connection.await);
         }
         Ok(())
     };

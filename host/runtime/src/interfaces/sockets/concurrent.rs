@@ -1,8 +1,10 @@
 //! Sockets of WASI 0.3: the same questions and counts as for 0.2.
 
+mod accepted;
 mod counted;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use odeon_authority::Protocol;
 use wasmtime::AsContextMut as _;
@@ -94,8 +96,11 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         mut store: Access<'_, HostState, Self>,
         socket: Resource<TcpSocket>,
     ) -> SocketResult<StreamReader<Resource<TcpSocket>>> {
-        let store = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
-        <WasiSockets as HostTcpSocketWithStore<HostState>>::listen(store, socket).await
+        let egress = store.get().egress;
+        let slot = egress.slots.of(socket.rep());
+        let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
+        let sockets = <WasiSockets as HostTcpSocketWithStore<HostState>>::listen(wasis, socket).await?;
+        accepted::stream(&mut store, sockets, egress, slot).map_err(SocketError::trap)
     }
 
     fn send(
@@ -104,18 +109,22 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         data: StreamReader<u8>,
     ) -> wasmtime::Result<FutureReader<Result<(), ErrorCode>>> {
         let egress = store.get().egress;
+        let slot = egress.slots.of(socket.rep());
         let (data, exhausted) = counted::stream(&mut store, data, egress)?;
         let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
         let sent = <WasiSockets as HostTcpSocketWithStore<HostState>>::send(wasis, socket, data)?;
-        counted::outcome(&mut store, sent, exhausted)
+        counted::outcome(&mut store, sent, exhausted, slot)
     }
 
     fn receive(
         mut store: Access<'_, HostState, Self>,
         socket: Resource<TcpSocket>,
     ) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Result<(), ErrorCode>>)> {
-        let store = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
-        <WasiSockets as HostTcpSocketWithStore<HostState>>::receive(store, socket)
+        let slot = store.get().egress.slots.of(socket.rep());
+        let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
+        let (data, received) = <WasiSockets as HostTcpSocketWithStore<HostState>>::receive(wasis, socket)?;
+        let received = counted::outcome(&mut store, received, Arc::default(), slot)?;
+        Ok((data, received))
     }
 }
 
@@ -191,15 +200,29 @@ impl HostUdpSocketWithStore<HostState> for HasSockets {
         store: &Accessor<HostState, Self>,
         socket: Resource<UdpSocket>,
     ) -> SocketResult<(Vec<u8>, IpSocketAddress)> {
+        let handle = socket.rep();
+        let egress = store.with(|mut store| store.get().egress);
         let store = store.with_getter::<WasiSockets>(wasi);
-        <WasiSockets as HostUdpSocketWithStore<HostState>>::receive(&store, socket).await
+        loop {
+            let socket = Resource::new_borrow(handle);
+            let (data, from) =
+                <WasiSockets as HostUdpSocketWithStore<HostState>>::receive(&store, socket).await?;
+            // From others there is nothing to hear, as if nothing had come.
+            if egress.hears(handle, SocketAddr::from(from)) {
+                return Ok((data, from));
+            }
+        }
     }
 }
 
 impl HostUdpSocket for Sockets<'_> {
     async fn bind(&mut self, socket: Resource<UdpSocket>, local: IpSocketAddress) -> SocketResult<()> {
+        let handle = socket.rep();
         self.permit_bind(SocketAddr::from(local), SocketAddrUse::UdpBind)?;
-        HostUdpSocket::bind(&mut self.wasi, socket, local).await
+        HostUdpSocket::bind(&mut self.wasi, socket, local).await?;
+        let listening = self.egress.listens_at(SocketAddr::from(local));
+        self.egress.slots.bound(handle, listening);
+        Ok(())
     }
 
     async fn connect(&mut self, socket: Resource<UdpSocket>, remote: IpSocketAddress) -> SocketResult<()> {

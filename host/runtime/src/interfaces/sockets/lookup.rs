@@ -48,11 +48,11 @@ pub(super) fn named(text: &str) -> Option<Named> {
     }
 }
 
-/// Asks for a name. While it is under way it takes a connection's place: each
-/// keeps a thread of the host busy.
+/// Asks for a name. It takes a connection's place for as long as the host is at
+/// work for it, even if the guest has given it up: each keeps a thread busy.
 pub(super) async fn ask(egress: Arc<Egress>, name: String) -> Answer {
-    let _slot = egress.open(Protocol::Tcp).ok_or(NoAddress::NoSlot)?;
-    egress.lookup(None, &name, 0).await
+    let slot = egress.open(Protocol::Tcp).ok_or(NoAddress::NoSlot)?;
+    egress.lookup(None, &name, 0, slot).await
 }
 
 impl Lookup {

@@ -73,7 +73,10 @@ impl tcp::HostTcpSocket for Sockets<'_> {
         Resource<DynInputStream>,
         Resource<DynOutputStream>,
     )> {
+        // First the place: what is accepted is open.
+        let slot = self.slot(Protocol::Tcp).ok_or(ErrorCode::NewSocketLimit)?;
         let (accepted, input, output) = tcp::HostTcpSocket::accept(&mut self.wasi, socket)?;
+        self.egress.slots.keep(accepted.rep(), slot);
         self.meter(&output)?;
         Ok((accepted, input, output))
     }

@@ -32,8 +32,12 @@ impl udp::HostUdpSocket for Sockets<'_> {
         network: Resource<Network>,
         local: IpSocketAddress,
     ) -> SocketResult<()> {
+        let handle = socket.rep();
         self.permit_bind(SocketAddr::from(local), SocketAddrUse::UdpBind)?;
-        udp::HostUdpSocket::start_bind(&mut self.wasi, socket, network, local).await
+        udp::HostUdpSocket::start_bind(&mut self.wasi, socket, network, local).await?;
+        let listening = self.egress.listens_at(SocketAddr::from(local));
+        self.egress.slots.bound(handle, listening);
+        Ok(())
     }
 
     async fn stream(
@@ -44,7 +48,10 @@ impl udp::HostUdpSocket for Sockets<'_> {
         if let Some(remote) = remote {
             self.permit(SocketAddr::from(remote), SocketAddrUse::UdpSend)?;
         }
-        udp::HostUdpSocket::stream(&mut self.wasi, socket, remote).await
+        let handle = socket.rep();
+        let (incoming, outgoing) = udp::HostUdpSocket::stream(&mut self.wasi, socket, remote).await?;
+        self.egress.slots.belongs(incoming.rep(), handle);
+        Ok((incoming, outgoing))
     }
 
     fn drop(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<()> {
@@ -70,10 +77,30 @@ impl udp::HostUdpSocket for Sockets<'_> {
 }
 
 impl udp::HostIncomingDatagramStream for Sockets<'_> {
+    fn receive(
+        &mut self,
+        stream: Resource<IncomingDatagramStream>,
+        most: u64,
+    ) -> SocketResult<Vec<IncomingDatagram>> {
+        let handle = stream.rep();
+        let mut datagrams = udp::HostIncomingDatagramStream::receive(&mut self.wasi, stream, most)?;
+        // From others there is nothing to hear, as if nothing had come.
+        datagrams.retain(|datagram| {
+            self.egress
+                .hears(handle, SocketAddr::from(datagram.remote_address))
+        });
+        Ok(datagrams)
+    }
+
+    fn drop(&mut self, stream: Resource<IncomingDatagramStream>) -> wasmtime::Result<()> {
+        let handle = stream.rep();
+        udp::HostIncomingDatagramStream::drop(&mut self.wasi, stream)?;
+        self.egress.slots.release(handle);
+        Ok(())
+    }
+
     pass_on!(udp::HostIncomingDatagramStream {
-        fn receive(stream: Resource<IncomingDatagramStream>, most: u64) -> SocketResult<Vec<IncomingDatagram>>;
         fn subscribe(stream: Resource<IncomingDatagramStream>) -> wasmtime::Result<Resource<DynPollable>>;
-        fn drop(stream: Resource<IncomingDatagramStream>) -> wasmtime::Result<()>;
     });
 }
 

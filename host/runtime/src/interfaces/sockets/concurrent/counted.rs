@@ -20,7 +20,7 @@ use wasmtime::{AsContextMut as _, StoreContextMut};
 use wasmtime_wasi::p3::bindings::sockets::types::ErrorCode;
 
 use super::super::HasSockets;
-use crate::interfaces::egress::Egress;
+use crate::interfaces::egress::{Egress, Slot};
 use crate::state::HostState;
 
 /// The most bytes that are between the guest and its connection.
@@ -49,11 +49,14 @@ pub(super) fn stream(
     ))
 }
 
-/// How the sending ended, with a denial if the stream was cut off.
+/// How the sending or receiving ended, with a denial if the stream was cut
+/// off. The end comes when the engine has let go of the connection, so the
+/// place is held until then: the streams may outlive their socket.
 pub(super) fn outcome(
     store: &mut Store<'_>,
     sent: FutureReader<Outcome>,
     exhausted: Arc<AtomicBool>,
+    slot: Option<Arc<Slot>>,
 ) -> wasmtime::Result<FutureReader<Outcome>> {
     let (tell, told) = oneshot::channel();
     sent.pipe(
@@ -61,6 +64,7 @@ pub(super) fn outcome(
         Verdict {
             tell: Some(tell),
             exhausted,
+            _slot: slot,
         },
     )?;
     FutureReader::new(store.as_context_mut(), told)
@@ -140,6 +144,7 @@ impl StreamProducer<HostState> for Pieces {
 struct Verdict {
     tell: Option<oneshot::Sender<Outcome>>,
     exhausted: Arc<AtomicBool>,
+    _slot: Option<Arc<Slot>>,
 }
 
 impl FutureConsumer<HostState> for Verdict {

@@ -1,0 +1,249 @@
+//! What is revoked while something else goes on.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use odeon::{Code, Compiler, Host, LoadRequest};
+use odeon_authority::{Claim, SigningKey, sign};
+use odeon_tests::guests;
+
+use crate::host::{at, audit, daemon, fault, soon, state};
+
+/// A signed component in this folder, which trusts its key.
+fn signed(folder: &Path, key: &SigningKey) -> LoadRequest {
+    let claim = Claim {
+        name: "echo".parse().unwrap(),
+        version: "1.2.0".parse().unwrap(),
+    };
+    let path = folder.join("echo.wasm");
+    fs::write(&path, sign(&guests::bytes("guest-echo"), key, &claim).unwrap()).unwrap();
+    policy(folder, key, "allow");
+    LoadRequest::component(path)
+}
+
+fn policy(folder: &Path, key: &SigningKey, decision: &str) {
+    let path = folder.join("trust.new");
+    let text = format!("[[key]]\nkey = \"{}\"\ndecision = \"{decision}\"\n", key.public());
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(path, folder.join("trust.toml")).unwrap();
+}
+
+/// The odeon command as a compiler that begins when there is a file `go`.
+fn waiting_compiler(folder: &Path) -> Compiler {
+    let path = folder.join("compiler");
+    let (asked, go, odeon) = (folder.join("asked"), folder.join("go"), guests::odeon());
+    let text = format!(
+        "#!/bin/sh\n: >{}\nwhile [ ! -e {} ]; do /bin/sleep 0.01; done\nexec {} \"$@\"\n",
+        asked.display(),
+        go.display(),
+        odeon.display()
+    );
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    Compiler::Program(path)
+}
+
+/// Enforced by `Host::decide_again`: the review of meanwhile could not see it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_revoked_while_it_compiles_does_not_go_into_service() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    let request = signed(folder.path(), &key);
+    let host = Host::builder(waiting_compiler(folder.path()))
+        .workers(1)
+        .state_dir(folder.path())
+        .start()
+        .unwrap();
+    let loading = tokio::spawn({
+        let host = host.clone();
+        async move { host.load(request).await }
+    });
+    let asked = folder.path().join("asked");
+    soon("the compiler is asked", || asked.exists()).await;
+    policy(folder.path(), &key, "deny");
+    assert!(host.review().await.unwrap().is_empty(), "nothing is loaded yet");
+    fs::write(folder.path().join("go"), "").unwrap();
+    assert_eq!(fault(loading.await.unwrap()).code, Code::KeyRevoked);
+    assert!(host.list().is_empty());
+    let events: Vec<_> = audit(folder.path())
+        .iter()
+        .map(|line| (line["event"]["kind"].clone(), line["event"]["allowed"].clone()))
+        .collect();
+    assert_eq!(
+        events,
+        [
+            ("decision".into(), true.into()),
+            ("decision".into(), false.into())
+        ],
+        "the second decision is on record and no load is"
+    );
+}
+
+/// Enforced by `Host::refused_now`: letting in needs the record, taking out
+/// does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_revoked_goes_even_if_that_cannot_be_recorded() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    let request = signed(folder.path(), &key);
+    let host = at(folder.path());
+    host.load(request).await.unwrap();
+    fs::write(folder.path().join("audit.head"), "nonsense").unwrap();
+    policy(folder.path(), &key, "deny");
+    let fault = fault(host.review().await);
+    assert_eq!(fault.code, Code::AuditUnwritable);
+    assert_eq!(fault.details.unwrap()["unloaded"][0], "echo");
+    assert!(host.list().is_empty());
+}
+
+/// Enforced by `Host::review_changes`, which takes no change for applied that
+/// was not, and by `Gatekeeper::policy_for_review`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_is_gone_takes_nothing_out() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    let request = signed(folder.path(), &key);
+    let host = at(folder.path());
+    host.load(request).await.unwrap();
+    fs::remove_file(folder.path().join("trust.toml")).unwrap();
+    assert_eq!(fault(host.review().await).code, Code::PolicyUnreadable);
+    assert_eq!(host.list().len(), 1);
+    fs::write(folder.path().join("trust.toml"), "").unwrap();
+    assert_eq!(
+        host.review().await.unwrap().len(),
+        1,
+        "an empty policy trusts nobody"
+    );
+    let remembered = fs::read_to_string(folder.path().join("loads.toml")).unwrap();
+    assert!(
+        remembered.contains("echo"),
+        "it may be let in again: {remembered}"
+    );
+}
+
+/// Enforced by `Host::review_changes`: the same file is looked at again until
+/// it could be applied, also when nothing but its mode changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn timed_a_review_that_failed_is_done_again_until_it_works() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    let request = signed(folder.path(), &key);
+    let host = at(folder.path());
+    host.load(request).await.unwrap();
+    let daemon = daemon(&host).await;
+    let path = folder.path().join("trust.toml");
+    policy(folder.path(), &key, "deny");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(
+        host.list().len(),
+        1,
+        "whoever wrote that policy, it may not have been the operator"
+    );
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    soon("it is taken out", || host.list().is_empty()).await;
+    daemon.stop(Some(Duration::ZERO));
+    daemon.stopped().await.unwrap();
+}
+
+/// Enforced by `Host::refused_now`, which closes all of them first, and by
+/// `Host::take_out`.
+#[tokio::test(flavor = "multi_thread")]
+async fn timed_revoked_plugins_are_closed_at_once_and_their_unload_does_not_run() {
+    let folder = state();
+    let host = at(folder.path());
+    for name in ["aaa", "zzz"] {
+        let mut request = LoadRequest::component(guests::component("guest-lifecycle"))
+            .named(name.parse().unwrap())
+            .allow_unsigned();
+        request.config.insert("unload".into(), "spin".into());
+        host.load(request).await.unwrap();
+    }
+    let denied = "[[name]]\nname = \"*\"\ndecision = \"deny\"\n";
+    let path = folder.path().join("trust.toml");
+    fs::write(&path, denied).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(host.review().await.unwrap().len(), 2);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+/// Enforced by `Gatekeeper::new`, which takes the stamp before anything is
+/// loaded.
+#[tokio::test(flavor = "multi_thread")]
+async fn timed_what_is_revoked_before_a_daemon_serves_is_taken_out() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    let request = signed(folder.path(), &key);
+    let host = at(folder.path());
+    host.load(request).await.unwrap();
+    policy(folder.path(), &key, "deny");
+    let daemon = daemon(&host).await;
+    soon("it is taken out", || host.list().is_empty()).await;
+    daemon.stop(Some(Duration::ZERO));
+    daemon.stopped().await.unwrap();
+}
+
+/// A remembered load is of what it was of. Enforced by `Remembered::add` and
+/// `decision::refuse_another`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_remembered_is_for_its_author_alone() {
+    let folder = state();
+    let (key, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    let request = signed(folder.path(), &key);
+    let policy = format!(
+        "[[key]]\nkey = \"{}\"\n[[key]]\nkey = \"{}\"\n",
+        key.public(),
+        other.public()
+    );
+    fs::write(folder.path().join("trust.toml"), policy).unwrap();
+    let grants = odeon::GrantSet::parse(["env=GREETING=the operator's"]).unwrap();
+    let host = at(folder.path());
+    host.load(request.with_grants(grants)).await.unwrap();
+    host.shutdown(Duration::ZERO).await;
+    // Its values are remembered, or the host's own variable would be shown.
+    let remembered = fs::read_to_string(folder.path().join("loads.toml")).unwrap();
+    assert!(remembered.contains("the operator's"), "{remembered}");
+
+    // And what a start loads is not counted against what operators may ask for.
+    let host = crate::host::builder()
+        .state_dir(folder.path())
+        .host_limits(crate::host::few_loads(0))
+        .start()
+        .unwrap();
+    let again = host.load_remembered().await.unwrap();
+    assert_eq!(again[0].outcome.as_ref().unwrap().as_str(), "echo");
+    host.shutdown(Duration::ZERO).await;
+
+    let claim = Claim {
+        name: "echo".parse().unwrap(),
+        version: "1.3.0".parse().unwrap(),
+    };
+    let file = sign(&guests::bytes("guest-echo"), &other, &claim).unwrap();
+    fs::write(folder.path().join("echo.wasm"), file).unwrap();
+    let host = at(folder.path());
+    let again = host.load_remembered().await.unwrap();
+    assert_eq!(fault(again[0].outcome.clone()).code, Code::NamePinned);
+}
+
+/// Enforced by `Host::note_load`: a one-shot's decision is on record, and it
+/// alone.
+#[tokio::test]
+async fn a_one_shot_records_its_decision_and_no_load() {
+    let folder = state();
+    let host = crate::host::builder()
+        .state_dir(folder.path())
+        .one_shot()
+        .start()
+        .unwrap();
+    crate::host::load(&host, "guest-echo", "echo").await;
+    host.shutdown(Duration::ZERO).await;
+    let kinds: Vec<_> = audit(folder.path())
+        .iter()
+        .map(|line| line["event"]["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["decision"]);
+}
