@@ -20,6 +20,7 @@ use tracing::{
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     field::MakeExt as _,
+    filter::LevelFilter,
     fmt::format,
     layer::{Context, SubscriberExt as _},
     reload,
@@ -101,7 +102,15 @@ const OF_GUESTS: &str = "wasmtime_wasi";
 
 /// Reads a setting; an error names the part that is wrong.
 fn parse(directive: &str) -> Done<EnvFilter> {
-    let read = |text: &str| EnvFilter::builder().parse(text);
+    // A bare word that is no level would be taken as a part's name, and
+    // silence all the others.
+    let is_no_level = |part: &str| !part.contains(['=', '[']) && part.trim().parse::<LevelFilter>().is_err();
+    let read = |text: &str| match text.split(',').any(is_no_level) {
+        true => Err("expected a level".to_owned()),
+        false => EnvFilter::builder()
+            .parse(text)
+            .map_err(|error| error.to_string()),
+    };
     let quiet = if directive.contains(OF_GUESTS) {
         directive.to_owned()
     } else {
@@ -223,6 +232,9 @@ mod tests {
     #[test]
     fn a_setting_that_makes_no_sense_is_refused() {
         assert!(parse("info,odeon=debug").is_ok());
+        for wrong in ["nonsense", "wat,info", ""] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
         let failure = parse("info,==").unwrap_err();
         assert_eq!(failure.fault.code, Code::InvalidArguments);
         assert!(

@@ -13,7 +13,7 @@ use crate::EngineClass;
 use crate::cache::{Cache, CacheConfig, CacheError, Circumstances};
 use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, compile};
 use crate::describe::Description;
-use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENTS};
+use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENTS, open_page_map};
 use crate::instance::Template;
 use crate::interfaces::egress::{Network, Resolver, SystemResolver};
 use crate::link::{self, LinkReport, flavour};
@@ -155,6 +155,7 @@ impl Runtime {
     /// When the cache cannot be opened or the ticker's thread not be started.
     pub fn new(config: RuntimeConfig) -> Result<Self, StartError> {
         let workers = config.workers.max(1);
+        open_page_map();
         let ticker = Ticker::start()?;
         let cache = config.cache.as_ref().map(Cache::open).transpose()?.map(Arc::new);
         let pool = config.pool.for_each_of(workers);

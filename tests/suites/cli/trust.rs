@@ -405,3 +405,31 @@ fn a_key_that_others_can_read_is_a_mistake_of_usage() {
         .ended(2);
     assert!(ran.stderr.contains("chmod 600"), "{ran:#?}");
 }
+
+#[test]
+fn the_policy_that_a_host_reads_is_the_one_that_is_changed() {
+    let desk = signed();
+    desk.write("host.toml", "trust-policy = \"policy.toml\"\n");
+    let _server = desk.serve(&["--config", "host.toml"]);
+    desk.odeon(&["trust", "add", "--key", "author.key.pub"]).ended(0);
+    assert!(desk.path("policy.toml").is_file());
+    desk.odeon(&["load", "signed.wasm"]).ended(0);
+    desk.odeon(&["trust", "revoke", "author.key.pub"]).ended(0);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while desk.odeon(&["call", "kit/add", "1", "2"]).status == 0 {
+        assert!(
+            std::time::Instant::now() < until,
+            "the plugin was never taken out"
+        );
+    }
+    desk.odeon(&["load", "signed.wasm"]).ended(3);
+}
+
+#[test]
+fn a_key_is_not_overwritten_by_what_it_signed() {
+    let desk = signed();
+    let before = std::fs::read(desk.path("author.key")).unwrap();
+    desk.odeon(&["sign", "kit.wasm", "--key", "author.key", "-o", "author.key"])
+        .ended(2);
+    assert_eq!(std::fs::read(desk.path("author.key")).unwrap(), before);
+}

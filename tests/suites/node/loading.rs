@@ -180,6 +180,7 @@ async fn what_is_no_component_is_refused_by_what_it_is() {
     assert_eq!(a_folder.code, Code::FileUnreadable);
 }
 
+/// Enforced by `decide`, and by `Decision::record` before the answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unsigned_component_is_refused_and_that_is_on_record() {
     let folder = state();
@@ -240,6 +241,7 @@ async fn a_lower_version_needs_a_word_of_the_operator() {
     assert_eq!(host.list().len(), 1);
 }
 
+/// Enforced by `Gatekeeper::count_load`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_minute_takes_so_many_loads() {
     let host = builder().host_limits(few_loads(2)).start().unwrap();
@@ -386,6 +388,7 @@ async fn a_check_keeps_nothing_in_the_cache() {
     assert_ne!(kept(), 0);
 }
 
+/// Enforced by `Host::review`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_revoked_is_taken_out() {
     let folder = state();
@@ -468,10 +471,9 @@ async fn another_authors_file_in_the_same_place_gets_nothing_of_what_was_granted
     host.load(request).await.unwrap();
     host.shutdown(std::time::Duration::ZERO).await;
     drop(host);
-    for component in [
-        signed("1.3.0", &other),
-        named("other", &other),
-        named("other", &one),
+    for (component, code) in [
+        (signed("1.3.0", &other), Code::NamePinned),
+        (named("other", &one), Code::SignedForOther),
     ] {
         std::fs::write(&path, component).unwrap();
         let host = at(folder.path());
@@ -591,24 +593,12 @@ async fn the_policy_of_the_configuration_is_the_one_of_the_state_directory() {
     std::fs::rename(&usual, &elsewhere).unwrap();
     let path = folder.path().join("echo.wasm");
     std::fs::write(&path, signed("1.2.0", &key)).unwrap();
-    drop(
-        builder()
-            .state_dir(folder.path())
-            .trust_policy(&elsewhere)
-            .start()
-            .unwrap(),
-    );
+    Policy::keep_in(folder.path(), &elsewhere).unwrap();
     assert_eq!(Policy::file_of(folder.path()).unwrap(), elsewhere);
     // A host that is told nothing goes by what the state directory says.
     let host = at(folder.path());
     host.load(LoadRequest::component(&path)).await.unwrap();
-    drop(
-        builder()
-            .state_dir(folder.path())
-            .trust_policy(&usual)
-            .start()
-            .unwrap(),
-    );
+    Policy::keep_in(folder.path(), &usual).unwrap();
     assert_eq!(Policy::file_of(folder.path()).unwrap(), usual);
 }
 

@@ -316,7 +316,13 @@ fn explained(failure: Box<Failure>, args: &Args) -> Box<Failure> {
         (Kind::Denied, Code::Unsigned | Code::KeyUnknown) => {
             let bytes = component::read(&args.file).ok();
             let digest = bytes.and_then(|bytes| odeon_authority::digest_of(&bytes).ok());
-            let failure = failure.helped(format!("for this once: odeon run {file} --allow-unsigned"));
+            let invoke = match &args.invoke {
+                Some(invoke) => format!(" '{}'", invoke.replace('\'', "'\\''")),
+                None => String::new(),
+            };
+            let failure = failure.helped(format!(
+                "for this once: odeon run {file}{invoke} --allow-unsigned"
+            ));
             match digest {
                 Some(digest) => failure.helped(format!("from now on:   odeon trust add --digest {digest}")),
                 None => failure,

@@ -72,11 +72,11 @@ impl HostBuilder {
         self
     }
 
-    /// The trust policy's file, from now on the one of the state directory:
-    /// [`Policy::file_of`] finds it there, so that who changes the policy of the
-    /// state directory changes this one. By default the file that the state
-    /// directory has already, `trust.toml` in it at first; without a state
-    /// directory and a policy, only what is loaded with `allow_unsigned` gets in.
+    /// The trust policy's file. By default the one that the state directory
+    /// names, see [`Policy::file_of`]; without a state directory and a policy, only
+    /// what is loaded with `allow_unsigned` gets in. Whoever names another file for
+    /// good writes that down with [`Policy::keep_in`], so that `odeon trust` changes
+    /// the file that counts.
     #[must_use]
     pub fn trust_policy(mut self, path: impl Into<PathBuf>) -> Self {
         self.trust_policy = Some(path.into());
@@ -213,12 +213,8 @@ impl HostBuilder {
         let recorder = Recorder::start(audit, self.host_limits.audit_interval.duration(), start)
             .map_err(StartHostError::Thread)?;
         let policy = match (&self.state_dir, self.trust_policy) {
-            (Some(state), Some(policy)) => {
-                Policy::keep_in(state, &policy)?;
-                Some(policy)
-            }
             (Some(state), None) => Some(Policy::file_of(state)?),
-            (None, policy) => policy,
+            (_, policy) => policy,
         };
         let own = folder.join("versions.json");
         let ledger = match (&self.state_dir, &self.versions) {
