@@ -4,9 +4,9 @@
 //! file is never half there. What the bytes mean is for `odeon_authority`.
 
 use std::{
-    fs::{File, Permissions},
+    fs::{OpenOptions, Permissions},
     io::{Read as _, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -74,8 +74,16 @@ pub(crate) fn read(path: &Path) -> Done<Vec<u8>> {
 
 fn read_at_most(path: &Path, max: u64, too_long: Code) -> Done<Vec<u8>> {
     let wrong = |error: std::io::Error| Failure::unreadable(path, &error);
-    // Looked at before it is opened: a pipe would be waited for.
-    let metadata = path.metadata().map_err(wrong)?;
+    // Not waiting for the other end of a pipe.
+    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC)
+        .bits()
+        .cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(wrong)?;
+    let metadata = file.metadata().map_err(wrong)?;
     if metadata.is_dir() {
         return Err(Failure::unreadable(
             path,
@@ -89,7 +97,6 @@ fn read_at_most(path: &Path, max: u64, too_long: Code) -> Done<Vec<u8>> {
         );
         return Err(Failure::new(Code::FileUnreadable, message));
     }
-    let file = File::open(path).map_err(wrong)?;
     // One byte more than there is, so that the end is seen without growing.
     let room = metadata.len().min(max).saturating_add(1);
     let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());

@@ -16,34 +16,7 @@ use odeon_protocol::Code;
 use crate::{failure::Failure, output::Done};
 
 /// The trust policy's name inside the state directory.
-const TRUST: &str = "trust.toml";
-
-/// Names the trust policy in force where a host's configuration has put it
-/// elsewhere. Written by that host, inside the state directory.
-const ELSEWHERE: &str = "trust-policy";
-
-/// The trust policy that the host of this state directory reads.
-pub(crate) fn policy_of(state: &Path) -> PathBuf {
-    match std::fs::read_to_string(state.join(ELSEWHERE)) {
-        Ok(path) if path.starts_with('/') => PathBuf::from(path.trim_end_matches('\n')),
-        _ => state.join(TRUST),
-    }
-}
-
-/// Writes down where the trust policy is, for the commands that need no host.
-pub(crate) fn keep_policy(state: &Path, policy: Option<&Path>) -> io::Result<()> {
-    let path = state.join(ELSEWHERE);
-    match policy {
-        Some(policy) => {
-            let policy = std::path::absolute(policy)?;
-            std::fs::write(path, format!("{}\n", policy.display()))
-        }
-        None => match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        },
-    }
-}
+pub(crate) const TRUST: &str = "trust.toml";
 
 /// The record of accepted versions inside the state directory.
 pub(crate) const VERSIONS: &str = "versions.json";
@@ -138,6 +111,12 @@ fn default_state() -> Option<PathBuf> {
     let folder = |name: &str| variable(name).filter(|path| path.is_absolute());
     let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")))?;
     Some(state.join("odeon"))
+}
+
+/// The trust policy's file of the host with this state directory: the one that
+/// the host itself reads.
+pub(crate) fn policy_of(state: &Path) -> Done<PathBuf> {
+    Ok(odeon_authority::Policy::file_of(state)?)
 }
 
 /// The path from the root, which the host needs: it works elsewhere.

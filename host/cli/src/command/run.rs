@@ -31,7 +31,7 @@ use crate::{
     output::{Done, Output},
     signals::Interrupts,
     tokens::{Pair, by_name, grant_set, limits},
-    whereabouts::{Whereabouts, make_private, policy_of},
+    whereabouts::{VERSIONS, Whereabouts, make_private, policy_of},
 };
 
 /// How long a call that was interrupted may take to say so.
@@ -251,17 +251,17 @@ fn start(whereabouts: &Whereabouts, child: CompileChild, out: Output) -> Done<(H
         .environment(environment())
         .log_sink(Arc::new(GuestLines));
     let (builder, keeps) = match usable_state(whereabouts)? {
-        State::Usable(folder) => {
-            let policy = policy_of(&folder);
-            (builder.state_dir(folder).trust_policy(policy), true)
-        }
+        State::Usable(folder) => (builder.state_dir(folder), true),
         State::ReadOnly(folder) => {
             let text = format!(
                 "note: {} cannot be written, so nothing is cached or audited there",
                 folder.display()
             );
             out.say(&text);
-            (builder.trust_policy(policy_of(&folder)), false)
+            let builder = builder
+                .trust_policy(policy_of(&folder)?)
+                .known_versions(folder.join(VERSIONS));
+            (builder, false)
         }
         State::None => (builder, false),
     };

@@ -12,6 +12,7 @@ use odeon::{
     CompileChild, Compiler, Host, HostConfig, Principal,
     daemon::{DaemonConfig, LogControl, SOCKET_NAME},
 };
+use odeon_authority::Policy;
 use odeon_protocol::Fault;
 
 use super::{Context, run::environment};
@@ -20,7 +21,7 @@ use crate::{
     journal::Journal,
     output::Done,
     stderr,
-    whereabouts::{absolute, keep_policy},
+    whereabouts::{TRUST, absolute},
 };
 
 /// Flags of `serve`.
@@ -80,7 +81,10 @@ async fn serve(
         uid: rustix::process::getuid().as_raw(),
     };
     let kept = state.clone();
+    let policy = config.trust_policy.clone().unwrap_or_else(|| state.join(TRUST));
     let builder = Host::builder(Compiler::ThisProgram(child))
+        // The configuration's takes its place.
+        .trust_policy(state.join(TRUST))
         .state_dir(state)
         .principal(me)
         .environment(environment());
@@ -98,8 +102,8 @@ async fn serve(
     };
     let daemon = odeon::daemon::serve(host, daemon).await?;
     // Now that the state directory is this host's alone.
-    if let Err(error) = keep_policy(&kept, config.trust_policy.as_deref()) {
-        tracing::warn!(%error, "`odeon trust` cannot be told where the trust policy is");
+    if let Err(error) = Policy::keep_in(&kept, &policy) {
+        tracing::error!(%error, "`odeon trust` cannot be told where the trust policy is");
     }
     let ready = context
         .out
