@@ -57,7 +57,9 @@ pub(super) fn serve(stage: &mut Stage) -> Result<()> {
 }
 
 pub(super) fn refused(stage: &mut Stage) -> Result<()> {
-    stage.odeon(DENIED, &["load", CALCULATOR, "--name", "calculator"])?;
+    stage
+        .odeon(DENIED, &["load", CALCULATOR, "--name", "calculator"])?
+        .complains("ODN-4001")?;
     Ok(())
 }
 
@@ -111,7 +113,9 @@ pub(super) fn calls(stage: &mut Stage) -> Result<()> {
 }
 
 pub(super) fn progress(stage: &mut Stage) -> Result<()> {
-    stage.odeon(0, &["call", "indexer/index", "--progress"])?;
+    stage
+        .odeon(0, &["call", "indexer/index", "--progress"])?
+        .has("201")?;
     Ok(())
 }
 
@@ -136,6 +140,10 @@ pub(super) fn hostile(stage: &mut Stage) -> Result<()> {
         (STOPPED, &["call", "recurser/recurse", "1000000000"]),
         (0, &["call", "calculator/add", "20", "22"]),
     ])?;
+    let codes = ["ODN-2005", "ODN-2002", "ODN-2003"];
+    for (output, code) in outputs.iter().zip(codes) {
+        output.complains(code)?;
+    }
     let healthy = outputs.last().context("four commands were started")?;
     healthy.has("42")?;
     if healthy.took > HEALTHY {

@@ -1,6 +1,7 @@
 //! One command of a demo: run, shown as it prints, held against what was expected.
 
 use std::{
+    borrow::Cow,
     io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
@@ -21,6 +22,8 @@ use crate::process;
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a child that was asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
+/// Characters of a line that the transcript shows.
+const WIDTH: usize = 300;
 /// Lines that a child may be ahead of the terminal.
 const AHEAD: usize = 256;
 
@@ -28,10 +31,19 @@ const AHEAD: usize = 256;
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) stdout: String,
+    stderr: String,
     pub(super) took: Duration,
 }
 
 impl Output {
+    /// Requires that stderr holds `text`.
+    pub(super) fn complains(&self, text: &str) -> Result<&Self> {
+        if !self.stderr.contains(text) {
+            bail!("expected `{text}` in the complaint above");
+        }
+        Ok(self)
+    }
+
     /// Requires that stdout holds `text`.
     pub(super) fn has(&self, text: &str) -> Result<&Self> {
         if !self.stdout.contains(text) {
@@ -133,7 +145,18 @@ impl Line {
 
     /// Shows the line as part of the transcript.
     pub(super) fn show(&self) {
-        println!("   {}", self.text());
+        println!("   {}", shown(self.text()));
+    }
+}
+
+/// A line as the transcript has it: what nobody would read is left out.
+fn shown(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(WIDTH) {
+        Some((end, _)) => {
+            let (head, rest) = text.split_at(end);
+            Cow::Owned(format!("{head}… ({} more characters)", rest.chars().count()))
+        }
+        None => Cow::Borrowed(text),
     }
 }
 
@@ -215,13 +238,13 @@ pub(super) fn play_together(
             .map(|(expected, mut command)| {
                 let line = process::line(&command);
                 let work = scope.spawn(move || {
-                    let mut shown = Vec::new();
+                    let mut lines = Vec::new();
                     let output = Running::start(&mut command).and_then(|running| {
                         finish(running, expected, patience, interrupted, |line| {
-                            shown.push(line.text().to_owned())
+                            lines.push(line.text().to_owned())
                         })
                     });
-                    (shown, output)
+                    (lines, output)
                 });
                 (line, work)
             })
@@ -233,11 +256,11 @@ pub(super) fn play_together(
     });
     let mut outputs = Vec::new();
     for (line, end) in ended {
-        let Ok((shown, output)) = end else {
+        let Ok((lines, output)) = end else {
             bail!("the thread of `{line}` ended early")
         };
         println!("\n   $ {line} &");
-        shown.iter().for_each(|text| println!("   {text}"));
+        lines.iter().for_each(|text| println!("   {}", shown(text)));
         let output = output?;
         println!("   ({:.0} ms)", output.took.as_secs_f64() * 1000.0);
         outputs.push(output);
@@ -256,13 +279,15 @@ fn finish(
     let until = began + patience;
     let lines = running.lines();
     let line = running.line().to_owned();
-    let mut stdout = String::new();
+    let (mut stdout, mut stderr) = (String::new(), String::new());
     follow(&lines, until, interrupted, &line, |line| {
         show(&line);
-        if let Line::Out(text) = line {
-            stdout.push_str(&text);
-            stdout.push('\n');
-        }
+        let (stream, text) = match line {
+            Line::Out(text) => (&mut stdout, text),
+            Line::Err(text) => (&mut stderr, text),
+        };
+        stream.push_str(&text);
+        stream.push('\n');
     })?;
     let status = running.wait(until, interrupted)?;
     if status != Some(expected) {
@@ -271,6 +296,7 @@ fn finish(
     }
     Ok(Output {
         stdout,
+        stderr,
         took: began.elapsed(),
     })
 }
