@@ -20,7 +20,7 @@ fn with_bombs() -> Desk {
     desk.write("doubled.wasm", doubled(90));
     desk.write("huge.wasm", huge_function(300_000));
     desk.write("million.wasm", million_functions());
-    desk.write("repeated.wasm", repeated(2_000, 2_000, "i"));
+    desk.write("repeated.wasm", repeated(2_000, 400, "i"));
     desk
 }
 
