@@ -227,14 +227,17 @@ fn judge(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) ->
     refuse_other_pin(policy, signed, &name)?;
     refuse_another(offer, signed, terms, &name)?;
     let entry = let_in(policy, offer, signed, &name, terms)?;
-    if !entry.for_once {
-        refuse_downgrade(version, terms, &name)?;
+    let mut rule = entry.rule;
+    if !entry.for_once
+        && let Some(lowered) = check_version(version, terms, &name)?
+    {
+        rule = format!("{rule}, {lowered}");
     }
     Ok(Verdict::Allow {
         signed_by: entry.signed_by,
         grants: Box::new(grants(policy, offer, signed, terms, entry.ceiling, &name)),
         transient: terms.transient || entry.for_once,
-        rule: entry.rule,
+        rule,
         name,
     })
 }
@@ -244,8 +247,10 @@ fn judge(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) ->
 /// nothing.
 fn believed<'a>(policy: &Policy, offer: &Offer, signed: &'a Signed) -> Option<&'a Claim> {
     let claim = signed.claim.as_ref()?;
-    let known = signed.signers.iter().any(|key| policy.knows_key(key));
-    (known || !policy.knows_digest(&offer.digest)).then_some(claim)
+    // Nor does the word of a key that is trusted with other names.
+    let trusted = |key| policy.key_allowed(key, &claim.name).is_some();
+    let counts = !policy.knows_digest(&offer.digest) || signed.signers.iter().any(trusted);
+    counts.then_some(claim)
 }
 
 /// The name to load under and the version, all sources of them agreeing.
@@ -425,20 +430,24 @@ fn let_in<'a>(
     }
 }
 
-fn refuse_downgrade(
+/// Refuses a lower version than before, or says that the operator permits it.
+fn check_version(
     version: Option<&semver::Version>,
     terms: &Terms,
     name: &PluginName,
-) -> Result<(), Denial> {
-    let Some(previous) = terms.previous_version.as_ref().filter(|_| !terms.allow_downgrade) else {
-        return Ok(());
+) -> Result<Option<String>, Denial> {
+    let Some(previous) = &terms.previous_version else {
+        return Ok(None);
     };
     let found = match version {
-        Some(version) if version.cmp_precedence(previous).is_ge() => return Ok(()),
+        Some(version) if version.cmp_precedence(previous).is_ge() => return Ok(None),
         Some(version) => version.to_string(),
         // To say nothing about one's version is not a way back.
         None => "no version".to_owned(),
     };
+    if terms.allow_downgrade {
+        return Ok(Some(format!("lower than {previous} by --allow-downgrade")));
+    }
     let message = format!(
         "{name} was accepted before as version {previous}, expected that or a higher one, found {found}; \
          to go back on purpose, say --allow-downgrade"

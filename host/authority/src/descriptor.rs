@@ -17,6 +17,7 @@ use crate::{
     grant::{GrantSet, is_secret_name},
     limits::LimitsPatch,
     placement::{ClassWish, InstanceMode, InvalidWorkers, Placing},
+    words::toml_problem,
 };
 
 /// A descriptor that has been read and checked.
@@ -130,7 +131,7 @@ impl Descriptor {
             at: error.valid_up_to(),
         })?;
         let written: Written =
-            toml::from_str(text).map_err(|error| DescriptorError::Syntax(error.to_string()))?;
+            toml::from_str(text).map_err(|error| DescriptorError::Syntax(toml_problem(text, &error)))?;
         let placing = Placing {
             instance: written.instance,
             workers: written.workers,

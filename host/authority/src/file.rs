@@ -180,6 +180,18 @@ pub(crate) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Fil
     sync_parent(path)
 }
 
+/// The text of one of the operator's own files, such as a configuration: it is
+/// regular, his or root's, and nobody else can write it.
+pub fn read_operators_text(path: &Path, max: u64) -> Result<String, FileError> {
+    let bytes = read_owned(path, Others::MayRead, max)?;
+    String::from_utf8(bytes).map_err(|error| {
+        FileError::io(
+            path,
+            io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
+        )
+    })
+}
+
 /// Puts new content in the place of a file: whoever reads sees the old or the
 /// new one whole, also after a power cut.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {

@@ -20,13 +20,10 @@ use std::{
     path::PathBuf,
 };
 
-use odeon_protocol::PluginName;
-
 pub use address::AddressClass;
 pub use egress::{EgressDenied, EgressPolicy, EgressReason, Protocol};
 pub use endpoint::{Endpoint, HostPattern, PortRule};
-pub(crate) use parse::is_secret_name;
-pub use parse::{Grant, InvalidGrant};
+pub use parse::{Grant, InvalidGrant, is_secret_name};
 
 /// How a directory may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,15 +47,6 @@ pub struct FsGrant {
     pub access: Access,
 }
 
-/// Methods of another plugin that may be called.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallPattern {
-    /// The plugin.
-    pub plugin: PluginName,
-    /// The one method, as `interface.function` or `function`; all when absent.
-    pub method: Option<String>,
-}
-
 /// A set of grants: what is asked for, what is allowed, or what a plugin has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GrantSet {
@@ -76,8 +64,6 @@ pub struct GrantSet {
     pub env: BTreeMap<String, Option<String>>,
     /// Secrets that may be fetched and revealed.
     pub secrets: BTreeSet<String>,
-    /// Methods of other plugins.
-    pub calls: Vec<CallPattern>,
 }
 
 /// A running plugin used what it has no grant for.
@@ -109,8 +95,7 @@ impl GrantSet {
     ///   the other side reaches that address too.
     /// - **env**: names on both sides; the value of the side that has one, none
     ///   if the two differ.
-    /// - **secrets**: on both sides. **calls**: the same plugin, the narrower
-    ///   method.
+    /// - **secrets**: on both sides.
     #[must_use]
     pub fn intersect(asked: &GrantSet, allowed: &GrantSet) -> GrantSet {
         GrantSet {
@@ -121,7 +106,6 @@ impl GrantSet {
             listen: endpoint::intersect_listening(&asked.listen, &allowed.listen),
             env: intersect_env(&asked.env, &allowed.env),
             secrets: asked.secrets.intersection(&allowed.secrets).cloned().collect(),
-            calls: intersect_calls(&asked.calls, &allowed.calls),
         }
     }
 
@@ -133,25 +117,6 @@ impl GrantSet {
     /// Whether this secret may be fetched and revealed.
     pub fn secret(&self, name: &str) -> Result<(), GrantDenied> {
         allowed_if(self.secrets.contains(name), || format!("secret={name}"))
-    }
-
-    /// Whether this variable may be seen, and the value given for it.
-    pub fn env(&self, name: &str) -> Result<Option<&str>, GrantDenied> {
-        match self.env.get(name) {
-            Some(value) => Ok(value.as_deref()),
-            None => Err(GrantDenied {
-                wanted: format!("env={name}"),
-            }),
-        }
-    }
-
-    /// Whether this method of another plugin may be called. The method is the
-    /// full form without the plugin: `interface.function` or `function`.
-    pub fn call(&self, plugin: &PluginName, method: &str) -> Result<(), GrantDenied> {
-        let granted = self.calls.iter().any(|pattern| {
-            pattern.plugin == *plugin && pattern.method.as_deref().is_none_or(|one| one == method)
-        });
-        allowed_if(granted, || format!("call={plugin}/{method}"))
     }
 
     /// Every grant as it is written on a command line, values of environment
@@ -182,8 +147,7 @@ impl GrantSet {
             .flat_map(|(key, rules)| rules.iter().map(move |rule| format!("{key}={rule}")));
         let env = self.env.iter().map(|(name, value)| env(name, value));
         let secrets = self.secrets.iter().map(|name| format!("secret={name}"));
-        let calls = self.calls.iter().map(|pattern| format!("call={pattern}"));
-        fs.chain(network).chain(env).chain(secrets).chain(calls).collect()
+        fs.chain(network).chain(env).chain(secrets).collect()
     }
 }
 
@@ -199,13 +163,6 @@ impl fmt::Display for FsGrant {
             Access::Read if self.guest.ends_with(",rw") || self.guest.ends_with(",ro") => f.write_str(",ro"),
             Access::Read => Ok(()),
         }
-    }
-}
-
-impl fmt::Display for CallPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.plugin)?;
-        self.method.iter().try_for_each(|method| write!(f, "/{method}"))
     }
 }
 
@@ -252,24 +209,4 @@ fn intersect_env(
         .iter()
         .filter_map(|(name, one)| Some((name.clone(), meet(one, allowed.get(name)?)?)))
         .collect()
-}
-
-fn intersect_calls(asked: &[CallPattern], allowed: &[CallPattern]) -> Vec<CallPattern> {
-    let meet = |one: &CallPattern, other: &CallPattern| {
-        if one.plugin != other.plugin {
-            return None;
-        }
-        match (&one.method, &other.method) {
-            (Some(a), Some(b)) if a != b => None,
-            (method, None) | (None, method) | (Some(_), method) => Some(CallPattern {
-                plugin: one.plugin.clone(),
-                method: method.clone(),
-            }),
-        }
-    };
-    let met: BTreeSet<CallPattern> = asked
-        .iter()
-        .flat_map(|one| allowed.iter().filter_map(move |other| meet(one, other)))
-        .collect();
-    met.into_iter().collect()
 }

@@ -59,6 +59,20 @@ impl Ledger {
         }
     }
 
+    /// The same versions, and whatever is accepted from now on is kept there.
+    #[must_use]
+    pub fn kept_at(mut self, path: &Path) -> Self {
+        self.path = path.to_owned();
+        self
+    }
+
+    /// Takes up what other processes have accepted meanwhile.
+    pub fn refresh(&mut self) -> Result<(), LedgerError> {
+        let kept = Self::read(&self.path)?;
+        self.versions.extend(kept);
+        Ok(())
+    }
+
     /// The version of this name that was accepted last.
     pub fn accepted(&self, name: &PluginName) -> Option<&semver::Version> {
         self.versions.get(name)
@@ -74,7 +88,8 @@ impl Ledger {
         let mut lock_path = self.path.clone().into_os_string();
         lock_path.push(".lock");
         let _lock = file::lock(Path::new(&lock_path))?;
-        let mut versions = Self::read(&self.path)?;
+        let mut versions = self.versions.clone();
+        versions.extend(Self::read(&self.path)?);
         versions.insert(name.clone(), version.clone());
         let text = serde_json::to_vec_pretty(&versions).map_err(LedgerError::Syntax)?;
         file::replace(&self.path, &text, 0o600)?;

@@ -26,16 +26,17 @@ mod principal;
 mod section;
 mod signature;
 mod unit;
+mod words;
 
 pub use audit::{
     Audit, AuditError, Coalescer, Event, Finding, HeadCopy, Record, Records, Repeated, Report, Text, verify,
 };
 pub use decision::{Admission, Bound, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
 pub use descriptor::{Descriptor, DescriptorError};
-pub use file::FileError;
+pub use file::{FileError, read_operators_text};
 pub use grant::{
-    Access, AddressClass, CallPattern, EgressDenied, EgressPolicy, EgressReason, Endpoint, FsGrant, Grant,
-    GrantDenied, GrantSet, HostPattern, InvalidGrant, PortRule, Protocol,
+    Access, AddressClass, EgressDenied, EgressPolicy, EgressReason, Endpoint, FsGrant, Grant, GrantDenied,
+    GrantSet, HostPattern, InvalidGrant, PortRule, Protocol, is_secret_name,
 };
 pub use key::{InvalidKey, KeyError, KeyId, PublicKey, SigningKey, keygen};
 pub use ledger::{Ledger, LedgerError};
@@ -53,3 +54,4 @@ pub use signature::{
     Claim, MAX_SIGNATURES, SignError, SignatureError, Signed, digest_of, inspect, sign, sign_detached,
 };
 pub use unit::{ByteSize, InvalidUnit, TimeSpan};
+pub use words::escaped;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use odeon_protocol::{Code, PluginName};
 use serde::{Deserialize, Serialize};
 
-use crate::{grant::GrantSet, limits::LimitsPatch, placement::Placing};
+use crate::{grant::GrantSet, limits::LimitsPatch, placement::Placing, words::toml_problem};
 
 /// A manifest that has been read and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,7 +170,8 @@ impl Manifest {
         let text = std::str::from_utf8(bytes).map_err(|error| ManifestError::NotText {
             at: error.valid_up_to(),
         })?;
-        let file: File = toml::from_str(text).map_err(|error| ManifestError::Syntax(error.to_string()))?;
+        let file: File =
+            toml::from_str(text).map_err(|error| ManifestError::Syntax(toml_problem(text, &error)))?;
         let File {
             plugin,
             mut grants,

@@ -11,6 +11,7 @@
 
 mod edit;
 mod pattern;
+mod place;
 
 use std::path::Path;
 
@@ -55,6 +56,25 @@ pub enum PolicyError {
     /// Not TOML of the expected fields.
     #[error("the trust policy cannot be read, so nothing is let in:\n{0}")]
     Syntax(String),
+    /// A row that says what nothing would go by.
+    #[error(
+        "the trust policy cannot be used, so nothing is let in: the row of {subject} expected {expected}"
+    )]
+    Row {
+        /// The row's key, digest or name.
+        subject: String,
+        /// What it must say.
+        expected: &'static str,
+    },
+    /// The state directory's word about where the policy is.
+    #[error(
+        "{path}: expected one line with the absolute path of the trust policy, found something else; remove the file or \
+             start the host again"
+    )]
+    Place {
+        /// The file that should say it.
+        path: std::path::PathBuf,
+    },
 }
 
 impl PolicyError {
@@ -161,12 +181,35 @@ impl Policy {
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         let written: Written =
             toml::from_str(text).map_err(|error| PolicyError::Syntax(error.to_string()))?;
-        Ok(Policy {
+        let policy = Policy {
             keys: written.key,
             digests: written.digest,
             names: written.name,
             pins: written.pin,
-        })
+        };
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// Refuses rows with a word in them that nothing would go by: whoever wrote
+    /// it relies on it.
+    fn check(&self) -> Result<(), PolicyError> {
+        let wrong = |subject: String, expected| Err(PolicyError::Row { subject, expected });
+        for row in self.rows() {
+            match (row.kind, row.decision, row.grants) {
+                (_, Trust::Deny, Some(_)) => {
+                    return wrong(row.subject, "no grants beside decision = \"deny\"; remove them");
+                }
+                ("name", Trust::Allow, None) => {
+                    return wrong(
+                        row.subject,
+                        "grants or decision = \"deny\": a name lets nothing in; trust a key or a digest with that name",
+                    );
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Every row, in the order of the file within each kind.
@@ -262,11 +305,6 @@ impl Policy {
     pub(crate) fn knows(&self, keys: &[PublicKey], digest: &Digest) -> bool {
         self.keys.iter().any(|row| keys.contains(&row.key))
             || self.digests.iter().any(|row| row.digest == *digest)
-    }
-
-    /// Whether a row or a pin names this key.
-    pub(crate) fn knows_key(&self, key: &PublicKey) -> bool {
-        self.keys.iter().any(|row| row.key == *key) || self.pins.iter().any(|row| row.key == *key)
     }
 
     /// Whether a row names this digest.

@@ -23,8 +23,6 @@ pub enum Principal {
     Host,
     /// A loaded plugin.
     Plugin(PluginName),
-    /// Nobody that could be authenticated.
-    Anonymous,
 }
 
 impl fmt::Display for Principal {
@@ -34,7 +32,6 @@ impl fmt::Display for Principal {
             Principal::Embedder => f.write_str("embedder"),
             Principal::Host => f.write_str("host"),
             Principal::Plugin(name) => write!(f, "plugin:{name}"),
-            Principal::Anonymous => f.write_str("anonymous"),
         }
     }
 }

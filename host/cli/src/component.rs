@@ -4,9 +4,9 @@
 //! file is never half there. What the bytes mean is for `odeon_authority`.
 
 use std::{
-    fs::{File, Permissions},
+    fs::{OpenOptions, Permissions},
     io::{Read as _, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -74,13 +74,28 @@ pub(crate) fn read(path: &Path) -> Done<Vec<u8>> {
 
 fn read_at_most(path: &Path, max: u64, too_long: Code) -> Done<Vec<u8>> {
     let wrong = |error: std::io::Error| Failure::unreadable(path, &error);
-    let file = File::open(path).map_err(wrong)?;
+    // Not waiting for the other end of a pipe.
+    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC)
+        .bits()
+        .cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(wrong)?;
     let metadata = file.metadata().map_err(wrong)?;
     if metadata.is_dir() {
         return Err(Failure::unreadable(
             path,
             &std::io::ErrorKind::IsADirectory.into(),
         ));
+    }
+    if !metadata.is_file() {
+        let message = format!(
+            "{}: expected a regular file, found something else",
+            path.display()
+        );
+        return Err(Failure::new(Code::FileUnreadable, message));
     }
     // One byte more than there is, so that the end is seen without growing.
     let room = metadata.len().min(max).saturating_add(1);

@@ -24,9 +24,17 @@ fn text(line: &LogLine<'_>) -> String {
     };
     match (line.stream, line.context) {
         (Stream::Stdout | Stream::Stderr, _) => format!("{lost}{}", line.text),
-        (Stream::Log, "") => format!("{lost}{}: {}", level(line.level), line.text),
-        (Stream::Log, context) => format!("{lost}{}: {context}: {}", level(line.level), line.text),
+        // One line stays one: what begins a line is this program's word.
+        (Stream::Log, "") => format!("{lost}{}: {}", level(line.level), one_line(line.text)),
+        (Stream::Log, context) => {
+            let (context, text) = (one_line(context), one_line(line.text));
+            format!("{lost}{}: {context}: {text}", level(line.level))
+        }
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', " ")
 }
 
 fn level(level: Level) -> &'static str {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use odeon::{GUEST_TARGET, Logs};
+use odeon_authority::escaped;
 use odeon_protocol::{Code, Fault};
 use tracing::{
     Event, Level, Subscriber,
@@ -18,6 +19,9 @@ use tracing::{
 };
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
+    field::MakeExt as _,
+    filter::LevelFilter,
+    fmt::format,
     layer::{Context, SubscriberExt as _},
     reload,
     util::SubscriberInitExt as _,
@@ -47,6 +51,7 @@ impl Journal {
         let logs = Arc::new(OnceLock::new());
         let lines = tracing_subscriber::fmt::layer()
             .with_writer(|| Writer)
+            .fmt_fields(format::debug_fn(one_line).delimited(" "))
             .with_ansi(is_lively());
         tracing_subscriber::registry()
             .with(filter)
@@ -81,13 +86,31 @@ impl Journal {
     }
 }
 
+/// Writes one field so that it stays on its line: some hold words of a
+/// component, which could look like lines of the host.
+fn one_line(writer: &mut format::Writer<'_>, field: &Field, value: &dyn std::fmt::Debug) -> std::fmt::Result {
+    let value = escaped(&format!("{value:?}"));
+    match field.name() {
+        "message" => write!(writer, "{value}"),
+        name => write!(writer, "{name}={value}"),
+    }
+}
+
 /// The parts that say something of every request a guest makes, which is as
 /// often as it likes. They are heard only when they are asked for by name.
 const OF_GUESTS: &str = "wasmtime_wasi";
 
 /// Reads a setting; an error names the part that is wrong.
 fn parse(directive: &str) -> Done<EnvFilter> {
-    let read = |text: &str| EnvFilter::builder().parse(text);
+    // A bare word that is no level would be taken as a part's name, and
+    // silence all the others.
+    let is_no_level = |part: &str| !part.contains(['=', '[']) && part.trim().parse::<LevelFilter>().is_err();
+    let read = |text: &str| match text.split(',').any(is_no_level) {
+        true => Err("expected a level".to_owned()),
+        false => EnvFilter::builder()
+            .parse(text)
+            .map_err(|error| error.to_string()),
+    };
     let quiet = if directive.contains(OF_GUESTS) {
         directive.to_owned()
     } else {
@@ -143,6 +166,7 @@ struct Line {
 impl Line {
     fn finish(mut self) -> String {
         self.message.push_str(&self.fields);
+        self.message = escaped(&self.message);
         let end = self.message.floor_char_boundary(MAX_LINE);
         self.message.truncate(end);
         self.message
@@ -172,9 +196,45 @@ impl Visit for Line {
 mod tests {
     use super::*;
 
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Enforced by `one_line`.
+    #[test]
+    fn a_components_words_make_no_lines_of_their_own() {
+        let written = Written::default();
+        let writer = written.clone();
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .fmt_fields(format::debug_fn(one_line).delimited(" "));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            let forged = "x\n2026-01-01T00:00:00Z  INFO odeon::load: loaded \u{1b}[2J\u{202e}";
+            tracing::error!(fault = %forged, plugin = "a\nb", "said {forged}");
+        });
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+        assert!(text.contains("\\u{1b}[2J"), "{text:?}");
+    }
+
     #[test]
     fn a_setting_that_makes_no_sense_is_refused() {
         assert!(parse("info,odeon=debug").is_ok());
+        for wrong in ["nonsense", "wat,info", ""] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
         let failure = parse("info,==").unwrap_err();
         assert_eq!(failure.fault.code, Code::InvalidArguments);
         assert!(

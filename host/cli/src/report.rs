@@ -71,7 +71,9 @@ pub(crate) fn refused(error: &clap::Error) -> Exit {
         let message = text.trim().trim_start_matches("error: ");
         return failed(&Failure::usage(message), Output::new(true));
     }
-    if let Err(error) = error.print() {
+    if let Err(error) = error.print()
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
         output::note(&format!("the help cannot be written: {error}"));
     }
     if asked { Exit::Done } else { Exit::Usage }

@@ -113,6 +113,12 @@ fn default_state() -> Option<PathBuf> {
     Some(state.join("odeon"))
 }
 
+/// The trust policy's file of the host with this state directory: the one that
+/// the host itself reads.
+pub(crate) fn policy_of(state: &Path) -> Done<PathBuf> {
+    Ok(odeon_authority::Policy::file_of(state)?)
+}
+
 /// The path from the root, which the host needs: it works elsewhere.
 pub(crate) fn absolute(path: &Path) -> Done<PathBuf> {
     std::path::absolute(path).map_err(|error| Failure::unreadable(path, &error))

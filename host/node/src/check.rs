@@ -1,19 +1,20 @@
 //! Whether a component could be loaded, without loading it.
 //!
-//! Owns the dry run of the way in: it compiles and links, runs no code of the
-//! component, decides nothing and writes nothing down.
+//! Owns the dry run of the way in: it compiles and compares, decides nothing and
+//! writes nothing down.
+//!
+//! **Invariant:** nobody decided about these bytes, so that no code of theirs
+//! becomes executable in this process and none is kept in the cache.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use odeon_authority::{GrantSet, Offer};
-use odeon_protocol::{Digest, Fault, Generation, MethodRow, PluginName};
-use odeon_runtime::{AuditSink, Denial, InstanceModel, LogLine, LogSink, PluginSpec};
+use odeon_protocol::{Digest, Fault, Fingerprint, Generation, MethodRow, PluginName, shortest_member};
+use odeon_runtime::{AuditSink, Denial, Description, Export, InstanceModel, LogLine, LogSink, PluginSpec};
 
 use crate::host::Host;
-use crate::registry::{Loaded, Origin};
 use crate::secrets::SecretFiles;
-use crate::status::method_row;
 
 /// What a component is, as far as its bytes say.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,9 +55,9 @@ impl AuditSink for Nowhere {
 }
 
 impl Host {
-    /// Compiles and links a component under this host's limits and says what
-    /// it is. No code of it runs. `detached` is the signature that is not in
-    /// the file.
+    /// Compiles a component, compares what it imports and needs with this host
+    /// and its limits, and says what it is. No code of it runs. `detached` is the
+    /// signature that is not in the file.
     ///
     /// # Errors
     ///
@@ -109,28 +110,14 @@ impl Host {
             audit: Arc::new(Nowhere),
             secrets: Arc::new(SecretFiles::new(BTreeMap::new(), Arc::default())),
         };
-        let plugin = inner.runtime.prepare(component, spec).await?;
-        let loaded = Loaded::new(plugin, Origin::unloaded(offer.digest, component.len()));
-        let description = loaded.plugin.description();
-        let prefix = loaded.name.as_str().len().saturating_add(1);
+        let description = inner.runtime.check(component, &spec).await?;
         Ok(CheckReport {
             digest: offer.digest,
             name,
             version,
             class: description.class.to_string(),
             memory_bytes: description.needs.memory,
-            methods: loaded
-                .methods()
-                .iter()
-                .map(|method| {
-                    let row = method_row(method);
-                    // There is no plugin yet whose name could stand before it.
-                    MethodRow {
-                        path: row.path.get(prefix..).unwrap_or_default().to_owned(),
-                        ..row
-                    }
-                })
-                .collect(),
+            methods: methods(&description),
             imports: description
                 .imports
                 .iter()
@@ -140,4 +127,26 @@ impl Host {
             wit: description.wit.clone(),
         })
     }
+}
+
+/// The methods, by the shortest texts that name them in a call. There is no
+/// plugin yet whose name could stand before those.
+fn methods(description: &Description) -> Vec<MethodRow> {
+    let callable: Vec<_> = description
+        .exports
+        .iter()
+        .filter(|export| !export.is_hook())
+        .collect();
+    let names: Vec<(Option<&str>, &str)> = callable
+        .iter()
+        .map(|export| (export.interface.as_deref(), &*export.function))
+        .collect();
+    let row = |(index, export): (usize, &&Export)| MethodRow {
+        interface: export.interface.as_deref().map(str::to_owned),
+        function: export.function.to_string(),
+        path: shortest_member(&names, index).unwrap_or_else(|| export.function.to_string()),
+        ty: export.ty.clone(),
+        fingerprint: Fingerprint::of(&export.ty),
+    };
+    callable.iter().enumerate().map(row).collect()
 }

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use odeon_authority::{HostLimits, HostLimitsPatch, Limits, LimitsPatch};
+use odeon_authority::{
+    HostLimits, HostLimitsPatch, Limits, LimitsPatch, is_secret_name, read_operators_text,
+};
 use odeon_protocol::{Code, Fault};
 use odeon_runtime::PoolSize;
 use serde::Deserialize;
@@ -19,6 +21,8 @@ const MAX: u64 = 1 << 20;
 const MAX_WORKERS: usize = 1024;
 /// The most instances one worker's pool may have.
 const MAX_INSTANCES: u32 = 100_000;
+/// The largest memory a component can have, in bytes.
+const MAX_POOL_MEMORY: u64 = 4 << 30;
 
 /// A configuration that has been read and checked. Relative paths are relative
 /// to the file's own folder.
@@ -80,13 +84,13 @@ impl HostConfig {
     pub fn load(path: &Path) -> Result<Self, Fault> {
         let invalid =
             |problem: String| Fault::new(Code::ConfigInvalid, format!("{}: {problem}", path.display()));
-        let length = std::fs::metadata(path)
-            .map_err(|error| invalid(error.to_string()))?
-            .len();
-        if length > MAX {
-            return Err(invalid(format!("expected at most {MAX} bytes, found {length}")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| invalid(error.to_string()))?;
+        // It names the policy and the files of secrets: only the operator says those.
+        let text = read_operators_text(path, MAX).map_err(|error| {
+            Fault::new(
+                Code::ConfigInvalid,
+                format!("the configuration cannot be used: {error}"),
+            )
+        })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, folder).map_err(invalid)
     }
@@ -107,6 +111,15 @@ impl HostConfig {
         }
         if let Some(instances) = written.host.pool_instances {
             in_range("pool-instances", instances.into(), MAX_INSTANCES.into())?;
+        }
+        if let Some(memory) = written.host.pool_memory {
+            in_range("pool-memory", memory.bytes(), MAX_POOL_MEMORY)?;
+        }
+        if let Some(name) = written.secrets.keys().find(|name| !is_secret_name(name)) {
+            let shown: String = name.chars().take(80).collect();
+            return Err(format!(
+                "secrets: expected names of 1 to 64 of a-z, A-Z, 0-9, -, _ and ., found {shown:?}"
+            ));
         }
         let beside = |path: PathBuf| folder.join(path);
         Ok(HostConfig {

@@ -1,6 +1,6 @@
 //! Why a host or a daemon does not start, and what the system says in words.
 
-use odeon_authority::{AuditError, KeyError, LedgerError, LimitTooHigh};
+use odeon_authority::{AuditError, KeyError, LedgerError, LimitTooHigh, PolicyError};
 use odeon_protocol::{Code, Fault};
 use odeon_runtime::StartError;
 
@@ -58,8 +58,14 @@ pub enum StartHostError {
         expected: u32,
     },
     /// The key that signs the audit cannot be used.
-    #[error(transparent)]
+    #[error(
+        "the key that signs this host's audit cannot be used: {0}. The audit's chain is signed with it: restore the file, \
+         or move it away together with the audit to begin a new one"
+    )]
     Key(#[from] KeyError),
+    /// Nothing says reliably where the trust policy is.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The audit cannot be continued.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -89,6 +95,7 @@ impl StartHostError {
             | StartHostError::Runtime(StartError::Cache(_)) => Code::StateUnwritable,
             StartHostError::Audit(error) => error.code(),
             StartHostError::Ledger(error) => error.code(),
+            StartHostError::Policy(error) => error.code(),
             StartHostError::Limit(_) => Code::ConfigInvalid,
             StartHostError::Runtime(_) | StartHostError::Thread(_) => Code::Internal,
         }

@@ -10,14 +10,15 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use odeon_authority::{
-    Bound, ClassWish, GrantSet, InstanceMode, LimitsPatch, Placing, Principal, PublicKey, SignedAs,
+    Bound, ClassWish, Event, FileError, GrantSet, InstanceMode, LimitsPatch, Placing, Principal, PublicKey,
+    SignedAs, read_operators_text,
 };
-use odeon_protocol::{Code, Digest, Fault, PluginName};
+use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::host::Host;
-use crate::load::{LoadRequest, Source};
+use crate::load::{LoadRequest, Source, blocking};
 use crate::registry::Loaded;
 
 /// The longest file of remembered loads, in bytes.
@@ -122,11 +123,11 @@ impl Remembered {
         })
     }
 
-    /// Forgets the load of this name.
-    pub(crate) fn remove(&self, name: &PluginName) -> Result<(), Fault> {
-        self.change(|written| {
-            written.loads.remove(name);
-        })
+    /// Forgets the load of this name. Says whether there was one.
+    pub(crate) fn remove(&self, name: &PluginName) -> Result<bool, Fault> {
+        let mut was_there = false;
+        self.change(|written| was_there = written.loads.remove(name).is_some())?;
+        Ok(was_there)
     }
 
     fn requests(&self) -> Result<Vec<LoadRequest>, Fault> {
@@ -147,14 +148,11 @@ impl Remembered {
     }
 
     fn read(&self) -> Result<Written, Fault> {
-        match std::fs::metadata(&self.path) {
-            Ok(metadata) if metadata.len() > MAX => return Err(self.syntax("it is longer than 16 MiB")),
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Written::default()),
-            Err(error) => return Err(unwritable(&self.path, &error)),
+        match read_operators_text(&self.path, MAX) {
+            Ok(text) => toml::from_str(&text).map_err(|error| self.syntax(&error.to_string())),
+            Err(FileError::Missing { .. }) => Ok(Written::default()),
+            Err(error) => Err(self.syntax(&error.to_string())),
         }
-        let text = std::fs::read_to_string(&self.path).map_err(|error| unwritable(&self.path, &error))?;
-        toml::from_str(&text).map_err(|error| self.syntax(&error.to_string()))
     }
 
     fn syntax(&self, problem: &str) -> Fault {
@@ -202,6 +200,32 @@ impl Row {
 }
 
 impl Host {
+    /// Forgets a remembered load of something that is not loaded: one that was
+    /// refused at the start would be tried at each of them. Says whether there
+    /// was one.
+    pub(crate) async fn forget(&self, name: &PluginName, principal: &Principal) -> Result<bool, Fault> {
+        let (host, name, principal) = (self.clone(), name.clone(), principal.to_string());
+        blocking(move || {
+            let Some(remembered) = &host.inner.remembered else {
+                return Ok(false);
+            };
+            if !remembered.remove(&name)? {
+                return Ok(false);
+            }
+            let event = Event::Unload {
+                name,
+                generation: Generation(0),
+                reason: "forgotten".into(),
+                principal: principal.into(),
+            };
+            let written = host.inner.recorder.append(event);
+            written
+                .map_err(|error| Fault::new(error.code(), format!("the load is forgotten, but {error}")))?;
+            Ok(true)
+        })
+        .await?
+    }
+
     /// Loads again what was loaded to stay when the host ran last. Every load
     /// is decided anew; one that is refused is logged and stays in the list.
     ///
@@ -244,7 +268,7 @@ impl Host {
 
     async fn load_all(&self, requests: Vec<LoadRequest>) -> Vec<StartLoad> {
         let mut loads = Vec::with_capacity(requests.len());
-        for mut request in requests {
+        for request in requests {
             let path = request.file().cloned().unwrap_or_default();
             let outcome = self.load_uncounted(request).await.map(|report| report.name);
             if let Err(fault) = &outcome {

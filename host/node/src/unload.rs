@@ -32,7 +32,7 @@ pub enum UnloadMode {
 pub struct UnloadReport {
     /// The plugin that is gone.
     pub name: PluginName,
-    /// Its last generation.
+    /// Its last generation; 0 where only a remembered load was forgotten.
     pub generation: Generation,
     /// How many calls were interrupted.
     pub interrupted: usize,
@@ -42,7 +42,8 @@ pub struct UnloadReport {
 
 impl Host {
     /// Takes a plugin out of service and forgets a remembered load of it. Goes
-    /// on to the end even if the future is dropped.
+    /// on to the end even if the future is dropped. Where nothing is loaded under
+    /// the name but a load is remembered, that is forgotten.
     ///
     /// # Errors
     ///
@@ -54,7 +55,18 @@ impl Host {
         mode: UnloadMode,
         principal: &Principal,
     ) -> Result<UnloadReport, Fault> {
-        let (reservation, loaded) = self.inner.registry.claim(name)?;
+        let (reservation, loaded) = match self.inner.registry.claim(name) {
+            Ok(claimed) => claimed,
+            Err(fault) if fault.code == Code::PluginNotFound && self.forget(name, principal).await? => {
+                return Ok(UnloadReport {
+                    name: name.clone(),
+                    generation: Generation(0),
+                    interrupted: 0,
+                    hook: None,
+                });
+            }
+            Err(fault) => return Err(fault),
+        };
         let (host, principal) = (self.clone(), principal.clone());
         let work = async move {
             host.take_out(reservation, loaded, mode, &principal, "asked for")

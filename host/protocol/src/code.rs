@@ -241,8 +241,7 @@ codes! {
     ConnectionLost = "ODN-5002", Transport, Host, Unsafe;
     /// The peer sent what the protocol does not allow.
     ProtocolViolation = "ODN-5003", Transport, Peer, Never;
-    /// The request was not delivered.
-    NotDelivered = "ODN-5004", Transport, Host, Safe;
+    // ODN-5004 is kept free: it is for requests between nodes.
     /// The operation needs another state of the host.
     WrongState = "ODN-5005", Conflict, Operator, Safe;
 

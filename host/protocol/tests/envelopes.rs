@@ -142,6 +142,7 @@ fn unknown_keys_are_passed_over_whatever_they_hold() {
     );
 }
 
+/// Enforced by `skip` in `envelope::decode` (`MAX_UNKNOWN_DEPTH`).
 #[test]
 fn an_unknown_value_is_nested_up_to_its_limit() {
     let nested = |levels: usize| {

@@ -65,6 +65,7 @@ fn an_empty_frame_is_refused_and_stays_refused() {
     assert_eq!(encode_frame(&mut Vec::new(), MAX, b""), Err(FrameError::Empty));
 }
 
+/// Enforced by `frame::checked`.
 #[test]
 fn a_frame_ends_at_its_limit() {
     let at = vec![7; 1000];

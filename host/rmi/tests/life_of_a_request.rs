@@ -402,6 +402,7 @@ async fn a_serial_is_taken_once_while_it_is_remembered() {
     assert_eq!(forgetful.totals().failed, 2);
 }
 
+/// Enforced by `within` in `Requests::accept`, and by the total beside it.
 #[tokio::test]
 async fn texts_are_taken_at_their_limits_and_refused_one_byte_later() {
     let limits = RequestLimits {

@@ -44,6 +44,13 @@ pub struct Export {
     pub ty: FunctionType,
 }
 
+impl Export {
+    /// Whether it is for the host at a load or unload, and for no caller.
+    pub fn is_hook(&self) -> bool {
+        self.interface.as_deref() == Some(crate::plugin::LIFECYCLE)
+    }
+}
+
 /// An import: an interface, or a single function of the world.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Import {

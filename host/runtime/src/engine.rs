@@ -148,6 +148,14 @@ pub(crate) fn compile_config(class: EngineClass) -> Config {
     config
 }
 
+/// Opens the process's page map, with which pools see what a guest has touched.
+/// It is opened once per process, and a process that has closed its memory to
+/// others can no longer open its own: so before that, not with the first engine.
+pub(crate) fn open_page_map() {
+    let available = PoolingAllocationConfig::is_pagemap_scan_available();
+    tracing::debug!(available, "page map");
+}
+
 /// An engine that runs guests of this class.
 pub(crate) fn engine(class: EngineClass, size: PoolSize) -> wasmtime::Result<Engine> {
     let mut config = compile_config(class);

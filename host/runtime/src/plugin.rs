@@ -6,7 +6,7 @@
 
 mod drive;
 mod idle;
-mod lifecycle;
+pub(crate) mod lifecycle;
 mod running;
 mod typed;
 

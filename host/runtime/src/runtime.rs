@@ -13,11 +13,11 @@ use crate::EngineClass;
 use crate::cache::{Cache, CacheConfig, CacheError, Circumstances};
 use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, compile};
 use crate::describe::Description;
-use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENTS};
+use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENTS, open_page_map};
 use crate::instance::Template;
 use crate::interfaces::egress::{Network, Resolver, SystemResolver};
 use crate::link::{self, LinkReport, flavour};
-use crate::plugin::{Plugin, Source};
+use crate::plugin::{Plugin, Source, lifecycle};
 use crate::shard::Shard;
 use crate::ticker::Ticker;
 use crate::unit::PluginSpec;
@@ -155,6 +155,7 @@ impl Runtime {
     /// When the cache cannot be opened or the ticker's thread not be started.
     pub fn new(config: RuntimeConfig) -> Result<Self, StartError> {
         let workers = config.workers.max(1);
+        open_page_map();
         let ticker = Ticker::start()?;
         let cache = config.cache.as_ref().map(Cache::open).transpose()?.map(Arc::new);
         let pool = config.pool.for_each_of(workers);
@@ -232,6 +233,34 @@ impl Runtime {
         }
     }
 
+    /// Whether a component would become a plugin of these terms, and what it is.
+    /// For bytes that nobody has decided about: none of it becomes executable
+    /// here, and nothing of it is kept. What the engine alone can tell, which
+    /// resource a handle is of, comes out when it is loaded.
+    ///
+    /// # Errors
+    ///
+    /// When it does not compile or link, or needs more than its limits.
+    pub async fn check(&self, bytes: &[u8], spec: &PluginSpec) -> Result<Description, LoadError> {
+        let mut description = self.compile_only(bytes, spec.class).await?.description;
+        if let Some(beyond) = beyond_pool(&description, spec, self.inner.config.pool) {
+            if spec.class.is_some() || description.class == EngineClass::Async {
+                return Err(LoadError::LimitUnsupported(beyond));
+            }
+            description = self
+                .compile_only(bytes, Some(EngineClass::Heavy))
+                .await?
+                .description;
+        }
+        fits(&description, spec)?;
+        lifecycle::check_hooks(&description.exports).map_err(LoadError::Lifecycle)?;
+        let report = link::check_imports(&description);
+        match report.is_empty() {
+            true => Ok(description),
+            false => Err(LoadError::Link(Box::new(report))),
+        }
+    }
+
     /// Makes native code a plugin, on a thread that serves nobody: taking it,
     /// linking, and saying everything that does not link takes its time.
     async fn linked(
@@ -288,12 +317,7 @@ impl Runtime {
             }
             None => None,
         };
-        let _permit = inner
-            .compile_permits
-            .acquire()
-            .await
-            .map_err(|_| CompileError::Process("the runtime is stopping".into()))?;
-        let compiled = compile(&config.compiler, bytes, class, config.pool, config.compile).await?;
+        let compiled = self.compile_only(bytes, class).await?;
         let Some((cache, entry)) = entry else {
             return Ok((compiled, false));
         };
@@ -308,6 +332,17 @@ impl Runtime {
             .await
             .ok_or_else(|| CompileError::Process("keeping the native code broke off".into()))?;
         Ok((compiled, false))
+    }
+
+    async fn compile_only(&self, bytes: &[u8], class: Option<EngineClass>) -> Result<Compiled, CompileError> {
+        let _permit = self
+            .inner
+            .compile_permits
+            .acquire()
+            .await
+            .map_err(|_| CompileError::Process("the runtime is stopping".into()))?;
+        let config = &self.inner.config;
+        compile(&config.compiler, bytes, class, config.pool, config.compile).await
     }
 }
 

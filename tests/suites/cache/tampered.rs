@@ -2,8 +2,11 @@
 
 use std::fs;
 
+use odeon_protocol::test_util::arb_damage;
 use odeon_runtime::EngineClass;
 use odeon_tests::runtime::{call, spec};
+use proptest::prop_assert_eq;
+use proptest::test_runner::{Config, TestRunner};
 
 use crate::folder::{Folder, answering, loaded};
 
@@ -101,6 +104,7 @@ async fn the_entry_of_another_component_is_not_taken() {
 }
 
 /// Nor is one that was written for another engine class.
+/// Enforced by `Cache::mac`: the class is a part of the entry's name.
 #[tokio::test]
 async fn the_entry_of_another_class_is_not_taken() {
     let folder = Folder::new();
@@ -127,6 +131,7 @@ async fn the_entry_of_another_class_is_not_taken() {
 }
 
 /// The key is the host's own: what another host wrote is foreign.
+/// Enforced by `Cache::mac`.
 #[tokio::test]
 async fn the_entry_of_another_host_is_not_taken() {
     let (ours, theirs) = (Folder::new(), Folder::new());
@@ -217,4 +222,27 @@ async fn timed_what_is_no_file_in_the_place_of_an_entry_is_replaced() {
         assert!(loaded(&runtime, 7).await);
     }
     assert!(began.elapsed() < std::time::Duration::from_secs(5));
+}
+
+/// Enforced by `Cache::get`: damage anywhere, at random.
+#[test]
+fn a_damaged_entry_is_never_taken() {
+    let tokio = tokio::runtime::Runtime::new().unwrap();
+    let folder = Folder::new();
+    let runtime = folder.start().unwrap();
+    tokio.block_on(loaded(&runtime, 7));
+    let path = folder.entry();
+    let good = fs::read(&path).unwrap();
+    let mut runner = TestRunner::new(Config {
+        cases: 64,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let outcome = runner.run(&arb_damage(good.clone()), |bytes| {
+        fs::write(&path, &bytes).unwrap();
+        let is_taken = tokio.block_on(loaded(&runtime, 7));
+        prop_assert_eq!(is_taken, bytes == good);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
 }

@@ -78,7 +78,7 @@ async fn a_caller_who_gives_up_waiting_frees_his_place() {
 }
 
 /// The pool of a worker is smaller than what the limits let in: that is
-/// "overloaded" too, never an abort.
+/// "overloaded" too, never an abort. Enforced by `Plugin::not_made` (`is_out_of_room`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_free_slot_in_the_pool_is_overloaded() {
     let mut config = odeon_tests::runtime::config();

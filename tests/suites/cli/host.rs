@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
+    os::unix::fs::MetadataExt as _,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -202,6 +203,10 @@ fn logs_are_lines_and_the_level_can_be_changed() {
         wrong.stderr.contains("\"==\"") && wrong.stderr.contains("trace"),
         "{wrong:#?}"
     );
+    // A word that is no level would silence the host.
+    for wrong in ["nonsense", ""] {
+        desk.odeon(&["log-level", wrong]).ended(2);
+    }
     // It says where it counts from when it is loaded.
     desk.write("counter.wasm", odeon_tests::guests::bytes("sample-counter"));
     desk.odeon(&["load", "counter.wasm", "--allow-unsigned"]).ended(0);
@@ -329,6 +334,9 @@ fn a_host_leaves_no_core_dump() {
         .find_map(|line| line.strip_prefix("Max core file size"))
         .unwrap();
     assert_eq!(core.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"]);
+    // What is not dumpable belongs to root, whoever runs it.
+    let own = std::fs::metadata(format!("/proc/{}/environ", server.pid())).unwrap();
+    assert_eq!(own.uid(), 0);
 }
 
 #[test]

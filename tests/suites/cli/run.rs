@@ -227,3 +227,23 @@ fn caught_interrupt(status: &str) -> bool {
         .trim();
     u64::from_str_radix(caught, 16).unwrap() & 0b10 != 0
 }
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+    let desk = Desk::with_kit();
+    let made = Command::new("mkfifo")
+        .arg(desk.path("pipe.wasm"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    desk.odeon(&["keygen", "-o", "author.key"]).ended(0);
+    for args in [
+        &["run", "pipe.wasm", "add(1, 2)", "--allow-unsigned"][..],
+        &["run", "pipe.wasm"],
+        &["check", "pipe.wasm"],
+        &["verify", "pipe.wasm"],
+        &["sign", "pipe.wasm", "--key", "author.key"],
+    ] {
+        desk.odeon(args).ended(4);
+    }
+}

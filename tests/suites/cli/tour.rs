@@ -64,6 +64,40 @@ fn the_embedding_example_of_the_readme_runs() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "ok((3, 2))\n42\n");
 }
 
+/// The lines that samples show, but for those that need a host or the network.
+#[test]
+fn what_the_samples_show_can_be_typed() {
+    for (sample, readme) in [
+        (
+            "calculator",
+            include_str!("../../../sample-plugins/calculator/README.md"),
+        ),
+        (
+            "markdown",
+            include_str!("../../../sample-plugins/markdown/README.md"),
+        ),
+        (
+            "file-indexer",
+            include_str!("../../../sample-plugins/file-indexer/README.md"),
+        ),
+    ] {
+        let mut shell = Shell::start();
+        let component = guests::bytes(&format!("sample-{sample}"));
+        std::fs::write(shell.folder.path().join(format!("{sample}.wasm")), component).unwrap();
+        std::fs::create_dir(shell.folder.path().join("notes")).unwrap();
+        let (_, block) = readme.split_once("```sh\n").expect("lines to type");
+        let (lines, _) = block.split_once("```").expect("a block ends");
+        assert!(lines.lines().count() > 1, "{sample}");
+        for line in lines.lines() {
+            let printed = shell.run(line, "");
+            assert!(
+                !printed.trim().is_empty() && !printed.contains("ODN-") && !printed.contains("error"),
+                "$ {line}\n{printed}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_comparison_knows_what_differs() {
     for (shown, printed) in [
@@ -152,7 +186,7 @@ struct Shell {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    _folder: TempDir,
+    folder: TempDir,
     _state: TempDir,
 }
 
@@ -186,7 +220,7 @@ impl Shell {
             child,
             input,
             output,
-            _folder: folder,
+            folder,
             _state: state,
         }
     }

@@ -239,6 +239,67 @@ fn check_tells_what_callers_would_lose() {
         .ended(0);
 }
 
+/// The policy that the host reads is the one that is edited and asked. Enforced
+/// by `Policy::file_of`.
+#[test]
+fn a_policy_elsewhere_is_the_one_that_trust_verify_and_run_use() {
+    let desk = signed();
+    desk.write("host.toml", "trust-policy = \"site.toml\"\n");
+    let usual = desk.path("home/.local/state/odeon/trust.toml");
+    let mut server = desk.serve(&["--config", "host.toml"]);
+    desk.odeon(&["trust", "add", "--key", "author.key.pub"]).ended(0);
+    assert!(desk.path("site.toml").is_file() && !usual.exists());
+    desk.odeon(&["load", "signed.wasm"]).ended(0);
+    desk.odeon(&["verify", "signed.wasm", "--trusted"]).ended(0);
+    desk.odeon(&["run", "signed.wasm", "add(1, 2)"]).ended(0);
+    desk.odeon(&["trust", "revoke", "--key", "author.key.pub"])
+        .ended(0);
+    let gone = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        desk.odeon(&["list", "--json"]).json()["plugins"] == serde_json::json!([])
+    });
+    assert!(gone, "what the policy revokes is taken out");
+    desk.odeon(&["run", "signed.wasm", "add(1, 2)"]).ended(3);
+    desk.odeon(&["stop"]).ended(0);
+    server.ended();
+    // A host that is started without it goes by its own again.
+    drop(desk.serve(&[]));
+    desk.odeon(&["trust", "add", "--key", "author.key.pub"]).ended(0);
+    assert!(usual.is_file());
+}
+
+/// Enforced by `component::read`.
+#[test]
+fn what_is_no_file_is_refused_and_not_read() {
+    let desk = Desk::with_kit();
+    for command in [
+        &["run", "/dev/zero"][..],
+        &["verify", "/dev/zero"],
+        &["check", "/dev/zero"],
+    ] {
+        let ran = desk.odeon(command);
+        assert_ne!(ran.status, 0);
+        assert!(ran.stderr.contains("regular file"), "{ran:#?}");
+    }
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        desk.path("pipe.wasm"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    let ran = desk.odeon(&[
+        "run",
+        "pipe.wasm",
+        "add(1, 2)",
+        "--allow-unsigned",
+        "--wait",
+        "5s",
+    ]);
+    assert!(ran.stderr.contains("regular file"), "{ran:#?}");
+}
+
 #[test]
 fn what_is_no_row_of_the_policy_cannot_be_revoked_by_mistake() {
     let desk = signed();
@@ -343,4 +404,32 @@ fn a_key_that_others_can_read_is_a_mistake_of_usage() {
         .odeon(&["sign", "packed.wasm", "--key", "author.key"])
         .ended(2);
     assert!(ran.stderr.contains("chmod 600"), "{ran:#?}");
+}
+
+#[test]
+fn the_policy_that_a_host_reads_is_the_one_that_is_changed() {
+    let desk = signed();
+    desk.write("host.toml", "trust-policy = \"policy.toml\"\n");
+    let _server = desk.serve(&["--config", "host.toml"]);
+    desk.odeon(&["trust", "add", "--key", "author.key.pub"]).ended(0);
+    assert!(desk.path("policy.toml").is_file());
+    desk.odeon(&["load", "signed.wasm"]).ended(0);
+    desk.odeon(&["trust", "revoke", "author.key.pub"]).ended(0);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while desk.odeon(&["call", "kit/add", "1", "2"]).status == 0 {
+        assert!(
+            std::time::Instant::now() < until,
+            "the plugin was never taken out"
+        );
+    }
+    desk.odeon(&["load", "signed.wasm"]).ended(3);
+}
+
+#[test]
+fn a_key_is_not_overwritten_by_what_it_signed() {
+    let desk = signed();
+    let before = std::fs::read(desk.path("author.key")).unwrap();
+    desk.odeon(&["sign", "kit.wasm", "--key", "author.key", "-o", "author.key"])
+        .ended(2);
+    assert_eq!(std::fs::read(desk.path("author.key")).unwrap(), before);
 }

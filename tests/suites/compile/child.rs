@@ -118,7 +118,7 @@ async fn invalid_bytes_are_refused_with_a_reason() {
     }
 }
 
-fn script(folder: &Path, text: &str) -> Compiler {
+pub(crate) fn script(folder: &Path, text: &str) -> Compiler {
     let path = folder.join("compiler");
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();

@@ -16,4 +16,5 @@
 
 mod bombs;
 mod child;
+mod smoke;
 mod types;

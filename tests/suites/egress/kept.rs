@@ -1,5 +1,7 @@
 //! What a guest makes the host keep of HTTP, and what it makes it say.
 
+use std::io::Read as _;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use odeon_authority::ByteSize;
@@ -85,6 +87,12 @@ impl Subscriber for Ear {
     fn exit(&self, _: &Id) {}
 }
 
+/// Reads to the end and keeps nothing.
+fn drain(mut stream: TcpStream) {
+    let mut buffer = [0; 4096];
+    while matches!(stream.read(&mut buffer), Ok(1..)) {}
+}
+
 /// Falls with the path that `handler_0_2` puts in, with its refusal of requests
 /// to nobody, and with the end of `exchange`: each would be a line in the
 /// host's own log, as many as a guest likes.
@@ -102,13 +110,22 @@ async fn a_guest_writes_nothing_into_the_hosts_log() {
         told(&plugin, "requests-bare(none, 100)").await,
         r#""HttpRequestUriInvalid""#
     );
-    // A connection that ends before its response does.
-    let server = Server::start(|stream| answer(stream, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort"));
+    // A connection that fails after its response has begun: the host stops
+    // sending in the middle of a body.
+    let server = Server::start(|stream| {
+        let reader = stream.try_clone().unwrap();
+        answer(stream, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n");
+        drain(reader);
+    });
     let port = server.port();
-    let spec = spec().grant(&format!("http=127.0.0.1:{port}"));
+    let spec = spec()
+        .grant(&format!("http=127.0.0.1:{port}"))
+        .resident()
+        .limits(|limits| limits.egress_bytes = ByteSize::kib(64));
     let plugin = load(&runtime, &spec).await;
-    for _ in 0..10 {
-        let ended = told(&plugin, &format!(r#"download("127.0.0.1:{port}", "/")"#)).await;
+    for _ in 0..5 {
+        let upload = format!(r#"upload-forever("127.0.0.1:{port}", "/", 4096)"#);
+        let ended = told(&plugin, &upload).await;
         assert!(!ended.contains(r#"error: """#), "the guest is told: {ended}");
     }
     // What is said is said by a task of its own.

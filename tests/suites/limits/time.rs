@@ -105,6 +105,7 @@ async fn timed_a_guest_that_never_waits_is_stopped_too() {
 }
 
 /// Start code runs under the limits of the call it is for.
+/// Enforced by `HostState::must_stop`, whose call begins before the instance.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_start_code_that_never_ends_is_stopped() {
     in_time(short_cpu(), "wat-start-spins", &["answer"], Code::CpuLimit).await;
@@ -118,6 +119,7 @@ async fn timed_start_code_that_never_ends_is_stopped() {
 }
 
 /// So does clean-up after a result, and an allocator that is asked for room.
+/// Enforced by `HostState::must_stop`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_clean_up_and_allocation_that_never_end_are_stopped() {
     in_time(short_cpu(), "wat-post-return", &["spins"], Code::CpuLimit).await;

@@ -182,6 +182,7 @@ async fn waiting_ends_where_the_caller_said_and_by_his_hand() {
     assert_eq!(fault(called).code, Code::Cancelled);
 }
 
+/// Enforced by `fits_user_data`.
 #[tokio::test(flavor = "multi_thread")]
 async fn user_data_fits_its_limit_and_is_json() {
     let host = ephemeral();

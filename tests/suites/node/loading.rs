@@ -1,7 +1,7 @@
 //! The one way in, and what it refuses.
 
 use odeon::{Code, GrantSet, HostLimits, LimitsPatch, LoadRequest, Principal, UnloadMode};
-use odeon_authority::{Claim, SigningKey, embed_manifest, sign};
+use odeon_authority::{Claim, Policy, SigningKey, embed_manifest, sign};
 use odeon_tests::guests;
 
 use crate::host::{at, audit, builder, ephemeral, fault, few_loads, load, state};
@@ -180,6 +180,7 @@ async fn what_is_no_component_is_refused_by_what_it_is() {
     assert_eq!(a_folder.code, Code::FileUnreadable);
 }
 
+/// Enforced by `decide`, and by `Decision::record` before the answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unsigned_component_is_refused_and_that_is_on_record() {
     let folder = state();
@@ -240,6 +241,7 @@ async fn a_lower_version_needs_a_word_of_the_operator() {
     assert_eq!(host.list().len(), 1);
 }
 
+/// Enforced by `Gatekeeper::count_load`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_minute_takes_so_many_loads() {
     let host = builder().host_limits(few_loads(2)).start().unwrap();
@@ -368,8 +370,25 @@ async fn a_check_says_what_a_component_is_and_runs_nothing() {
         fault(host.check(b"\0asm\x01\0\0\0", None).await).code,
         Code::CoreModule
     );
+    let missing = guests::bytes("wat-missing-imports");
+    assert_eq!(fault(host.check(&missing, None).await).code, Code::LinkFailed);
 }
 
+/// Nobody has decided about these bytes. Enforced by `Runtime::check`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_keeps_nothing_in_the_cache() {
+    let folder = state();
+    let host = at(folder.path());
+    host.check(&guests::bytes("sample-calculator"), None)
+        .await
+        .unwrap();
+    let kept = || std::fs::read_dir(folder.path().join("cache")).map_or(0, |entries| entries.count());
+    assert_eq!(kept(), 0);
+    load(&host, "sample-calculator", "calc").await;
+    assert_ne!(kept(), 0);
+}
+
+/// Enforced by `Host::review`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_revoked_is_taken_out() {
     let folder = state();
@@ -414,4 +433,195 @@ async fn a_policy_that_cannot_be_read_takes_nothing_out_and_lets_nothing_in() {
     assert_eq!(host.list().len(), 1, "what runs stays until somebody can decide");
     let again = LoadRequest::component(&path).named("again".parse().unwrap());
     assert_eq!(fault(host.load(again).await).code, Code::PolicyUnreadable);
+}
+
+fn named(name: &str, key: &SigningKey) -> Vec<u8> {
+    packed(&MANIFEST.replace("echo", name), name, key)
+}
+
+fn packed(manifest: &str, name: &str, key: &SigningKey) -> Vec<u8> {
+    let packed = embed_manifest(&guests::bytes("guest-echo"), manifest.as_bytes()).unwrap();
+    let claim = Claim {
+        name: name.parse().unwrap(),
+        version: "1.2.0".parse().unwrap(),
+    };
+    sign(&packed, key, &claim).unwrap()
+}
+
+fn policy(folder: &std::path::Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = folder.join("trust.toml");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// What is granted is granted to a component, not to a path. Enforced by
+/// `decision::refuse_another`.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_authors_file_in_the_same_place_gets_nothing_of_what_was_granted() {
+    let folder = state();
+    let (one, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    let rows = [&one, &other].map(|key| format!("[[key]]\nkey = \"{}\"\n", key.public()));
+    policy(folder.path(), &rows.concat());
+    let path = folder.path().join("slot.wasm");
+    std::fs::write(&path, signed("1.2.0", &one)).unwrap();
+    let host = at(folder.path());
+    let grants = GrantSet::parse(["env=GREETING=hello"]).unwrap();
+    let request = LoadRequest::component(&path).with_grants(grants);
+    host.load(request).await.unwrap();
+    host.shutdown(std::time::Duration::ZERO).await;
+    drop(host);
+    for (component, code) in [
+        (signed("1.3.0", &other), Code::NamePinned),
+        (named("other", &one), Code::SignedForOther),
+    ] {
+        std::fs::write(&path, component).unwrap();
+        let host = at(folder.path());
+        let loads = host.load_remembered().await.unwrap();
+        assert_eq!(fault(loads[0].outcome.clone()).code, code);
+        assert!(host.list().is_empty());
+        let decision = &audit(folder.path()).pop().unwrap()["event"];
+        assert_eq!(
+            (&decision["allowed"], &decision["code"]),
+            (&false.into(), &code.as_str().into())
+        );
+        host.shutdown(std::time::Duration::ZERO).await;
+    }
+    // What is refused at every start can be forgotten without being loaded.
+    let list = folder.path().join("loads.toml");
+    let remembered = std::fs::read(&list).unwrap();
+    let (host, echo) = (at(folder.path()), "echo".parse().unwrap());
+    host.unload(&echo, UnloadMode::Now, host.principal())
+        .await
+        .unwrap();
+    assert!(host.load_remembered().await.unwrap().is_empty());
+    let again = host.unload(&echo, UnloadMode::Now, host.principal()).await;
+    assert_eq!(fault(again).code, Code::PluginNotFound);
+    drop(host);
+    std::fs::write(&list, remembered).unwrap();
+    // The author's next version is his.
+    std::fs::write(&path, signed("1.3.0", &one)).unwrap();
+    let host = at(folder.path());
+    let loads = host.load_remembered().await.unwrap();
+    assert_eq!(loads[0].outcome.as_ref().unwrap().as_str(), "echo");
+}
+
+/// Without its value, a variable's grant is for the host's own. Enforced by
+/// `remember::complete`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remembered_variable_keeps_the_value_it_was_granted_with() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    trust(folder.path(), &key);
+    let path = folder.path().join("echo.wasm");
+    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let own = || [("GREETING".to_owned(), "the host's own".to_owned())].into();
+    let start = || {
+        builder()
+            .state_dir(folder.path())
+            .environment(own())
+            .start()
+            .unwrap()
+    };
+    let host = start();
+    let grants = GrantSet::parse(["env=GREETING=for=it"]).unwrap();
+    host.load(LoadRequest::component(&path).with_grants(grants))
+        .await
+        .unwrap();
+    host.shutdown(std::time::Duration::ZERO).await;
+    drop(host);
+    for _ in 0..2 {
+        let text = std::fs::read_to_string(folder.path().join("loads.toml")).unwrap();
+        assert!(text.contains("env=GREETING=for=it"), "{text}");
+        let host = start();
+        let loads = host.load_remembered().await.unwrap();
+        assert!(loads.iter().all(|load| load.outcome.is_ok()), "{loads:?}");
+        host.shutdown(std::time::Duration::ZERO).await;
+    }
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(folder.path().join("loads.toml"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+/// What the command line said about a descriptor is said again, under the name
+/// that it gave, and an unload of that name is for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_beside_a_descriptor_is_remembered_with_it() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    trust(folder.path(), &key);
+    let asks = format!("{MANIFEST}[grants]\nenv = {{ GREETING = true, OTHER = true }}\n");
+    std::fs::write(folder.path().join("echo.wasm"), packed(&asks, "echo", &key)).unwrap();
+    let descriptor = folder.path().join("echo.toml");
+    let text = "source = \"echo.wasm\"\ngrants = [\"env=GREETING=wide\", \"env=OTHER=x\"]\n";
+    std::fs::write(&descriptor, text).unwrap();
+    let mut request = LoadRequest::descriptor(&descriptor)
+        .named("other".parse().unwrap())
+        .with_grants(GrantSet::parse(["env=GREETING=narrow"]).unwrap());
+    request.limits.value_depth = Some(50);
+    let host = at(folder.path());
+    host.load(request).await.unwrap();
+    host.shutdown(std::time::Duration::ZERO).await;
+    drop(host);
+
+    let host = at(folder.path());
+    let loads = host.load_remembered().await.unwrap();
+    let name = loads[0].outcome.clone().unwrap();
+    assert_eq!(name.as_str(), "other");
+    let described = host.describe(&name).unwrap();
+    assert_eq!(described.grants, ["env=GREETING"]);
+    assert_eq!(described.limits["value-depth"], "50");
+    host.unload(&name, UnloadMode::Now, host.principal())
+        .await
+        .unwrap();
+    host.shutdown(std::time::Duration::ZERO).await;
+    assert!(at(folder.path()).load_remembered().await.unwrap().is_empty());
+}
+
+/// Whoever changes the policy of a state directory changes the one its host
+/// reads. Enforced by `HostBuilder::start`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_of_the_configuration_is_the_one_of_the_state_directory() {
+    let folder = state();
+    let elsewhere = folder.path().join("site.toml");
+    let key = SigningKey::generate().unwrap();
+    trust(folder.path(), &key);
+    let usual = folder.path().join("trust.toml");
+    std::fs::rename(&usual, &elsewhere).unwrap();
+    let path = folder.path().join("echo.wasm");
+    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    Policy::keep_in(folder.path(), &elsewhere).unwrap();
+    assert_eq!(Policy::file_of(folder.path()).unwrap(), elsewhere);
+    // A host that is told nothing goes by what the state directory says.
+    let host = at(folder.path());
+    host.load(LoadRequest::component(&path)).await.unwrap();
+    Policy::keep_in(folder.path(), &usual).unwrap();
+    assert_eq!(Policy::file_of(folder.path()).unwrap(), usual);
+}
+
+/// Enforced by `HostBuilder::start` (`known_versions`).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_without_a_state_directory_goes_by_the_versions_it_is_told() {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    trust(folder.path(), &key);
+    let versions = folder.path().join("versions.json");
+    std::fs::write(&versions, "{\"echo\": \"1.3.0\"}").unwrap();
+    let path = folder.path().join("echo.wasm");
+    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let start = || builder().trust_policy(folder.path().join("trust.toml"));
+    let host = start().known_versions(&versions).start().unwrap();
+    assert_eq!(
+        fault(host.load(LoadRequest::component(&path)).await).code,
+        Code::VersionLowered
+    );
+    std::fs::write(&path, signed("1.4.0", &key)).unwrap();
+    host.load(LoadRequest::component(&path)).await.unwrap();
+    assert_eq!(
+        std::fs::read_to_string(&versions).unwrap(),
+        "{\"echo\": \"1.3.0\"}"
+    );
 }

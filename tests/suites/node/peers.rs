@@ -72,16 +72,19 @@ async fn a_call_before_the_hello_and_a_second_hello_are_refused() {
     );
 }
 
+/// Enforced by `Connection::run` (`greeting`).
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_nothing_is_sent_away_in_time() {
     let (_folder, _host, daemon) = served().await;
-    let mut peer = Peer::silent(daemon.socket()).await;
-    peer.stream.write_all(&[9, 0]).await.unwrap();
-    assert_eq!(
-        peer.next().await.unwrap().fault.unwrap().code,
-        Code::ProtocolViolation
-    );
-    assert!(peer.next().await.is_none());
+    for said in [&[][..], &[9, 0][..]] {
+        let mut peer = Peer::silent(daemon.socket()).await;
+        peer.stream.write_all(said).await.unwrap();
+        assert_eq!(
+            peer.next().await.unwrap().fault.unwrap().code,
+            Code::ProtocolViolation
+        );
+        assert!(peer.next().await.is_none());
+    }
     all_is_well(&daemon).await;
 }
 
@@ -110,6 +113,7 @@ async fn who_vanishes_half_way_takes_along_what_he_asked_for() {
     all_is_well(&daemon).await;
 }
 
+/// Enforced by `Connection::call` (`MAX_IN_FLIGHT`).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_has_so_many_calls_in_flight_and_not_one_more() {
     let (_folder, host, daemon) = served().await;
@@ -158,6 +162,7 @@ async fn who_does_not_read_is_disconnected_and_slows_nobody() {
     soon("nothing is in flight", || host.totals().running == 0).await;
 }
 
+/// Enforced by the places of `daemon::serve` (`MAX_CONNECTIONS`).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_connections_leaves_room_for_the_next() {
     let (_folder, _host, daemon) = served().await;

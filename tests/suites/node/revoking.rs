@@ -111,7 +111,9 @@ async fn a_policy_that_is_gone_takes_nothing_out() {
     fs::remove_file(folder.path().join("trust.toml")).unwrap();
     assert_eq!(fault(host.review().await).code, Code::PolicyUnreadable);
     assert_eq!(host.list().len(), 1);
-    fs::write(folder.path().join("trust.toml"), "").unwrap();
+    let empty = folder.path().join("trust.toml");
+    fs::write(&empty, "").unwrap();
+    fs::set_permissions(&empty, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(
         host.review().await.unwrap().len(),
         1,

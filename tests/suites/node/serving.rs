@@ -318,6 +318,7 @@ async fn a_stop_without_patience_still_answers_every_call() {
     daemon.stopped().await.unwrap();
 }
 
+/// Enforced by `StateLock::take` and `socket::refuse_if_answered`.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_host_holds_a_state_directory_and_one_answers_at_a_socket() {
     let (folder, elsewhere) = (state(), state());

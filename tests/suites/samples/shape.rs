@@ -32,7 +32,7 @@ async fn samples_are_small_and_import_what_they_use() {
         let bytes = guests::bytes(&format!("sample-{name}"));
         let size = bytes.len() as u64;
         assert!(size <= most << 10, "{name} is {size} bytes");
-        let report = host.check(&bytes).await.expect("a sample links");
+        let report = host.check(&bytes, None).await.expect("a sample links");
         let mut imports: Vec<_> = report
             .imports
             .iter()
@@ -55,7 +55,7 @@ async fn samples_are_small_and_import_what_they_use() {
 async fn a_sample_with_the_standard_librarys_files_is_small_too() {
     let bytes = guests::bytes("sample-file-indexer");
     assert!(bytes.len() <= 160 << 10, "{} bytes", bytes.len());
-    let report = host().check(&bytes).await.expect("the sample links");
+    let report = host().check(&bytes, None).await.expect("the sample links");
     assert!(
         report.memory_bytes <= 17 * PAGE,
         "starts with {}",

@@ -3,9 +3,10 @@
 use odeon_protocol::{Code, Digest, Generation, PluginName, Serial};
 use serde::Serialize;
 
-use crate::key::KeyId;
+use crate::{key::KeyId, words::is_unsafe};
 
-/// A text of at most [`Text::MAX`] bytes without control characters; longer
+/// A text of at most [`Text::MAX`] bytes on one line, without control
+/// characters and without those that change the direction of writing; longer
 /// ones are cut and end with `…`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
@@ -43,7 +44,7 @@ impl From<&str> for Text {
                 kept.push('…');
                 break;
             }
-            kept.push(if c.is_control() { ' ' } else { c });
+            kept.push(if is_unsafe(c) { ' ' } else { c });
         }
         Text(kept)
     }
@@ -101,19 +102,6 @@ pub enum Event {
         generation: Generation,
         /// The component.
         digest: Digest,
-        /// Who asked.
-        principal: Text,
-    },
-    /// A plugin was put in the place of its predecessor.
-    Replace {
-        /// Its name.
-        name: PluginName,
-        /// The new generation.
-        generation: Generation,
-        /// The new component.
-        digest: Digest,
-        /// The component before.
-        previous: Digest,
         /// Who asked.
         principal: Text,
     },

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error, MapAccess, SeqAccess, Visitor, value},
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value},
 };
 
 use super::{
@@ -34,7 +34,7 @@ struct GrantTables {
     #[serde(default)]
     secret: Entries<NoTable>,
     #[serde(default)]
-    call: Entries<CallTable>,
+    call: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -61,13 +61,6 @@ struct EndpointTable {
     port: Option<PortWord>,
     #[serde(default)]
     private: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CallTable {
-    plugin: String,
-    method: Option<String>,
 }
 
 /// A kind whose entries are texts only.
@@ -144,11 +137,9 @@ impl TryFrom<GrantTables> for GrantSet {
             })?;
         }
         tables.secret.add_to(&mut set, "secret", |table| match table {})?;
-        tables
-            .call
-            .add_to(&mut set, "call", |CallTable { plugin, method }| {
-                parse::call_pattern(&format!("call={plugin}"), &plugin, method.as_deref()).map(Grant::Call)
-            })?;
+        if tables.call.is_some() {
+            return Err(InvalidGrant::new("call", parse::NO_CALLS, "one"));
+        }
         Ok(set)
     }
 }

@@ -2,17 +2,12 @@
 //!
 //! Owns the syntax `fs=HOSTDIR[::GUESTDIR][,rw]`, `tcp=HOST:PORT`,
 //! `udp=HOST:PORT`, `http=HOST[:PORT]`, `listen=ADDRESS:PORT`,
-//! `env=NAME[=VALUE]`, `secret=NAME`, `call=PLUGIN[/METHOD]`; the network
-//! ones take `,private`, and `*` as a port. Files use the same words.
+//! `env=NAME[=VALUE]`, `secret=NAME`; the network ones take `,private`,
+//! and `*` as a port. Files use the same words.
 
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
-use odeon_protocol::PluginName;
-
-use super::{
-    Access, CallPattern, Endpoint, FsGrant, GrantSet, HostPattern, PortRule, Protocol,
-    path::normal_guest_path,
-};
+use super::{Access, Endpoint, FsGrant, GrantSet, HostPattern, PortRule, Protocol, path::normal_guest_path};
 
 /// One grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +20,6 @@ pub enum Grant {
     Env(String, Option<String>),
     /// A secret.
     Secret(String),
-    /// Methods of another plugin.
-    Call(CallPattern),
 }
 
 /// Text that is no grant.
@@ -52,7 +45,8 @@ impl InvalidGrant {
     }
 }
 
-const KINDS: &str = "fs=, tcp=, udp=, http=, listen=, env=, secret= or call=";
+const KINDS: &str = "fs=, tcp=, udp=, http=, listen=, env= or secret=";
+pub(super) const NO_CALLS: &str = "no call= grant: calls between plugins are not supported in this version";
 const MAX_NAME: usize = 256;
 const MAX_VALUE: usize = 32 * 1024;
 
@@ -74,7 +68,8 @@ impl FromStr for Grant {
                 None => env(rest, None),
             },
             "secret" => secret(rest),
-            "call" => call(text, rest).map(Grant::Call),
+            // Nothing would enforce it: a plugin cannot call another one yet.
+            "call" => Err(InvalidGrant::new(text, NO_CALLS, text)),
             other => Err(InvalidGrant::new(text, KINDS, other)),
         }
     }
@@ -132,12 +127,6 @@ impl GrantSet {
                 if !self.secrets.contains(&name) {
                     full(self.secrets.len(), "secret")?;
                     self.secrets.insert(name);
-                }
-            }
-            Grant::Call(pattern) => {
-                if !self.calls.contains(&pattern) {
-                    full(self.calls.len(), "call")?;
-                    self.calls.push(pattern);
                 }
             }
         }
@@ -332,42 +321,9 @@ pub(super) fn secret(name: &str) -> Result<Grant, InvalidGrant> {
 
 /// Whether this is the name of a secret: 1 to 64 of `a-z`, `A-Z`, `0-9`, `-`,
 /// `_` and `.`.
-pub(crate) fn is_secret_name(name: &str) -> bool {
+pub fn is_secret_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-}
-
-fn call(grant: &str, text: &str) -> Result<CallPattern, InvalidGrant> {
-    match text.split_once('/') {
-        Some((plugin, method)) => call_pattern(grant, plugin, Some(method)),
-        None => call_pattern(grant, text, None),
-    }
-}
-
-/// A call grant from its parts.
-pub(super) fn call_pattern(
-    grant: &str,
-    plugin: &str,
-    method: Option<&str>,
-) -> Result<CallPattern, InvalidGrant> {
-    let plugin: PluginName = plugin
-        .parse()
-        .map_err(|_| InvalidGrant::new(grant, "PLUGIN or PLUGIN/METHOD with a plugin's name", plugin))?;
-    if let Some(method) = method {
-        let plain =
-            !method.is_empty() && method.len() <= MAX_NAME && method.bytes().all(|b| b.is_ascii_graphic());
-        if !plain {
-            return Err(InvalidGrant::new(
-                grant,
-                "a method as interface.function or function",
-                method,
-            ));
-        }
-    }
-    Ok(CallPattern {
-        plugin,
-        method: method.map(str::to_owned),
-    })
 }

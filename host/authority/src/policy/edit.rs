@@ -5,6 +5,7 @@
 //! replaces the file. Revoking never deletes a row: it turns it into a denial.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     path::{Path, PathBuf},
     str::FromStr,
@@ -144,34 +145,48 @@ impl PolicyEdit {
 
     /// Keeps out what fits the selector, from now on. Returns what was denied.
     pub fn revoke(&mut self, selector: &Selector) -> Result<String, PolicyEditError> {
-        let (kind, subject) = match selector {
-            Selector::Key(key) => ("key", key.to_string()),
+        let (kind, subjects) = match selector {
+            Selector::Key(key) => ("key", vec![key.to_string()]),
+            // Two keys can be made to have one id: whichever was meant is among them.
             Selector::KeyId(id) => {
                 let known = self.policy.keys.iter().map(|row| &row.key);
-                let known = known
+                let known: BTreeSet<String> = known
                     .chain(self.policy.pins.iter().map(|row| &row.key))
-                    .find(|key| key.id() == *id);
-                ("key", known.ok_or(PolicyEditError::UnknownKey(*id))?.to_string())
+                    .filter(|key| key.id() == *id)
+                    .map(PublicKey::to_string)
+                    .collect();
+                if known.is_empty() {
+                    return Err(PolicyEditError::UnknownKey(*id));
+                }
+                ("key", known.into_iter().collect())
             }
-            Selector::Digest(digest) => ("digest", digest.to_string()),
-            Selector::Name(pattern) => ("name", pattern.to_string()),
+            Selector::Digest(digest) => ("digest", vec![digest.to_string()]),
+            Selector::Name(pattern) => ("name", vec![pattern.to_string()]),
         };
+        for subject in &subjects {
+            self.deny(kind, subject)?;
+        }
+        self.reread()?;
+        Ok(subjects.join(", "))
+    }
+
+    fn deny(&mut self, kind: &'static str, subject: &str) -> Result<(), PolicyEditError> {
         let rows = self.tables(kind)?;
         let mut known = false;
-        for row in rows.iter_mut().filter(|row| holds(row, kind, &subject)) {
+        for row in rows.iter_mut().filter(|row| holds(row, kind, subject)) {
             row.insert("decision", value("deny"));
             // A denial for some names only would leave the others open.
             row.remove("names");
+            row.remove("grants");
             known = true;
         }
         if !known {
             let mut row = Table::new();
-            row.insert(kind, value(subject.as_str()));
+            row.insert(kind, value(subject));
             row.insert("decision", value("deny"));
             rows.push(row);
         }
-        self.reread()?;
-        Ok(subject)
+        Ok(())
     }
 
     /// The policy as changed so far.
@@ -194,12 +209,13 @@ impl PolicyEdit {
         comment: Option<&str>,
     ) -> Result<(), PolicyEditError> {
         let texts = |texts: Vec<String>| value(texts.into_iter().collect::<Array>());
-        let names: Vec<String> = names.iter().map(NamePattern::to_string).collect();
+        // Names are a set: in another order they are the same row.
+        let names: BTreeSet<String> = names.iter().map(NamePattern::to_string).collect();
         let mut row = Table::new();
         row.insert(kind, value(subject));
         row.insert("decision", value("allow"));
         if !names.is_empty() {
-            row.insert("names", texts(names.clone()));
+            row.insert("names", texts(names.iter().cloned().collect()));
         }
         if let Some(ceiling) = ceiling {
             row.insert("grants", texts(ceiling.complete_lines()));
@@ -248,7 +264,7 @@ fn holds(row: &Table, kind: &str, subject: &str) -> bool {
                 .is_ok_and(|digest| digest.to_string() == subject))
 }
 
-fn names_of(row: &Table) -> Vec<String> {
+fn names_of(row: &Table) -> BTreeSet<String> {
     let names = row.get("names").and_then(Item::as_array);
     names
         .into_iter()

@@ -464,6 +464,91 @@ fn a_name_row_lowers_but_lets_nothing_in() {
     ));
 }
 
+// Passes by `decision::believed`.
+#[test]
+fn a_strangers_signature_names_nothing_that_a_digest_lets_in() {
+    let host = Host::new();
+    let bytes = component("tool");
+    let digest = odeon_authority::digest_of(&bytes).unwrap();
+    let narrow = key();
+    host.trust(|edit| {
+        edit.allow_digest(&digest, &[], None, None).unwrap();
+        edit.allow_key(&narrow.public(), &["tools.*".parse().unwrap()], None, None)
+            .unwrap();
+    });
+    // Anybody can put a signature behind bytes; their digest stays the same.
+    for stranger in [&key(), &narrow] {
+        let forged = sign(&bytes, stranger, &claim("payments", "99.0.0")).unwrap();
+        assert_refused(&host, &forged, &terms(), Code::NameNotAllowed);
+        let named = Terms {
+            name: Some("tool".parse().unwrap()),
+            ..terms()
+        };
+        let admission = host.offer(&forged, &named).unwrap();
+        assert_eq!((admission.name().as_str(), admission.version()), ("tool", None));
+    }
+    // The word of a key that may use the name counts.
+    let signed = sign(&bytes, &narrow, &claim("tools.a", "1.0.0")).unwrap();
+    let admission = host.offer(&signed, &terms()).unwrap();
+    assert_eq!(admission.name().as_str(), "tools.a");
+    assert_eq!(admission.version().unwrap().to_string(), "1.0.0");
+}
+
+// Passes by `Policy::ceilings`, asked by `decision::grants`.
+#[test]
+fn every_ceiling_that_fits_holds() {
+    let (host, key) = (Host::new(), key());
+    let set = |texts: &[&str]| GrantSet::parse(texts.iter().copied()).unwrap();
+    let bytes = sign(&component("x"), &key, &claim("calc", "1.0.0")).unwrap();
+    let digest = odeon_authority::digest_of(&bytes).unwrap();
+    let granted = |policy: &Policy| {
+        let terms = Terms {
+            grants: Some(set(&["env=A", "env=B", "env=C"])),
+            ..terms()
+        };
+        match decide(Ok(policy), &Offer::read(&bytes, None).unwrap(), &terms).verdict {
+            Verdict::Allow { grants, .. } => grants.lines(),
+            Verdict::Deny { message, .. } => panic!("{message}"),
+        }
+    };
+    let policy = host.trust(|edit| edit.allow_key(&key.public(), &[], None, None).unwrap());
+    assert_eq!(granted(&policy).len(), 3);
+    let policy = host.trust(|edit| {
+        let ceiling = set(&["env=A", "env=B"]);
+        edit.allow_key(&key.public(), &["calc".parse().unwrap()], Some(&ceiling), None)
+            .unwrap();
+        // A row for other names is none of its business.
+        edit.allow_key(&key.public(), &["other".parse().unwrap()], Some(&set(&[])), None)
+            .unwrap();
+    });
+    assert_eq!(granted(&policy), ["env=A", "env=B"]);
+    let policy = host.trust(|edit| {
+        edit.allow_digest(&digest, &[], Some(&set(&["env=B", "env=C"])), None)
+            .unwrap()
+    });
+    assert_eq!(granted(&policy), ["env=B"]);
+}
+
+#[test]
+fn a_permitted_step_back_is_on_record() {
+    let (host, key) = (Host::new(), key());
+    host.trust(|edit| edit.allow_key(&key.public(), &[], None, None).unwrap());
+    let back = Terms {
+        previous_version: Some("1.2.0".parse().unwrap()),
+        allow_downgrade: true,
+        ..terms()
+    };
+    host.offer(&signed("calc", "1.0.0", &key), &back).unwrap();
+    let reason = host.last_event()["reason"].to_string();
+    assert!(
+        reason.contains("lower than 1.2.0 by --allow-downgrade"),
+        "{reason}"
+    );
+    host.offer(&signed("calc", "1.2.0", &key), &back).unwrap();
+    let reason = host.last_event()["reason"].to_string();
+    assert!(!reason.contains("downgrade"), "{reason}");
+}
+
 // Passes by `decision::believed`: anybody can sign what a digest lets in.
 #[test]
 fn a_strangers_signature_on_trusted_bytes_names_nothing() {

@@ -560,6 +560,37 @@ fn a_million_denials_cost_a_bounded_number_of_lines() {
     assert!(events.len() <= 2 * (Coalescer::MAX_DISTINCT + 1));
 }
 
+// Passes by `Repeated::lumped` and `coalesce::lumpable`.
+#[test]
+fn the_name_of_a_secret_is_told_whatever_else_the_plugin_did() {
+    let plugin = "calc".parse().unwrap();
+    let mut coalescer = Coalescer::new(Duration::from_secs(10));
+    let now = Instant::now();
+    let reveal = |number: usize| Repeated::SecretReveal {
+        secret: Text::from(format!("secret-{number}")),
+    };
+    for number in 0..200 {
+        coalescer.note(&plugin, denial(number), now);
+    }
+    for number in 0..100 {
+        let event = coalescer.note(&plugin, reveal(number), now);
+        let expected = Text::from(format!("secret-{number}"));
+        assert!(
+            matches!(&event, Some(Event::SecretReveal { secret, .. }) if *secret == expected),
+            "{event:?}"
+        );
+    }
+    // Nor do secrets take the room of denials.
+    let mut coalescer = Coalescer::new(Duration::from_secs(10));
+    for number in 0..100 {
+        coalescer.note(&plugin, reveal(number), now);
+    }
+    assert_eq!(
+        coalescer.note(&plugin, denial(1), now),
+        Coalescer::new(Duration::from_secs(10)).note(&plugin, denial(1), now)
+    );
+}
+
 #[test]
 fn the_first_denial_is_written_at_once_and_repeats_once_per_interval() {
     let plugin = "calc".parse().unwrap();

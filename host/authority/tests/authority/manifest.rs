@@ -193,3 +193,14 @@ fn the_operator_settles_how_a_plugin_runs() {
     assert!(Placing::settle(&workers, &Placing::default()).is_err());
     assert_eq!(Placing::settle(&workers, &author).unwrap().workers, 2);
 }
+
+// Passes by `words::toml_problem`.
+#[test]
+fn what_is_wrong_with_a_manifest_is_said_without_its_own_control_characters() {
+    let forged = "[plugin]\nname = \"x\u{1b}[2J\r2026-01-01 INFO loaded\u{202e}\u{2028}\" oops\n";
+    let error = Manifest::parse(forged.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("line 2"), "{error}");
+    let unsafe_for_lines = |c: char| c != '\n' && (c.is_control() || matches!(c, '\u{202e}' | '\u{2028}'));
+    assert!(!error.contains(unsafe_for_lines), "{error:?}");
+    assert!(error.len() < 1000, "{error}");
+}

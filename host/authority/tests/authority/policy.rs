@@ -180,6 +180,90 @@ fn the_ledger_remembers_the_version_accepted_last() {
     assert!(Ledger::open(&path).is_err());
 }
 
+#[test]
+fn the_ledger_keeps_what_another_process_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("versions.json");
+    let (calc, echo) = ("calc".parse().unwrap(), "echo".parse().unwrap());
+    let version: semver::Version = "2.0.0".parse().unwrap();
+    let mut one = Ledger::open(&path).unwrap();
+    let mut other = Ledger::open(&path).unwrap();
+    one.accept(&calc, &version).unwrap();
+    other.accept(&echo, &version).unwrap();
+    assert_eq!(other.accepted(&calc), Some(&version));
+    assert_eq!(one.accepted(&echo), None);
+    one.refresh().unwrap();
+    assert_eq!(one.accepted(&echo), Some(&version));
+    assert_eq!(Ledger::open(&path).unwrap().accepted(&calc), Some(&version));
+}
+
+// Passes by `Policy::check`.
+#[test]
+fn a_row_that_nothing_would_go_by_is_refused() {
+    let public = key().public();
+    for (text, good) in [
+        ("[[name]]\nname = \"calc\"\n".to_owned(), false),
+        ("[[name]]\nname = \"calc\"\ngrants = []\n".to_owned(), true),
+        (
+            "[[name]]\nname = \"calc\"\ndecision = \"deny\"\n".to_owned(),
+            true,
+        ),
+        (
+            "[[name]]\nname = \"calc\"\ndecision = \"deny\"\ngrants = []\n".to_owned(),
+            false,
+        ),
+        (
+            format!("[[key]]\nkey = \"{public}\"\ndecision = \"deny\"\ngrants = []\n"),
+            false,
+        ),
+    ] {
+        assert_eq!(Policy::parse(&text).is_ok(), good, "{text}");
+    }
+    // Revoking a row with a ceiling leaves one that can be read.
+    let host = Host::new();
+    host.trust(|edit| {
+        edit.allow_key(&public, &[], Some(&GrantSet::default()), None)
+            .unwrap()
+    });
+    host.trust(|edit| drop(edit.revoke(&Selector::Key(public)).unwrap()));
+}
+
+#[test]
+fn names_in_another_order_are_the_same_row() {
+    let host = Host::new();
+    let public = key().public();
+    let names = |names: [&str; 2]| names.map(|name| name.parse().unwrap());
+    let policy = host.trust(|edit| {
+        edit.allow_key(&public, &names(["a", "b"]), None, None).unwrap();
+        edit.allow_key(&public, &names(["b", "a"]), Some(&GrantSet::default()), None)
+            .unwrap();
+    });
+    let rows = policy.rows();
+    assert_eq!((rows.len(), rows[0].grants.as_deref()), (1, Some(&[][..])));
+}
+
+// Passes by `Policy::file_of` and `Policy::keep_in`.
+#[test]
+fn the_state_directory_says_where_its_policy_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, elsewhere) = (folder.path(), folder.path().join("etc/site.toml"));
+    let usual = state.join("trust.toml");
+    assert_eq!(Policy::file_of(state).unwrap(), usual);
+    Policy::keep_in(state, &elsewhere).unwrap();
+    assert_eq!(Policy::file_of(state).unwrap(), elsewhere);
+    Policy::keep_in(state, &usual).unwrap();
+    assert_eq!(Policy::file_of(state).unwrap(), usual);
+    // What cannot be relied on is an error and never another file.
+    let pointer = state.join("trust-policy");
+    for text in ["", "relative.toml\n", "/a\n/b\n"] {
+        fs::write(&pointer, text).unwrap();
+        assert!(Policy::file_of(state).is_err(), "{text:?}");
+    }
+    fs::write(&pointer, "/a\n").unwrap();
+    fs::set_permissions(&pointer, fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(Policy::file_of(state).is_err());
+}
+
 // Passes by `Ledger::accept`, which reads again what is there.
 #[test]
 fn two_ledgers_on_one_file_forget_nothing() {

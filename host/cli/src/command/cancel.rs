@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         || {
             let outcome = match reply {
                 CancelReply::Withdrawn => "withdrawn: it will not be started",
-                CancelReply::Signalled => "cancelled: its caller gets its final status",
+                CancelReply::Signalled => "cancelled: its final status says so",
                 CancelReply::AlreadySignalled => "cancelled before",
                 CancelReply::Unknown => "taken care of, in a way that this version has no word for",
             };

@@ -31,7 +31,7 @@ use crate::{
     output::{Done, Output},
     signals::Interrupts,
     tokens::{Pair, by_name, grant_set, limits},
-    whereabouts::{TRUST, Whereabouts, make_private},
+    whereabouts::{VERSIONS, Whereabouts, make_private, policy_of},
 };
 
 /// How long a call that was interrupted may take to say so.
@@ -258,7 +258,10 @@ fn start(whereabouts: &Whereabouts, child: CompileChild, out: Output) -> Done<(H
                 folder.display()
             );
             out.say(&text);
-            (builder.trust_policy(folder.join(TRUST)), false)
+            let builder = builder
+                .trust_policy(policy_of(&folder)?)
+                .known_versions(folder.join(VERSIONS));
+            (builder, false)
         }
         State::None => (builder, false),
     };
@@ -313,7 +316,13 @@ fn explained(failure: Box<Failure>, args: &Args) -> Box<Failure> {
         (Kind::Denied, Code::Unsigned | Code::KeyUnknown) => {
             let bytes = component::read(&args.file).ok();
             let digest = bytes.and_then(|bytes| odeon_authority::digest_of(&bytes).ok());
-            let failure = failure.helped(format!("for this once: odeon run {file} --allow-unsigned"));
+            let invoke = match &args.invoke {
+                Some(invoke) => format!(" '{}'", invoke.replace('\'', "'\\''")),
+                None => String::new(),
+            };
+            let failure = failure.helped(format!(
+                "for this once: odeon run {file}{invoke} --allow-unsigned"
+            ));
             match digest {
                 Some(digest) => failure.helped(format!("from now on:   odeon trust add --digest {digest}")),
                 None => failure,

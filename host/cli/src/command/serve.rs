@@ -12,10 +12,17 @@ use odeon::{
     CompileChild, Compiler, Host, HostConfig, Principal,
     daemon::{DaemonConfig, LogControl, SOCKET_NAME},
 };
+use odeon_authority::Policy;
 use odeon_protocol::Fault;
 
 use super::{Context, run::environment};
-use crate::{failure::Failure, journal::Journal, output::Done, stderr, whereabouts::absolute};
+use crate::{
+    failure::Failure,
+    journal::Journal,
+    output::Done,
+    stderr,
+    whereabouts::{TRUST, absolute},
+};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -29,12 +36,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
-    let kept_private = keep_private();
+    let no_core = leave_no_core();
     stderr::take_panics();
     let config = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
     let state = context.whereabouts.made_state_dir()?;
     let journal = Journal::start(&args.log)?;
-    if let Err(error) = kept_private {
+    if let Err(error) = no_core {
         tracing::warn!(%error, "a core dump of this process would hold its keys");
     }
     raise_descriptor_limit();
@@ -73,11 +80,17 @@ async fn serve(
     let me = Principal::LocalUser {
         uid: rustix::process::getuid().as_raw(),
     };
+    let kept = state.clone();
+    let policy = config.trust_policy.clone().unwrap_or_else(|| state.join(TRUST));
     let builder = Host::builder(Compiler::ThisProgram(child))
+        // The configuration's takes its place.
+        .trust_policy(state.join(TRUST))
         .state_dir(state)
         .principal(me)
         .environment(environment());
     let host = config.apply(builder).start().map_err(Fault::from)?;
+    // The runtime has opened what it needs to see of its own memory.
+    close_memory();
     journal.keep_in(host.logs().clone());
     let usual = DaemonConfig::default();
     let daemon = DaemonConfig {
@@ -88,6 +101,10 @@ async fn serve(
         ..usual
     };
     let daemon = odeon::daemon::serve(host, daemon).await?;
+    // Now that the state directory is this host's alone.
+    if let Err(error) = Policy::keep_in(&kept, &policy) {
+        tracing::error!(%error, "`odeon trust` cannot be told where the trust policy is");
+    }
     let ready = context
         .out
         .either(&serde_json::json!({ "ready": true, "socket": shown }), || {
@@ -111,16 +128,23 @@ fn read(path: &Path) -> Done<HostConfig> {
     Ok(HostConfig::load(&path)?)
 }
 
-/// Keys and secrets are in this process: it leaves no core dump, and nobody
-/// but root looks into its memory.
-fn keep_private() -> std::io::Result<()> {
-    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+/// Keys and secrets are in this process: it leaves no core dump.
+fn leave_no_core() -> std::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(setrlimit(Resource::Core, none)?)
+}
+
+/// Nor does anybody but root look into its memory, or hand it to a program
+/// that collects dumps.
+fn close_memory() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other processes of this user can look into this one");
+    }
 }
 
 /// Connections, sockets of guests and compile children all take descriptors,

@@ -36,6 +36,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let key = SigningKey::load(&args.key)?;
     let signed = sign(&bytes, &key, &claim)?;
     let target = args.output.as_ref().unwrap_or(&args.file);
+    if let (Ok(target), Ok(key)) = (target.canonicalize(), args.key.canonicalize())
+        && target == key
+    {
+        let message = format!(
+            "{}: expected another file than the key for the signed component",
+            target.display()
+        );
+        return Err(Failure::usage(message).helped("name one with --output FILE"));
+    }
     component::write(target, &signed)?;
     let row = component::row(target, &signed, None)?;
     context

@@ -1,5 +1,5 @@
-//! `odeon trust`: what may be loaded. Edits the trust policy of the state
-//! directory; a running host reads it at every load. Each change is in the
+//! `odeon trust`: what may be loaded. Edits the trust policy that the
+//! host of the state directory reads, wherever that is; a running host reads it at every load. Each change is in the
 //! audit before it takes effect.
 
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::{
     failure::Failure,
     output::{Done, clean, lines, table},
     tokens::grant_set,
-    whereabouts::{TRUST, VERSIONS},
+    whereabouts::{VERSIONS, policy_of},
 };
 
 /// Flags of `trust`.
@@ -92,7 +92,7 @@ fn add(args: &Add, context: &Context) -> Done {
         Vec::new()
     };
     let state = context.whereabouts.made_state_dir()?;
-    let mut edit = PolicyEdit::open(&state.join(TRUST))?;
+    let mut edit = PolicyEdit::open(&policy_of(&state)?)?;
     let subject = match (&key, &args.digest) {
         (Some(key), _) => {
             edit.allow_key(key, &args.names, grants.as_ref(), comment)?;
@@ -121,7 +121,7 @@ fn add(args: &Add, context: &Context) -> Done {
 
 fn list(context: &Context) -> Done {
     let rows = match context.whereabouts.state_dir() {
-        Some(state) => Policy::load(&state.join(TRUST))?.rows(),
+        Some(state) => Policy::load(&policy_of(&state)?)?.rows(),
         None => Vec::new(),
     };
     if rows.is_empty() && !context.out.is_json() {
@@ -149,7 +149,7 @@ fn revoke(args: &Revoke, context: &Context) -> Done {
         _ => None,
     };
     let state = context.whereabouts.present_state_dir()?;
-    let mut edit = PolicyEdit::open(&state.join(TRUST))?;
+    let mut edit = PolicyEdit::open(&policy_of(&state)?)?;
     let selector = match (named, &args.what) {
         (Some(selector), _) => selector,
         (None, Some(what)) => known(what, &edit.policy().rows(), &state)?,

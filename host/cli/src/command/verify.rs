@@ -15,7 +15,7 @@ use crate::{
     component::{self, Row, Signed},
     failure::Failure,
     output::Done,
-    whereabouts::TRUST,
+    whereabouts::policy_of,
 };
 
 /// Flags of `verify`.
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         return Err(Failure::new(Code::Unsigned, message).helped(sign));
     }
     let policy = match context.whereabouts.state_dir() {
-        Some(state) => Policy::load(&state.join(TRUST))?,
+        Some(state) => Policy::load(&policy_of(&state)?)?,
         None => Policy::default(),
     };
     // Asked about, not done: nothing is recorded, and nothing takes effect.

@@ -50,7 +50,29 @@ fn numbers_have_a_range() {
         ("[host]\npool-instances = 100000\n", true),
         ("[host]\npool-instances = 100001\n", false),
         ("[host]\npool-instances = 0\n", false),
+        ("[host]\npool-memory = \"4GiB\"\n", true),
+        ("[host]\npool-memory = \"5GiB\"\n", false),
+        ("[host]\npool-memory = 0\n", false),
+        ("[secrets]\n\"not a name!\" = \"file\"\n", false),
     ] {
         assert_eq!(HostConfig::parse(text, Path::new("")).is_ok(), fits, "{text}");
     }
+}
+
+/// Enforced by `odeon_authority::read_operators_text`.
+#[test]
+fn a_configuration_that_others_can_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odeon.toml");
+    std::fs::write(&path, "").unwrap();
+    for (mode, good) in [(0o600, true), (0o644, true), (0o664, false), (0o666, false)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let loaded = HostConfig::load(&path);
+        assert_eq!(loaded.is_ok(), good, "{mode:o}: {loaded:?}");
+    }
+    assert_eq!(
+        HostConfig::load(folder.path()).unwrap_err().code,
+        Code::ConfigInvalid
+    );
 }

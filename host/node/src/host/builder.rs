@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use odeon_authority::{Audit, HostLimits, Ledger, Limits, Principal, SigningKey};
+use odeon_authority::{Audit, HostLimits, Ledger, Limits, Policy, Principal, SigningKey};
 use odeon_rmi::{RequestLimits, Requests};
 use odeon_runtime::{CacheConfig, CompileLimits, Compiler, LogSink, PoolSize, Runtime, RuntimeConfig};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ pub struct HostBuilder {
     compiler: Compiler,
     state_dir: Option<PathBuf>,
     trust_policy: Option<PathBuf>,
+    versions: Option<PathBuf>,
     workers: Option<usize>,
     pool: PoolSize,
     host_limits: HostLimits,
@@ -46,6 +47,7 @@ impl HostBuilder {
             compiler,
             state_dir: None,
             trust_policy: None,
+            versions: None,
             workers: None,
             pool: PoolSize::default(),
             host_limits: HostLimits::default(),
@@ -70,12 +72,22 @@ impl HostBuilder {
         self
     }
 
-    /// The trust policy's file. By default `trust.toml` in the state
-    /// directory; with neither, only what is loaded with `allow_unsigned` gets
-    /// in.
+    /// The trust policy's file. By default the one that the state directory
+    /// names, see [`Policy::file_of`]; without a state directory and a policy, only
+    /// what is loaded with `allow_unsigned` gets in. Whoever names another file for
+    /// good writes that down with [`Policy::keep_in`], so that `odeon trust` changes
+    /// the file that counts.
     #[must_use]
     pub fn trust_policy(mut self, path: impl Into<PathBuf>) -> Self {
         self.trust_policy = Some(path.into());
+        self
+    }
+
+    /// The record of accepted versions that an ephemeral host goes by, and does
+    /// not change. A host with a state directory has its own there.
+    #[must_use]
+    pub fn known_versions(mut self, path: impl Into<PathBuf>) -> Self {
+        self.versions = Some(path.into());
         self
     }
 
@@ -200,10 +212,15 @@ impl HostBuilder {
         };
         let recorder = Recorder::start(audit, self.host_limits.audit_interval.duration(), start)
             .map_err(StartHostError::Thread)?;
-        let policy = self
-            .trust_policy
-            .or_else(|| Some(self.state_dir.as_ref()?.join("trust.toml")));
-        let ledger = Ledger::open(&folder.join("versions.json"))?;
+        let policy = match (&self.state_dir, self.trust_policy) {
+            (Some(state), None) => Some(Policy::file_of(state)?),
+            (_, policy) => policy,
+        };
+        let own = folder.join("versions.json");
+        let ledger = match (&self.state_dir, &self.versions) {
+            (None, Some(versions)) => Ledger::open(versions)?.kept_at(&own),
+            _ => Ledger::open(&own)?,
+        };
         let gatekeeper = Gatekeeper::new(policy, ledger, &self.host_limits);
         let remembered = self
             .state_dir

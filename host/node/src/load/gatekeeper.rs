@@ -88,8 +88,13 @@ impl Gatekeeper {
         *self.applied.lock() = stamp;
     }
 
-    pub(crate) fn previous_version(&self, name: &PluginName) -> Option<semver::Version> {
-        self.ledger.lock().accepted(name).cloned()
+    /// The version of this name that was accepted last, by whichever process.
+    pub(crate) fn previous_version(&self, name: &PluginName) -> Result<Option<semver::Version>, Fault> {
+        let mut ledger = self.ledger.lock();
+        ledger
+            .refresh()
+            .map_err(|error| Fault::new(error.code(), error.to_string()))?;
+        Ok(ledger.accepted(name).cloned())
     }
 
     pub(crate) fn accept_version(&self, name: &PluginName, version: &semver::Version) -> Result<(), Fault> {

@@ -49,11 +49,10 @@ impl Host {
             Source::Descriptor(path) => {
                 let descriptor =
                     Descriptor::load(path).map_err(|error| Fault::new(error.code(), error.to_string()))?;
-                if request.name.is_none() {
-                    signed_as = descriptor
-                        .signed_as
-                        .clone()
-                        .map_or(SignedAs::Same, SignedAs::Name);
+                if request.signed_as.is_none()
+                    && let Some(name) = &descriptor.signed_as
+                {
+                    signed_as = SignedAs::Name(name.clone());
                 }
                 Some(fill_in(&mut request, descriptor))
             }
@@ -111,7 +110,7 @@ impl Host {
         let reservation = match &first.verdict {
             Verdict::Allow { name, .. } => {
                 let reservation = self.inner.registry.reserve(name)?;
-                terms.previous_version = gatekeeper.previous_version(name);
+                terms.previous_version = gatekeeper.previous_version(name)?;
                 Some(reservation)
             }
             Verdict::Deny { .. } => None,
@@ -120,9 +119,6 @@ impl Host {
         let admission = decision.record(self.inner.recorder.audit())?;
         let reservation =
             reservation.ok_or_else(|| Fault::new(Code::Internal, "a decision changed while it was taken"))?;
-        if admission.rule().is_empty() {
-            return Err(Fault::new(Code::Internal, "a component was let in by no rule"));
-        }
         // Its own version is what it was accepted with, from now on.
         terms.previous_version = None;
         let offered = (offer, terms);

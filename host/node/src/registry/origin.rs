@@ -50,20 +50,4 @@ impl Origin {
             offered: Some(Box::new(offered)),
         }
     }
-
-    /// What is known about a component that was only looked at.
-    pub(crate) fn unloaded(digest: Digest, size: usize) -> Self {
-        Origin {
-            digest,
-            version: None,
-            signed_by: Vec::new(),
-            bound_to: None,
-            rule: String::new(),
-            transient: true,
-            principal: Principal::Anonymous,
-            file: None,
-            size: size as u64,
-            offered: None,
-        }
-    }
 }

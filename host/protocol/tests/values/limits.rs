@@ -13,6 +13,7 @@ fn nested(levels: usize) -> (Type, Value) {
     })
 }
 
+/// Enforced by `Budget::descend`.
 #[test]
 fn depth() {
     for levels in [64, 65] {
@@ -38,6 +39,7 @@ fn depth() {
     }
 }
 
+/// Enforced by `Budget::descend`, where no value is looked at one by one.
 #[test]
 fn depth_of_types_that_need_only_arithmetic() {
     let ty = tuple([tuple([Type::U8]), Type::U8]);
@@ -59,6 +61,7 @@ fn depth_of_types_that_need_only_arithmetic() {
     }
 }
 
+/// Enforced by the comparisons with `max_bytes` in `wire` and `cbor`.
 #[test]
 fn bytes() {
     let ty = list(Type::U8);
@@ -88,6 +91,7 @@ fn bytes() {
     }
 }
 
+/// Enforced by the comparisons with `max_text` in `wave`.
 #[test]
 fn text() {
     let ty = list(Type::U8);
@@ -103,6 +107,7 @@ fn text() {
 }
 
 /// Elements without width cost no bytes; their number is what stops them.
+/// Enforced by `Budget::afford`.
 #[test]
 fn four_bytes_cannot_stand_for_four_thousand_million_values() {
     let claim = u32::MAX.to_le_bytes();
@@ -134,6 +139,7 @@ fn four_bytes_cannot_stand_for_four_thousand_million_values() {
     assert!(wire::validate(&huge, &[], &limits()).is_err());
 }
 
+/// Enforced by `Budget::charge`.
 #[test]
 fn nodes() {
     // A list of three strings is four values; numbers are free.
@@ -166,6 +172,7 @@ fn nodes() {
 }
 
 /// Fields that may be left out cost when they are filled in.
+/// Enforced by `Budget::charge`.
 #[test]
 fn absent_options_are_not_free() {
     let wide: Vec<_> = (0..50)
@@ -192,6 +199,7 @@ fn absent_options_are_not_free() {
     assert!(cbor::decode(&ty, &[0x82, 0xa0, 0xa0], &tight).is_err());
 }
 
+/// Enforced by the readers, which take memory as elements come.
 #[test]
 fn a_claimed_length_sets_no_memory_aside() {
     // With memory for each claimed element these would not end well.
@@ -205,6 +213,7 @@ fn a_claimed_length_sets_no_memory_aside() {
     }
 }
 
+/// Enforced by `Budget::descend` in the parser.
 #[test]
 fn brackets_without_end_exhaust_no_stack() {
     let many = 1_000_000;

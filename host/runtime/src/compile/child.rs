@@ -194,7 +194,7 @@ fn confine(limits: &CompileLimits) -> rustix::io::Result<()> {
     // What is open stays open; nothing else of this user's can be opened.
     rustix::process::setrlimit(Resource::Nofile, both(0))?;
     // Calls go before compiles. Without the permission it stays as it is.
-    drop(rustix::process::setpriority_process(None, NICE));
+    rustix::process::setpriority_process(None, NICE).ok();
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::thread::set_no_new_privs(true)
 }

@@ -27,7 +27,7 @@ pub enum LifecycleError {
 /// # Errors
 ///
 /// Says which hook is of another type, and what its type has to be.
-pub(super) fn check_hooks(exports: &[Export]) -> Result<(), String> {
+pub(crate) fn check_hooks(exports: &[Export]) -> Result<(), String> {
     let hooks = exports
         .iter()
         .filter(|export| export.interface.as_deref() == Some(LIFECYCLE));
