@@ -104,7 +104,10 @@ const OF_GUESTS: &str = "wasmtime_wasi";
 fn parse(directive: &str) -> Done<EnvFilter> {
     // A bare word that is no level would be taken as a part's name, and
     // silence all the others.
-    let is_no_level = |part: &str| !part.contains(['=', '[']) && part.trim().parse::<LevelFilter>().is_err();
+    let is_no_level = |part: &str| {
+        let part = part.trim();
+        part.is_empty() || (!part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err())
+    };
     let read = |text: &str| match text.split(',').any(is_no_level) {
         true => Err("expected a level".to_owned()),
         false => EnvFilter::builder()

@@ -27,7 +27,7 @@ use odeon_runtime::LifecycleError;
 pub(crate) use self::gatekeeper::Gatekeeper;
 pub use self::request::{LoadRequest, Source};
 pub(crate) use self::settle::engine_class;
-use crate::host::{Host, Inner, no_more_plugins};
+use crate::host::{Host, no_more_plugins};
 use crate::registry::{Loaded, Origin};
 
 /// What was put into service.
@@ -82,7 +82,7 @@ impl Host {
             return Err(no_more_plugins());
         }
         let host = self.clone();
-        let admitted = inner.blocking(move || host.admit(request)).await??;
+        let admitted = blocking(move || host.admit(request)).await??;
         let offer::Admitted {
             bytes,
             admission,
@@ -131,18 +131,17 @@ impl Host {
             elapsed: Duration::ZERO,
             warnings: Vec::new(),
         };
-        let more = inner
-            .blocking(move || {
-                // Until it is published, so that a review sees it or it sees the
-                // policy that the review goes by.
-                let _turn = host.inner.gatekeeper.turn();
-                host.decide_again(&loaded)?;
-                host.note_load(&loaded, &request)?;
-                let warning = asked.and_then(|asked| host.remember(&loaded, &asked));
-                reservation.publish(loaded);
-                Ok::<_, Fault>(warning)
-            })
-            .await??;
+        let more = blocking(move || {
+            // Until it is published, so that a review sees it or it sees the
+            // policy that the review goes by.
+            let _turn = host.inner.gatekeeper.turn();
+            host.decide_again(&loaded)?;
+            host.note_load(&loaded, &request)?;
+            let warning = asked.and_then(|asked| host.remember(&loaded, &asked));
+            reservation.publish(loaded);
+            Ok::<_, Fault>(warning)
+        })
+        .await??;
         warnings.extend(more);
         Ok(LoadReport {
             elapsed: started.elapsed(),
@@ -244,20 +243,6 @@ fn cut(mut text: String) -> String {
         text.push('…');
     }
     text
-}
-
-impl Inner {
-    /// Runs what waits for the disk where that holds no task; in a one-shot
-    /// there is no other task to hold.
-    pub(crate) async fn blocking<R: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> R + Send + 'static,
-    ) -> Result<R, Fault> {
-        match self.one_shot {
-            true => Ok(work()),
-            false => blocking(work).await,
-        }
-    }
 }
 
 /// Runs what waits for the disk where that holds no task.

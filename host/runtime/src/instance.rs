@@ -123,7 +123,13 @@ impl Instance {
     ) -> wasmtime::Result<Vec<u8>> {
         self.store.set_epoch_deadline(1);
         let function = self.function(index)?;
-        let values = wire::decode_args(ty, args, limits).map_err(|_| codec::BadValue::Short)?;
+        // They were checked against the plugin's limits before the call.
+        let as_checked = ValueLimits {
+            max_bytes: args.len(),
+            max_nodes: usize::MAX,
+            ..*limits
+        };
+        let values = wire::decode_args(ty, args, &as_checked).map_err(|_| codec::BadValue::Short)?;
         let params = ty
             .params
             .iter()

@@ -3,7 +3,7 @@
   (component $hundreds
     (component $tens
       (component $one
-        (core module $m (memory 1))
+        (core module $m)
         (core instance (instantiate $m))
       )
       (instance (instantiate $one)) (instance (instantiate $one))

@@ -85,10 +85,12 @@ async fn no_free_slot_in_the_pool_is_overloaded() {
     config.workers = 1;
     config.pool.instances = 2;
     let runtime = odeon_runtime::Runtime::new(config).unwrap();
+    // Each may have half of it, and there are three.
     let plugin = spec().load(&runtime, "guest-spin").await;
     let mut flights = Vec::new();
     for _ in 0..2 {
-        flights.push(Flight::take_off(&plugin, "wait.sleep-forever").await);
+        let other = spec().load(&runtime, "guest-spin").await;
+        flights.push(Flight::take_off(&other, "wait.sleep-forever").await);
     }
     let refused = call(&plugin, "snoop.arguments").await.unwrap_err();
     assert_eq!(refused.code, Code::Overloaded, "{refused}");
@@ -159,12 +161,12 @@ async fn a_caller_on_a_thread_does_not_wait_for_ever() {
     let impatient = call(Some(Duration::from_millis(30)));
     let impatient = impatient.join().unwrap();
     assert_eq!(impatient.code, Code::WaitEnded, "{impatient}");
-    let patient = patient.join().unwrap();
-    assert_eq!(patient.code, Code::Overloaded, "{patient}");
-    assert!(patient.message.contains("was not started"), "{patient}");
-    for spun in [inside, next] {
-        assert_eq!(spun.join().unwrap().code, Code::DeadlineLimit);
-    }
+    assert_eq!(inside.join().unwrap().code, Code::DeadlineLimit);
+    // There was time for one of the two at most.
+    let waited = [next.join().unwrap(), patient.join().unwrap()];
+    let refused = waited.iter().find(|fault| fault.code == Code::Overloaded);
+    let refused = refused.expect("somebody waited for as long as a call may take");
+    assert!(refused.message.contains("was not started"), "{refused}");
 }
 
 /// One plugin leaves half of what a worker can hold to the others. Enforced by

@@ -190,7 +190,8 @@ async fn a_hook_of_another_type_refuses_the_load() {
                (export \"odeon:plugin/lifecycle@0.1.0\" (instance $l)))"
         )
     };
-    let lifted = "(func $h async (canon lift (core func $i \"hook\") async (callback (func $i \"cb\"))))";
+    let lifted =
+        "(func $h async (canon lift (core func $i \"hook\") async (callback (core func $i \"cb\"))))";
     for (hook, words) in [
         (
             format!("{lifted} (instance $l (export \"load\" (func $h)))"),

@@ -104,7 +104,7 @@ fn the_comparison_knows_what_differs() {
         ("3\n", "3\n"),
         ("id …", "id 5f1c"),
         ("a\n  │ b sha256:…, c", "a b\n  │ sha256:12,\n  │ c\n"),
-        ("… lines …", "verified: 3 lines, unbroken"),
+        ("… lines, …", "verified: 3 lines, unbroken"),
         ("", "\n"),
     ] {
         assert!(is_shown(shown, printed), "{shown:?} {printed:?}");

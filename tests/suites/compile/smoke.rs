@@ -71,7 +71,7 @@ fn nearly_right_answers_of_a_compiler_are_taken_or_refused() {
     };
     // A real one is written down on its way.
     let recording = using(&format!(
-        "{} \"$@\" > {answer}; cat {answer}",
+        "{} \"$@\" | tee {answer}",
         guests::odeon().display(),
         answer = answer.display()
     ));

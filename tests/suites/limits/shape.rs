@@ -96,7 +96,7 @@ async fn globals_that_take_more_than_the_memory_do_not_fit() {
 #[tokio::test]
 async fn hundreds_of_memories_do_not_fit() {
     let runtime = runtime();
-    let bytes = assemble(&made_of(11, &"(memory 0)".repeat(3)));
+    let bytes = assemble(&made_of(1, &"(memory 0)".repeat(33)));
     let error = spec().prepare(&runtime, &bytes).await.map(|_| ()).unwrap_err();
     assert_eq!(error.code(), Code::DoesNotFit, "{error}");
     assert!(error.to_string().contains("33 memories"), "{error}");

@@ -131,10 +131,14 @@ async fn a_body_of_a_mebibyte_is_passed_on_and_one_byte_more_is_too_large() {
 
 #[tokio::test]
 async fn what_is_no_address_or_no_server_of_tls_is_said() {
-    let server = Server::with_body(5);
-    let sample = Sample::granted("http-fetcher", &[&server.grant()]).await;
-    let plain = fetch(&sample, &server.url().replace("http:", "https:")).await;
+    // Whoever is spoken to in a language he does not know hangs up.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = deaf.local_addr().unwrap();
+    let hangs_up = std::thread::spawn(move || drop(deaf.accept()));
+    let sample = Sample::granted("http-fetcher", &[&format!("http={address}")]).await;
+    let plain = fetch(&sample, &format!("https://{address}/")).await;
     assert!(plain["err"]["failed"].is_string(), "{plain}");
+    hangs_up.join().unwrap();
     for url in ["ftp://example.org/", "no address", "http://"] {
         let answer = fetch(&sample, url).await;
         assert_eq!(answer["err"]["invalid-url"], url, "{answer}");

@@ -242,6 +242,7 @@ fn start(whereabouts: &Whereabouts, child: CompileChild, out: Output) -> Done<(H
         uid: rustix::process::getuid().as_raw(),
     };
     let builder = Host::builder(Compiler::ThisProgram(child))
+        .one_shot()
         .workers(1)
         .pool(PoolSize {
             instances: INSTANCES,

@@ -141,10 +141,9 @@ impl HostBuilder {
     }
 
     /// Sets the host up for one load and one call, after which the program
-    /// ends: what waits for the disk waits on the thread that asks, the audit's
-    /// writer is started when a guest causes something to be written, and a
-    /// load leaves its decision in the audit but no line of its own. Decisions
-    /// are as durable as ever.
+    /// ends: the audit's writer is started when a guest causes something to be
+    /// written, and a load leaves its decision in the audit but no line of its
+    /// own. Decisions are as durable as ever.
     #[must_use]
     pub fn one_shot(mut self) -> Self {
         self.one_shot = true;

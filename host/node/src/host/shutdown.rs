@@ -99,7 +99,7 @@ impl Host {
     async fn close_audit(&self) -> Result<(), Fault> {
         let recorder = self.inner.recorder.clone();
         let served = self.inner.serving.swap(false, Ordering::SeqCst);
-        let closing = self.inner.blocking(move || {
+        let closing = crate::load::blocking(move || {
             recorder.finish();
             if !served {
                 return Ok(());
