@@ -1,5 +1,6 @@
 //! Components that are small on disk and enormous to whoever compiles or
 //! describes them.
+#![allow(clippy::let_underscore_must_use, reason = "writing to a string cannot fail")]
 
 use std::fmt::Write as _;
 

@@ -61,11 +61,14 @@ fn wrapped(depth: usize, wrap: impl Fn(&str) -> String) -> Vec<u8> {
     assemble(&text)
 }
 
+/// A name, and the text of a type around another one.
+type Constructor = (&'static str, fn(&str) -> String);
+
 /// Passes by `describe::from_json`, in the answer of the child and in the cache.
 #[tokio::test]
 async fn types_as_deep_as_the_limit_load_whatever_they_are_made_of() {
     let runtime = runtime(|_| {});
-    let constructors: [(&str, fn(&str) -> String); 6] = [
+    let constructors: [Constructor; 6] = [
         ("list", |of| format!("(list {of})")),
         ("tuple", |of| format!("(tuple {of})")),
         ("option", |of| format!("(option {of})")),
