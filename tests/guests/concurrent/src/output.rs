@@ -39,5 +39,5 @@ async fn forever(piece: &[u8]) {
         }
     }
     drop(into);
-    let _: Result<(), _> = written.await;
+    let _written: Result<(), _> = written.await;
 }

@@ -103,7 +103,7 @@ impl Guest for crate::Concurrent {
         loop {
             let mut waiting = Box::pin(wait_for(HOUR));
             poll_fn(|context| {
-                let _: Poll<()> = waiting.as_mut().poll(context);
+                let _pending: Poll<()> = waiting.as_mut().poll(context);
                 Poll::Ready(())
             })
             .await;
