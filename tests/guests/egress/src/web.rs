@@ -199,12 +199,12 @@ impl Guest for crate::Egress {
         let piece = vec![b'b'; CHUNK];
         loop {
             let request = OutgoingRequest::new(Fields::new());
-            if let Ok(body) = request.body() {
-                if let Ok(stream) = body.write() {
-                    while matches!(stream.check_write(), Ok(room) if room >= piece.len() as u64) {
-                        if stream.write(&piece).is_err() {
-                            break;
-                        }
+            if let Ok(body) = request.body()
+                && let Ok(stream) = body.write()
+            {
+                while matches!(stream.check_write(), Ok(room) if room >= piece.len() as u64) {
+                    if stream.write(&piece).is_err() {
+                        break;
                     }
                 }
             }
