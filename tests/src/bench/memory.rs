@@ -95,8 +95,9 @@ const GUEST: &str = "guest-forger";
 const INTERFACE: &str = "odeon-tests:forger/conduct@0.1.0";
 
 fn odeon() -> f64 {
+    // One plugin gets half of it.
     let pool = PoolSize {
-        instances: raw::INSTANCES,
+        instances: 2 * raw::INSTANCES,
         memory: raw::MEMORY,
     };
     let config = RuntimeConfig {
