@@ -1,51 +1,84 @@
-//! How many calls of a plugin run and how many wait.
+//! How many calls of a plugin run and how many wait, and whether any may come
+//! in at all.
 //!
 //! Owns admission: a bounded number in flight, a bounded number waiting in
 //! order of arrival, everybody else told "overloaded". Also knows when the
 //! last call is gone, which is what draining waits for.
+//!
+//! **Invariant:** whether the door is open and how many are inside is one word:
+//! whoever came in found the door open in the very step that counted it. So
+//! every admission to a generation is before its [`Gate::retire`], and every
+//! one to its successor, which was held until then, is after it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
+
+/// Whether calls may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Door {
+    /// They may, as far as there is room.
+    Open = 0,
+    /// Not yet: they wait until the generation before this one is retired.
+    Held = 1,
+    /// Not here any more: another generation has this one's place.
+    Moved = 2,
+    /// Not any more.
+    Closed = 3,
+}
 
 /// Why a call may not enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// As many run and wait as may.
     Full,
+    /// Another generation takes its calls.
+    Moved,
     /// The plugin takes no calls any more.
     Closed,
 }
 
-/// The low bits of [`Gate::calls`] that count those inside. More than
+/// How a call comes to the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// For the first time: where as many wait as may, it is refused.
+    New,
+    /// From the gate of the generation before, which had taken it in or had
+    /// been found a moment too late: it is never refused for want of a place.
+    Moved,
+}
+
+/// The low bits of [`Gate::word`] that count those inside. More than
 /// `limits.calls-in-flight` can ever be.
 const INSIDE: u64 = (1 << 16) - 1;
 
-/// One call that left, in the bits above.
-const LEFT: u64 = INSIDE + 1;
+/// The bits above them: the [`Door`].
+const DOOR: u64 = 3 << DOOR_AT;
+const DOOR_AT: u32 = 16;
+
+/// One call that left, in the bits above those.
+const LEFT: u64 = 1 << 18;
 
 /// The admission of one plugin generation.
 pub(crate) struct Gate {
-    /// Calls inside, and above them the calls that have left: one word, so that
-    /// leaving is one step.
-    calls: AtomicU64,
+    /// Calls inside, the door, and the calls that have left.
+    word: AtomicU64,
     waiting: AtomicUsize,
     limit: u64,
     queue: usize,
-    closed: AtomicBool,
     someone_left: Notify,
     empty: Notify,
 }
 
 impl Gate {
-    pub(crate) fn new(limit: usize, queue: usize) -> Self {
+    pub(crate) fn new(limit: usize, queue: usize, door: Door) -> Self {
         Gate {
-            calls: AtomicU64::new(0),
+            word: AtomicU64::new((door as u64) << DOOR_AT),
             waiting: AtomicUsize::new(0),
             limit: (limit as u64).clamp(1, INSIDE),
             queue,
-            closed: AtomicBool::new(false),
             someone_left: Notify::new(),
             empty: Notify::new(),
         }
@@ -64,34 +97,28 @@ impl Gate {
     fn enter_now(&self) -> Option<Pass<'_>> {
         // Never counted in and out again: that would wake whoever waits, which
         // may be the caller itself, for nothing.
-        let room = |calls: u64| ((calls & INSIDE) < self.limit).then_some(calls + 1);
-        self.calls
+        let room = |word: u64| (word & DOOR == 0 && (word & INSIDE) < self.limit).then_some(word + 1);
+        self.word
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, room)
             .ok()?;
-        let pass = Pass { gate: self };
-        // Looked at only now: whoever closes waits for those he sees inside.
-        (!self.closed.load(Ordering::SeqCst)).then_some(pass)
+        Some(Pass { gate: self })
     }
 
     /// Enters, or waits in order of arrival until there is room. Cancellation
     /// safe: giving up frees the place in the queue.
-    pub(crate) async fn enter(&self) -> Result<Pass<'_>, Refusal> {
+    pub(crate) async fn enter(&self, arrival: Arrival) -> Result<Pass<'_>, Refusal> {
         if let Some(pass) = self.try_enter() {
             return Ok(pass);
         }
-        if self.closed.load(Ordering::SeqCst) {
-            return Err(Refusal::Closed);
-        }
-        let _place = Place::take(self).ok_or(Refusal::Full)?;
+        self.may_wait()?;
+        let _place = Place::take(self, arrival).ok_or(Refusal::Full)?;
         loop {
             let left = self.someone_left.notified();
             tokio::pin!(left);
             // Registered before looking, so that whoever leaves in between is
             // not missed.
             left.as_mut().enable();
-            if self.closed.load(Ordering::SeqCst) {
-                return Err(Refusal::Closed);
-            }
+            self.may_wait()?;
             if let Some(pass) = self.enter_now() {
                 return Ok(pass);
             }
@@ -99,10 +126,57 @@ impl Gate {
         }
     }
 
-    /// Lets nobody in any more; those who wait are refused.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+    /// What the door is.
+    pub(crate) fn door(&self) -> Door {
+        match (self.word.load(Ordering::SeqCst) & DOOR) >> DOOR_AT {
+            0 => Door::Open,
+            1 => Door::Held,
+            2 => Door::Moved,
+            _ => Door::Closed,
+        }
+    }
+
+    fn may_wait(&self) -> Result<(), Refusal> {
+        match self.door() {
+            Door::Open | Door::Held => Ok(()),
+            Door::Moved => Err(Refusal::Moved),
+            Door::Closed => Err(Refusal::Closed),
+        }
+    }
+
+    /// Lets calls in: those that waited while it was held first, and in their
+    /// order. Also opens again what was retired. Changes nothing of a gate that
+    /// was closed.
+    pub(crate) fn open(&self) {
+        if self.turn(Door::Open) {
+            // Each of them that finds no room waits on, in its place.
+            let room = usize::try_from(self.limit).unwrap_or(usize::MAX);
+            for _ in 0..self.waiting().min(room) {
+                self.someone_left.notify_one();
+            }
+        }
+    }
+
+    /// Lets nobody in any more; those who wait are told to go on to the
+    /// generation that has come in this one's place. Changes nothing of a gate
+    /// that was closed.
+    pub(crate) fn retire(&self) {
+        self.turn(Door::Moved);
         self.someone_left.notify_waiters();
+    }
+
+    /// Lets nobody in any more, for good; those who wait are refused.
+    pub(crate) fn close(&self) {
+        self.turn(Door::Closed);
+        self.someone_left.notify_waiters();
+    }
+
+    /// Turns the door, unless it was closed. Says whether it did.
+    fn turn(&self, door: Door) -> bool {
+        let turned = |word: u64| (word & DOOR != DOOR).then_some(word & !DOOR | (door as u64) << DOOR_AT);
+        self.word
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, turned)
+            .is_ok()
     }
 
     /// Waits until nobody is inside. Cancellation safe.
@@ -121,31 +195,31 @@ impl Gate {
     /// Calls inside.
     pub(crate) fn in_flight(&self) -> usize {
         // At most `INSIDE`, which fits.
-        (self.calls.load(Ordering::SeqCst) & INSIDE) as usize
+        (self.word.load(Ordering::SeqCst) & INSIDE) as usize
     }
 
     /// Calls that were inside and have left.
     pub(crate) fn left(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed) / LEFT
+        self.word.load(Ordering::Relaxed) / LEFT
     }
 
     /// A number that is another one after any call came or went.
     pub(crate) fn activity(&self) -> u64 {
-        self.calls.load(Ordering::SeqCst)
+        self.word.load(Ordering::SeqCst)
     }
 
     /// Calls in the queue.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.waiting.load(Ordering::SeqCst)
     }
 
     #[inline]
     fn leave(&self) {
-        let before = self.calls.fetch_add(LEFT - 1, Ordering::SeqCst) & INSIDE;
+        let before = self.word.fetch_add(LEFT - 1, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.someone_left.notify_one();
         }
-        if before == 1 && self.closed.load(Ordering::SeqCst) {
+        if before & INSIDE == 1 && before & DOOR != 0 {
             self.empty.notify_waiters();
         }
     }
@@ -188,8 +262,9 @@ struct Place<'g> {
 }
 
 impl<'g> Place<'g> {
-    fn take(gate: &'g Gate) -> Option<Self> {
-        if gate.waiting.fetch_add(1, Ordering::SeqCst) >= gate.queue {
+    fn take(gate: &'g Gate, arrival: Arrival) -> Option<Self> {
+        let before = gate.waiting.fetch_add(1, Ordering::SeqCst);
+        if arrival == Arrival::New && before >= gate.queue {
             gate.waiting.fetch_sub(1, Ordering::SeqCst);
             return None;
         }
