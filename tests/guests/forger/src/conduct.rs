@@ -43,10 +43,10 @@ impl Guest for crate::Forger {
         }
     }
 
-    fn until_deadline() -> u64 {
-        progress::report(0, None, "working").ok();
+    fn until_left(milliseconds: u64) -> u64 {
+        let wanted = std::time::Duration::from_millis(milliseconds);
         let mut looks = 0;
-        while !request::time_left().is_zero() {
+        while request::time_left() >= wanted {
             looks += 1;
         }
         looks
