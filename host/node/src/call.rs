@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use odeon_authority::Principal;
-use odeon_protocol::{Code, Fault, MethodPath, Serial};
-use odeon_runtime::{CallContext, Interrupt, ProgressSink, Reply};
+use odeon_protocol::{Code, Fault, Generation, MethodPath, Serial};
+use odeon_runtime::{Attempt, CallContext, Interrupt, NotEntered, ProgressSink, Reply};
 
 pub use self::args::Args;
 pub use self::handle::{MethodHandle, TypedHandle};
 pub use self::reply::CallReply;
 pub(crate) use self::reply::{guest_error, is_err};
+use crate::entry::Found;
 use crate::host::{Host, Inner};
 use crate::registry::{Loaded, MethodEntry, Names, not_loaded};
 
@@ -53,14 +54,17 @@ impl Host {
     ///
     /// The fault that ended the call, or kept it from starting.
     pub fn call_encoded(&self, path: &str, args: &[u8]) -> Result<Reply, Fault> {
-        let names = self.inner.registry.names();
-        let (loaded, method) = look_up(&names, path)?;
-        method.check(args, &loaded.limits)?;
-        let reply = loaded.plugin.call_direct(method.id, args);
-        if let Err(fault) = &reply {
-            self.inner.note_end(loaded, method, fault);
+        let mut moved = None;
+        loop {
+            let names = self.inner.registry.names();
+            let (loaded, method) = look_up(&names, path)?;
+            method.check(args, &loaded.limits)?;
+            match self.inner.call_on(loaded, method, args, moved) {
+                Err(NotEntered::Moved) => moved = again(moved),
+                Ok(reply) => return Ok(reply),
+                Err(NotEntered::Fault(fault)) => return Err(fault),
+            }
         }
-        reply
     }
 
     /// Calls a method by name and waits for its result. Dropping the future
@@ -84,6 +88,27 @@ impl Inner {
         let (plugin, member) = split(path)?;
         let loaded = names.get(plugin).ok_or_else(|| absent(plugin))?;
         Ok((loaded.clone(), loaded.find(member)?))
+    }
+
+    /// Calls a method on this thread, at this generation.
+    #[inline]
+    pub(crate) fn call_on(
+        &self,
+        loaded: &Loaded,
+        method: &MethodEntry,
+        args: &[u8],
+        moved: Option<Attempt>,
+    ) -> Result<Reply, NotEntered> {
+        let called = match moved {
+            None => loaded.plugin.call_direct(method.id, args),
+            Some(attempt) => loaded
+                .plugin
+                .call_on_thread(method.id, args, CallContext::default(), attempt),
+        };
+        if let Err(NotEntered::Fault(fault)) = &called {
+            self.note_end(loaded, method, fault);
+        }
+        called
     }
 
     async fn call(
@@ -110,21 +135,40 @@ impl Inner {
             progress: options.progress,
             started: None,
         };
-        let called = loaded.plugin.call(method.id, args, context).await;
-        match called {
-            Ok(reply) => Ok(CallReply {
-                bytes: reply.bytes,
-                ty: method.ty.clone(),
-                generation: loaded.generation,
-                elapsed: started.elapsed(),
-                serial,
-                limits: loaded.limits,
-            }),
-            Err(fault) => {
-                self.note_end(&loaded, method, &fault);
-                Err(fault)
-            }
+        let (found, called) = self.execute(Found::new(loaded, index), args, context).await;
+        let method = found.method()?;
+        let (reply, generation) = called?;
+        Ok(CallReply {
+            bytes: reply.bytes,
+            ty: method.ty.clone(),
+            generation,
+            elapsed: started.elapsed(),
+            serial,
+            limits: found.loaded.limits,
+        })
+    }
+
+    /// Comes in and calls. Gives the method that was called in the end, and
+    /// the number of the generation that answered.
+    pub(crate) async fn execute(
+        &self,
+        mut found: Found,
+        args: Vec<u8>,
+        context: CallContext,
+    ) -> (Found, Result<(Reply, Generation), Fault>) {
+        let called = async {
+            let entered = self.enter(&mut found, &args, &context).await?;
+            let generation = entered.generation();
+            let reply = entered.call(found.method()?.id, args, context).await?;
+            Ok((reply, generation))
         }
+        .await;
+        if let Err(fault) = &called
+            && let Ok(method) = found.method()
+        {
+            self.note_end(&found.loaded, method, fault);
+        }
+        (found, called)
     }
 
     /// The chain of callers that the guest sees.
@@ -151,6 +195,12 @@ impl Inner {
             self.recorder.stopped(&loaded.name, fault.code, &method.path);
         }
     }
+}
+
+/// The next attempt of a call that was told to go on.
+#[cold]
+pub(crate) fn again(moved: Option<Attempt>) -> Option<Attempt> {
+    Some(moved.unwrap_or_else(Attempt::first).again())
 }
 
 /// User data within the plugin's limit, and JSON.

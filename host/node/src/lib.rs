@@ -38,6 +38,7 @@ mod call;
 mod check;
 mod config;
 pub mod daemon;
+mod entry;
 mod error;
 mod host;
 mod load;

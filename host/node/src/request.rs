@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 pub(crate) use self::cancels::Cancels;
 use crate::call::{Args, fits_user_data, guest_error, is_err};
+use crate::entry::Found;
 use crate::host::{Host, Inner};
 use crate::registry::Loaded;
 
@@ -222,10 +223,6 @@ impl Work {
             callers,
             signal,
         } = self;
-        let method = match loaded.method(index) {
-            Ok(method) => method,
-            Err(fault) => return ticket.reject(fault),
-        };
         let interrupt = Interrupt::new();
         let serial = ticket.serial();
         let user_data = ticket.user_data().cloned();
@@ -241,9 +238,9 @@ impl Work {
             started: Some(started(&life)),
         };
         let began = Instant::now();
-        let call = loaded.plugin.call(method.id, args, context);
+        let call = inner.execute(Found::new(loaded, index), args, context);
         tokio::pin!(call);
-        let called = tokio::select! {
+        let (found, called) = tokio::select! {
             biased;
             called = &mut call => called,
             reason = signal.cancelled() => {
@@ -252,26 +249,21 @@ impl Work {
             }
         };
         let outcome = match called {
-            Ok(reply) => {
+            Ok((reply, generation)) => {
                 let answer = Answer {
                     body: reply.bytes,
-                    generation: loaded.generation,
+                    generation,
                     elapsed: began.elapsed(),
                 };
-                if is_err(&method.ty, &answer.body) {
-                    let fault = guest_error(&method.ty, &answer.body, &loaded.limits);
-                    Outcome::Failed {
-                        fault,
+                match found.method() {
+                    Ok(method) if is_err(&method.ty, &answer.body) => Outcome::Failed {
+                        fault: guest_error(&method.ty, &answer.body, &found.loaded.limits),
                         answer: Some(answer),
-                    }
-                } else {
-                    Outcome::Succeeded(answer)
+                    },
+                    _ => Outcome::Succeeded(answer),
                 }
             }
-            Err(fault) => {
-                inner.note_end(&loaded, method, &fault);
-                ended(fault, signal.reason())
-            }
+            Err(fault) => ended(fault, signal.reason()),
         };
         let life = std::mem::replace(&mut *life.lock(), Life::Over);
         match (life, outcome) {

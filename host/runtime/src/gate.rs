@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 /// Whether calls may come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
-pub(crate) enum Door {
+enum Door {
     /// They may, as far as there is room.
     Open = 0,
     /// Not yet: they wait until the generation before this one is retired.
@@ -27,6 +27,17 @@ pub(crate) enum Door {
     Moved = 2,
     /// Not any more.
     Closed = 3,
+}
+
+impl Door {
+    fn of(word: u64) -> Self {
+        match (word & DOOR) >> DOOR_AT {
+            0 => Door::Open,
+            1 => Door::Held,
+            2 => Door::Moved,
+            _ => Door::Closed,
+        }
+    }
 }
 
 /// Why a call may not enter.
@@ -73,9 +84,9 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(limit: usize, queue: usize, door: Door) -> Self {
+    pub(crate) fn new(limit: usize, queue: usize) -> Self {
         Gate {
-            word: AtomicU64::new((door as u64) << DOOR_AT),
+            word: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             limit: (limit as u64).clamp(1, INSIDE),
             queue,
@@ -126,18 +137,8 @@ impl Gate {
         }
     }
 
-    /// What the door is.
-    pub(crate) fn door(&self) -> Door {
-        match (self.word.load(Ordering::SeqCst) & DOOR) >> DOOR_AT {
-            0 => Door::Open,
-            1 => Door::Held,
-            2 => Door::Moved,
-            _ => Door::Closed,
-        }
-    }
-
     fn may_wait(&self) -> Result<(), Refusal> {
-        match self.door() {
+        match Door::of(self.word.load(Ordering::SeqCst)) {
             Door::Open | Door::Held => Ok(()),
             Door::Moved => Err(Refusal::Moved),
             Door::Closed => Err(Refusal::Closed),
@@ -148,7 +149,7 @@ impl Gate {
     /// order. Also opens again what was retired. Changes nothing of a gate that
     /// was closed.
     pub(crate) fn open(&self) {
-        if self.turn(Door::Open) {
+        if self.turn(Door::Open, |door| door != Door::Closed) {
             // Each of them that finds no room waits on, in its place.
             let room = usize::try_from(self.limit).unwrap_or(usize::MAX);
             for _ in 0..self.waiting().min(room) {
@@ -161,19 +162,26 @@ impl Gate {
     /// generation that has come in this one's place. Changes nothing of a gate
     /// that was closed.
     pub(crate) fn retire(&self) {
-        self.turn(Door::Moved);
+        self.turn(Door::Moved, |door| door != Door::Closed);
         self.someone_left.notify_waiters();
     }
 
-    /// Lets nobody in any more, for good; those who wait are refused.
+    /// Has callers wait until it is opened. For a generation that nobody calls
+    /// yet.
+    pub(crate) fn hold(&self) {
+        self.turn(Door::Held, |door| door == Door::Open);
+    }
+
+    /// Lets nobody in any more, for good; those who wait are refused. Changes
+    /// nothing of a gate that was retired: its callers have somewhere to go.
     pub(crate) fn close(&self) {
-        self.turn(Door::Closed);
+        self.turn(Door::Closed, |door| matches!(door, Door::Open | Door::Held));
         self.someone_left.notify_waiters();
     }
 
-    /// Turns the door, unless it was closed. Says whether it did.
-    fn turn(&self, door: Door) -> bool {
-        let turned = |word: u64| (word & DOOR != DOOR).then_some(word & !DOOR | (door as u64) << DOOR_AT);
+    /// Turns the door, if it may be turned from what it is. Says whether it did.
+    fn turn(&self, to: Door, from: impl Fn(Door) -> bool) -> bool {
+        let turned = |word: u64| from(Door::of(word)).then_some(word & !DOOR | (to as u64) << DOOR_AT);
         self.word
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, turned)
             .is_ok()

@@ -43,7 +43,10 @@ pub use describe::{Description, Export, Import, ImportedFunction, Needs, TooComp
 pub use engine::{EngineClass, PoolSize, UnknownClass};
 pub use interfaces::egress::{Lookup, LookupError, LookupPlace, Resolver, StaticResolver, SystemResolver};
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
-pub use plugin::{LifecycleError, Method, MethodId, Plugin, PluginStats, Reply, TypedMethod};
+pub use plugin::{
+    Attempt, Entered, LifecycleError, Method, MethodId, NotEntered, Place, Plugin, PluginStats, Reply,
+    TypedMethod,
+};
 pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};
 pub use sinks::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream};
 pub use unit::{InstanceModel, PluginSpec};

@@ -104,6 +104,11 @@ impl Counters {
 }
 
 impl Unit {
+    /// The number under which it serves.
+    pub(crate) fn generation(&self) -> Generation {
+        self.spec.generation
+    }
+
     /// Writes a denial down.
     pub(crate) fn deny(&self, kind: &'static str, target: &str, reason: &str) {
         self.counters.denials.fetch_add(1, Ordering::Relaxed);

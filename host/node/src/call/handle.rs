@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use odeon_protocol::{Code, Fault, Fingerprint, FunctionType};
-use odeon_runtime::{ComponentNamedList, Lift, Lower, Reply};
+use odeon_runtime::{ComponentNamedList, Lift, Lower, NotEntered, Reply};
 
-use super::{Args, CallOptions, CallReply};
+use super::{Args, CallOptions, CallReply, again};
 use crate::host::{Host, Inner};
 use crate::registry::{Loaded, Slot, not_loaded};
 
@@ -89,9 +89,10 @@ impl Host {
     {
         let method = self.method(path)?;
         // Finds out now whether this plugin can be called so at all.
-        method
-            .place
-            .with(|loaded, index| loaded.plugin.typed::<P, R>(loaded.method(index)?.id).map(|_| ()))?;
+        method.place.with(|loaded, index| {
+            let typed = loaded.plugin.typed::<P, R>(loaded.method(index)?.id);
+            Ok(typed.map(|_| ())?)
+        })?;
         Ok(TypedHandle {
             method,
             types: PhantomData,
@@ -103,10 +104,10 @@ impl Place {
     /// Does something with the generation that serves now, and the method's
     /// number in it.
     #[inline]
-    fn with<T>(&self, act: impl FnOnce(&Loaded, usize) -> Result<T, Fault>) -> Result<T, Fault> {
+    fn with<T>(&self, act: impl FnOnce(&Loaded, usize) -> Result<T, NotEntered>) -> Result<T, NotEntered> {
         let current = self.slot.current();
         let Some(loaded) = current.as_ref() else {
-            return Err(not_loaded(self.slot.name.as_str()));
+            return Err(not_loaded(self.slot.name.as_str()).into());
         };
         let index = self.index(loaded)?;
         act(loaded, index)
@@ -149,15 +150,19 @@ impl MethodHandle {
     /// As for [`Host::call_encoded`]; after an unload `ODN-1001`.
     #[inline]
     pub fn call(&self, args: &[u8]) -> Result<Reply, Fault> {
-        self.place.with(|loaded, index| {
-            let method = loaded.method(index)?;
-            method.check(args, &loaded.limits)?;
-            let reply = loaded.plugin.call_direct(method.id, args);
-            if let Err(fault) = &reply {
-                self.place.inner.note_end(loaded, method, fault);
+        let mut moved = None;
+        loop {
+            let called = self.place.with(|loaded, index| {
+                let method = loaded.method(index)?;
+                method.check(args, &loaded.limits)?;
+                self.place.inner.call_on(loaded, method, args, moved)
+            });
+            match called {
+                Err(NotEntered::Moved) => moved = again(moved),
+                Ok(reply) => return Ok(reply),
+                Err(NotEntered::Fault(fault)) => return Err(fault),
             }
-            reply
-        })
+        }
     }
 
     /// Calls the method and waits for its result. Dropping the future ends the
@@ -198,13 +203,30 @@ where
     /// not the method's.
     #[inline]
     pub fn call(&self, params: P) -> Result<R, Fault> {
-        self.method.place.with(|loaded, index| {
-            let method = loaded.method(index)?;
-            let result = loaded.plugin.call_typed::<P, R>(method.id, params);
-            if let Err(fault) = &result {
-                self.method.place.inner.note_end(loaded, method, fault);
+        let mut params = Some(params);
+        let mut moved = None;
+        loop {
+            let called = self.method.place.with(|loaded, index| {
+                let method = loaded.method(index)?;
+                let place = loaded.plugin.place(moved)?;
+                // Given away once: whoever has a place does not come here again.
+                let params = params.take().ok_or_else(given_away)?;
+                let result = place.call_typed::<P, R>(method.id, params);
+                if let Err(fault) = &result {
+                    self.method.place.inner.note_end(loaded, method, fault);
+                }
+                Ok(result?)
+            });
+            match called {
+                Err(NotEntered::Moved) => moved = again(moved),
+                Ok(result) => return Ok(result),
+                Err(NotEntered::Fault(fault)) => return Err(fault),
             }
-            result
-        })
+        }
     }
+}
+
+#[cold]
+fn given_away() -> Fault {
+    Fault::new(Code::Internal, "the parameters of a call were given away twice")
 }

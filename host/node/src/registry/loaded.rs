@@ -101,6 +101,18 @@ impl Loaded {
         }
     }
 
+    /// The number of the method that has this one's name, whatever the version
+    /// of its interface is.
+    pub(crate) fn find_same(&self, method: &MethodEntry) -> Result<usize, Fault> {
+        let interface = method.interface.as_deref();
+        self.find(&written(interface, &method.function)).or_else(|fault| {
+            match any_version(interface, &method.function).first() {
+                Some(member) => self.find(member),
+                None => Err(fault),
+            }
+        })
+    }
+
     #[inline]
     pub(crate) fn method(&self, index: usize) -> Result<&MethodEntry, Fault> {
         self.methods

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Fault};
 
+use super::entry::no_threads;
 use super::running::{Running, broke_off};
-use super::{MethodId, Plugin, Reply, no_threads};
+use super::{MethodId, Plugin, Reply};
 use crate::call_clock::CallClock;
 use crate::control::{CANCEL_GRACE, CallContext, Interrupt, Reason};
 use crate::gate::OwnedPass;
@@ -26,58 +27,19 @@ use crate::stop::Stop;
 const TURN: u32 = 4;
 
 impl Plugin {
-    /// Calls a method with arguments in the wire form that were checked against
-    /// the method's type. Must be called within a tokio runtime.
-    ///
-    /// Waits for admission in order of arrival. Dropping the future ends the
-    /// call and drops its instance.
-    ///
-    /// # Errors
-    ///
-    /// The fault that ended the call, or kept it from starting.
-    pub async fn call(&self, method: MethodId, args: Vec<u8>, context: CallContext) -> Result<Reply, Fault> {
-        let budget = self.shared.budget;
-        let target = Target::Method(method);
-        self.drive(target, args, context, budget).await
-    }
-
+    /// Runs what is called, in a place inside the gate if it needs one.
     pub(super) async fn drive(
         &self,
         target: Target,
         args: Vec<u8>,
         context: CallContext,
         budget: Budget,
+        pass: Option<OwnedPass>,
+        admitted: Instant,
     ) -> Result<Reply, Fault> {
-        // A call that is answered without a wait would never give its caller's
-        // thread away, and a loop of them would keep every other task from it.
-        tokio::task::coop::consume_budget().await;
         let shared = &*self.shared;
         let interrupt = context.interrupt.clone();
         let wall = Duration::from_millis(budget.wall_ms);
-        let pass = match target {
-            Target::Method(_) => match shared.gate.try_enter() {
-                Some(pass) => Some(pass.owned(&shared.gate)),
-                None => {
-                    let (until, end) = patience(wall, &context);
-                    let admitted = tokio::select! {
-                        biased;
-                        admitted = shared.admit(&context) => admitted?,
-                        () = at(until) => return Err(end.fault(wall)),
-                    };
-                    Some(admitted.owned(&shared.gate))
-                }
-            },
-            // Runs before the first and after the last call.
-            Target::Load | Target::Unload => None,
-        };
-        // What the call itself may take is counted from here.
-        let admitted = Instant::now();
-        if let Some(late) = late(admitted, &context) {
-            return Err(late.fault(wall));
-        }
-        if let Some(started) = &context.started {
-            started()?;
-        }
         let (until, at_deadline) = match (admitted.checked_add(wall), context.wait_until) {
             (Some(own), Some(wait)) if wait < own => (Some(wait), Stop::WaitEnded),
             (None, Some(wait)) => (Some(wait), Stop::WaitEnded),
@@ -225,65 +187,6 @@ pub(super) enum Target {
     Unload,
 }
 
-/// Why a call leaves the queue without having been started.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Unstarted {
-    /// The caller stopped waiting.
-    WaitEnded,
-    /// Its time to be started in is over.
-    Expired,
-    /// It has waited for as long as the plugin lets a call take.
-    Overloaded,
-}
-
-impl Unstarted {
-    pub(super) fn fault(self, wall: Duration) -> Fault {
-        let fault = match self {
-            Unstarted::WaitEnded => Fault::new(
-                Code::WaitEnded,
-                "the caller's waiting time ended before the call was started; wait longer",
-            ),
-            Unstarted::Expired => Fault::new(
-                Code::Expired,
-                "the call's time to live ended before it was started; nothing was executed",
-            ),
-            Unstarted::Overloaded => Fault::new(
-                Code::Overloaded,
-                format!(
-                    "the call waited in the plugin's queue for {} ms, its whole deadline, and was not started; try \
-                     again later, or raise limits.calls-in-flight",
-                    wall.as_millis()
-                ),
-            ),
-        };
-        fault.with_details(serde_json::json!({ "executed": false }))
-    }
-}
-
-/// Until when a call waits for admission, and what ends it then.
-pub(super) fn patience(wall: Duration, context: &CallContext) -> (Option<Instant>, Unstarted) {
-    let own = Instant::now().checked_add(wall);
-    let ends = [
-        (context.start_by, Unstarted::Expired),
-        (context.wait_until, Unstarted::WaitEnded),
-        (own, Unstarted::Overloaded),
-    ];
-    ends.into_iter()
-        .filter(|(at, _)| at.is_some())
-        .min_by_key(|(at, _)| *at)
-        .unwrap_or((None, Unstarted::Overloaded))
-}
-
-/// Why a call that was admitted is not started any more.
-pub(super) fn late(now: Instant, context: &CallContext) -> Option<Unstarted> {
-    let passed = |by: Option<Instant>| by.is_some_and(|by| by <= now);
-    match (passed(context.start_by), passed(context.wait_until)) {
-        (true, _) => Some(Unstarted::Expired),
-        (_, true) => Some(Unstarted::WaitEnded),
-        _ => None,
-    }
-}
-
 /// Runs the call until it ends or overruns its turn.
 async fn turn(running: &mut Option<Running>, clock: &CallClock) -> Option<Result<Reply, Fault>> {
     std::future::poll_fn(|cx| {
@@ -326,7 +229,7 @@ async fn watch(
     }
 }
 
-async fn at(until: Option<Instant>) {
+pub(super) async fn at(until: Option<Instant>) {
     match until {
         Some(until) => tokio::time::sleep_until(until.into()).await,
         None => std::future::pending().await,

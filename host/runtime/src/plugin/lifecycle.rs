@@ -1,6 +1,7 @@
 //! `odeon:plugin/lifecycle`: what a plugin does before and after service.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use odeon_protocol::{Case, Fault, FunctionType, Type, signature, wire};
 
@@ -82,7 +83,14 @@ impl Plugin {
         };
         let budget = Budget::lifecycle(&self.spec().limits);
         let reply = self
-            .drive(Target::Load, Vec::new(), CallContext::default(), budget)
+            .drive(
+                Target::Load,
+                Vec::new(),
+                CallContext::default(),
+                budget,
+                None,
+                Instant::now(),
+            )
             .await
             .map_err(LifecycleError::Failed)?;
         // `result<_, load-error>`: the first byte says which.
@@ -110,8 +118,15 @@ impl Plugin {
             return Ok(());
         }
         let budget = Budget::after_service(&self.spec().limits);
-        self.drive(Target::Unload, Vec::new(), CallContext::default(), budget)
-            .await
-            .map(|_| ())
+        self.drive(
+            Target::Unload,
+            Vec::new(),
+            CallContext::default(),
+            budget,
+            None,
+            Instant::now(),
+        )
+        .await
+        .map(|_| ())
     }
 }

@@ -6,8 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use odeon_protocol::{Code, Fault};
 use wasmtime::component::{ComponentNamedList, Lift, Lower};
 
-use super::{MethodId, Plugin};
-use crate::control::CallContext;
+use super::{MethodId, Place, Plugin};
 use crate::link::Flavour;
 
 fn not_direct() -> Fault {
@@ -67,35 +66,31 @@ where
     ///
     /// # Errors
     ///
-    /// As for [`Plugin::call_typed`].
+    /// As for [`Place::call_typed`], and why it did not come in.
     #[inline]
     pub fn call(&self, params: P) -> Result<R, Fault> {
-        self.plugin.call_typed(self.method, params)
+        self.plugin.place(None)?.call_typed(self.method, params)
     }
 }
 
-impl Plugin {
+impl Place<'_> {
     /// Calls a method with Rust types on this thread. Only for plugins whose
     /// imports never wait, which [`Plugin::typed`] checks.
     ///
     /// # Errors
     ///
-    /// The fault that ended the call or kept it from starting; a fault with
+    /// The fault that ended the call; a fault with
     /// [`Code::InvalidArguments`] when the Rust types are not the method's.
     #[inline]
-    pub fn call_typed<P, R>(&self, method: MethodId, params: P) -> Result<R, Fault>
+    pub fn call_typed<P, R>(self, method: MethodId, params: P) -> Result<R, Fault>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
-        let shared = &*self.shared;
+        let (shared, pass) = self.parts();
         if shared.source.flavour != Flavour::Direct {
             return Err(not_direct());
         }
-        let pass = match shared.gate.try_enter() {
-            Some(pass) => pass,
-            None => shared.admit_here(&CallContext::default())?,
-        };
         let (mut instance, template) = shared.instance_here(None)?;
         let Some(index) = template.methods.get(method.0) else {
             return Err(Fault::new(

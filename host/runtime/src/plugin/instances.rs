@@ -1,0 +1,112 @@
+//! The instance that a call runs in.
+//!
+//! Owns where it comes from: kept, or made from the template of the caller's
+//! own shard, which is made when a call first comes to it.
+
+use odeon_protocol::{Code, Fault, FunctionType};
+
+use super::{LIFECYCLE, MethodId, Shared};
+use crate::control::CallContext;
+use crate::instance::{Instance, NotMade, Template};
+use crate::shard::here;
+use crate::stop::is_out_of_room;
+use crate::unit::InstanceModel;
+
+impl Shared {
+    /// The template of this shard, or of the first if this one has none and
+    /// cannot make it.
+    pub(super) fn template(&self, shard: usize) -> Option<(usize, &Template)> {
+        let slot = self.templates.get(shard)?;
+        if let Some(template) = slot.get() {
+            return Some((shard, template));
+        }
+        let made = self
+            .runtime
+            .shards
+            .get(shard)
+            .and_then(|s| self.runtime.template(s, &self.source).ok());
+        match made {
+            Some(template) => Some((shard, slot.get_or_init(|| template))),
+            None => Some((0, self.templates.first()?.get()?)),
+        }
+    }
+
+    pub(super) fn here(&self) -> Result<(usize, &Template), Fault> {
+        let shard = here(self.templates.len());
+        self.template(shard)
+            .ok_or_else(|| Fault::new(Code::Internal, "the plugin has no code for this worker"))
+    }
+
+    /// An instance that has begun a call: a kept one, or a new one of this
+    /// thread's shard. For calls that have passed the gate.
+    #[inline]
+    pub(super) fn instance_here(
+        &self,
+        context: Option<Box<CallContext>>,
+    ) -> Result<(Box<Instance>, &Template), Fault> {
+        self.unit.ticker.awake();
+        let Some(mut instance) = self.take_idle() else {
+            return self.make_here(context);
+        };
+        instance.store.data_mut().begin(context, self.budget, false);
+        match self.template(instance.shard) {
+            Some((_, template)) => Ok((instance, template)),
+            None => Err(Fault::new(
+                Code::Internal,
+                "the plugin has no code for this worker",
+            )),
+        }
+    }
+
+    fn make_here(&self, context: Option<Box<CallContext>>) -> Result<(Box<Instance>, &Template), Fault> {
+        let (shard, template) = self.here()?;
+        let begin = |state: &mut crate::state::HostState| state.begin(context, self.budget, false);
+        match Instance::make(template, &self.unit, shard, begin) {
+            Ok(instance) => Ok((Box::new(instance), template)),
+            Err(not_made) => Err(self.not_made(&not_made)),
+        }
+    }
+
+    pub(super) fn not_made(&self, not_made: &NotMade) -> Fault {
+        if is_out_of_room(&not_made.error) {
+            let fault = Fault::new(
+                Code::Overloaded,
+                "no memory slot is free for another instance on this worker; try again later",
+            );
+            self.count_fault(&fault);
+            return fault;
+        }
+        self.explained(&not_made.error, &not_made.state.data().meter)
+    }
+
+    pub(super) fn method_type(&self, method: MethodId) -> Option<&FunctionType> {
+        let export = self.source.description.exports.get(method.0)?;
+        Some(&export.ty)
+    }
+
+    /// The type of a function of the lifecycle, if it is exported.
+    pub(super) fn hook_type(&self, function: &str) -> Option<&FunctionType> {
+        let exports = self.source.description.exports.iter();
+        let mut hooks = exports.filter(|export| export.interface.as_deref() == Some(LIFECYCLE));
+        hooks
+            .find(|export| &*export.function == function)
+            .map(|export| &export.ty)
+    }
+
+    /// A kept instance that is free. A fresh one is never kept.
+    #[inline]
+    pub(super) fn take_idle(&self) -> Option<Box<Instance>> {
+        match self.unit.spec.instances {
+            InstanceModel::Resident { workers } => self.idle.take(workers),
+            InstanceModel::Fresh => None,
+        }
+    }
+
+    /// Keeps the instance if it is a resident one; else drops it.
+    #[inline]
+    pub(super) fn keep(&self, instance: Box<Instance>) {
+        if matches!(self.unit.spec.instances, InstanceModel::Resident { .. }) {
+            self.idle.put(instance);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! One call in its instance, and what becomes of both.
+//!
+//! Owns the settling of a call: its result or the fault that says why there is
+//! none, and whether the instance is kept. A panic of the host's own code ends
+//! the call it is in.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+
+use odeon_protocol::{Code, Fault, ValueLimits, wire};
+
+use super::{MethodId, Reply, Shared, running};
+use crate::codec::BadValue;
+use crate::control::CallContext;
+use crate::gate::Pass;
+use crate::instance::Instance;
+use crate::meter::Meter;
+use crate::stop::explain;
+
+impl Shared {
+    /// A call on this thread, from admission to result.
+    #[inline]
+    pub(super) fn call_here(
+        &self,
+        method: MethodId,
+        args: &[u8],
+        context: Option<Box<CallContext>>,
+        pass: Pass<'_>,
+    ) -> Result<Reply, Fault> {
+        let (mut instance, template) = self.instance_here(context)?;
+        let Some(index) = template.methods.get(method.0) else {
+            return Err(Fault::new(
+                Code::MethodNotFound,
+                "the plugin has no method of this number",
+            ));
+        };
+        let called = catch_unwind(AssertUnwindSafe(|| instance.call(index, args)));
+        let reply = match called {
+            Ok(called) => self.settle(instance, self.within_depth(method, called)),
+            Err(_) => Err(self.broke_off(instance)),
+        };
+        drop(pass);
+        reply
+    }
+
+    /// The host's own code panicked: the instance is not used again.
+    #[cold]
+    pub(super) fn broke_off(&self, instance: Box<Instance>) -> Fault {
+        drop(instance);
+        let fault = running::broke_off();
+        self.count_fault(&fault);
+        fault
+    }
+
+    /// A result that is nested no deeper than values may be. Most types are
+    /// not that deep, so that nothing has to be looked at.
+    #[inline]
+    pub(super) fn within_depth(
+        &self,
+        method: MethodId,
+        called: wasmtime::Result<Vec<u8>>,
+    ) -> wasmtime::Result<Vec<u8>> {
+        match self.deep.get(method.0) {
+            Some(true) => called.and_then(|bytes| self.look_into(method, bytes)),
+            _ => called,
+        }
+    }
+
+    #[cold]
+    fn look_into(&self, method: MethodId, bytes: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
+        let Some(ty) = self.method_type(method) else {
+            return Ok(bytes);
+        };
+        // All else was checked when it was taken from the guest.
+        let limits = ValueLimits {
+            max_bytes: usize::MAX,
+            max_nodes: usize::MAX,
+            ..self.values
+        };
+        match wire::validate_result(ty, &bytes, &limits) {
+            Ok(()) => Ok(bytes),
+            Err(_) => Err(BadValue::TooDeep.into()),
+        }
+    }
+
+    /// Turns what the instance gave into what the caller gets. The instance is
+    /// kept only if it is resident and nothing went wrong.
+    #[inline]
+    pub(super) fn settle(
+        &self,
+        mut instance: Box<Instance>,
+        called: wasmtime::Result<Vec<u8>>,
+    ) -> Result<Reply, Fault> {
+        let called = match called {
+            Ok(bytes) if bytes.len() > self.message => Err(BadValue::TooLarge.into()),
+            other => other,
+        };
+        let state = instance.store.data_mut();
+        state.end();
+        match called {
+            Ok(bytes) => {
+                self.keep(instance);
+                Ok(Reply { bytes })
+            }
+            Err(error) => Err(self.explained(&error, &state.meter)),
+        }
+    }
+
+    /// Counts a call that ended with this fault, and the limit that ended it.
+    /// The gate counts all calls.
+    #[cold]
+    pub(super) fn count_fault(&self, fault: &Fault) {
+        let counters = &self.unit.counters;
+        counters.faults.fetch_add(1, Ordering::Relaxed);
+        let limit = fault.details.as_ref().and_then(|details| details.get("limit"));
+        if let Some(limit) = limit.and_then(|limit| limit.as_str()) {
+            counters.hit(limit);
+        }
+    }
+
+    /// Says why a call ended with this error, and counts it.
+    #[cold]
+    pub(super) fn explained(&self, error: &wasmtime::Error, meter: &Meter) -> Fault {
+        let fault = explain(error, meter, &self.unit.spec.limits);
+        self.count_fault(&fault);
+        fault
+    }
+}
