@@ -35,6 +35,10 @@ pub(crate) struct Registry {
     given_back: Notify,
     /// The longest message that anything loaded so far takes, in bytes.
     longest_message: AtomicUsize,
+    /// Generations that were replaced and are not gone yet.
+    leaving: Mutex<Vec<Arc<Loaded>>>,
+    /// One of them is gone.
+    gone: Notify,
 }
 
 /// One name. Outlives what is loaded under it.
@@ -53,6 +57,7 @@ struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
     Load,
+    Replace,
     Unload,
 }
 
@@ -77,6 +82,8 @@ impl Registry {
             slots: Mutex::default(),
             given_back: Notify::new(),
             longest_message: AtomicUsize::new(0),
+            leaving: Mutex::default(),
+            gone: Notify::new(),
         })
     }
 
@@ -126,9 +133,10 @@ impl Registry {
         self.longest_message.load(Ordering::Relaxed)
     }
 
-    /// Waits until nothing is being loaded. Cancellation safe.
+    /// Waits until nothing is being loaded or replaced. Cancellation safe.
     pub(crate) async fn loads_over(&self) {
         self.until_none_is(Claim::Load).await;
+        self.until_none_is(Claim::Replace).await;
     }
 
     /// Waits until nothing is being unloaded. Cancellation safe.
@@ -167,6 +175,7 @@ impl Registry {
         });
         let taken = match place.claimed {
             Some(Claim::Load) => Some("is being loaded by somebody else"),
+            Some(Claim::Replace) => Some("is being replaced"),
             Some(Claim::Unload) => Some("is being unloaded"),
             None => place.slot.current.load().is_some().then_some("is loaded"),
         };
@@ -185,6 +194,23 @@ impl Registry {
 
     /// Takes a loaded name to unload what is there.
     pub(crate) fn claim(self: &Arc<Self>, name: &PluginName) -> Result<(Reservation, Arc<Loaded>), Fault> {
+        self.claim_for(Claim::Unload, name)
+    }
+
+    /// Takes a loaded name to put another generation in the place of the one
+    /// that serves.
+    pub(crate) fn claim_to_replace(
+        self: &Arc<Self>,
+        name: &PluginName,
+    ) -> Result<(Reservation, Arc<Loaded>), Fault> {
+        self.claim_for(Claim::Replace, name)
+    }
+
+    fn claim_for(
+        self: &Arc<Self>,
+        claim: Claim,
+        name: &PluginName,
+    ) -> Result<(Reservation, Arc<Loaded>), Fault> {
         let mut slots = self.slots.lock();
         let place = slots.get_mut(name).ok_or_else(|| not_loaded(name.as_str()))?;
         let loaded = place
@@ -192,13 +218,21 @@ impl Registry {
             .current
             .load_full()
             .ok_or_else(|| not_loaded(name.as_str()))?;
-        if place.claimed.is_some() {
-            return Err(Fault::new(
-                Code::Draining,
-                format!("{name} is being unloaded already"),
-            ));
+        match place.claimed {
+            None => place.claimed = Some(claim),
+            Some(Claim::Replace) => {
+                return Err(Fault::new(
+                    Code::Draining,
+                    format!("{name} is being replaced; try again when that is done"),
+                ));
+            }
+            Some(Claim::Load | Claim::Unload) => {
+                return Err(Fault::new(
+                    Code::Draining,
+                    format!("{name} is being unloaded already"),
+                ));
+            }
         }
-        place.claimed = Some(Claim::Unload);
         Ok((
             Reservation {
                 registry: self.clone(),
@@ -206,6 +240,46 @@ impl Registry {
             },
             loaded,
         ))
+    }
+
+    /// Generations that were replaced and still have calls, or may come back.
+    pub(crate) fn leaving(&self) -> Vec<Arc<Loaded>> {
+        self.leaving.lock().clone()
+    }
+
+    /// How many of them this name has.
+    pub(crate) fn leaving_of(&self, name: &PluginName) -> usize {
+        self.leaving.lock().iter().filter(|loaded| loaded.name == *name).count()
+    }
+
+    /// A generation that was replaced is gone.
+    pub(crate) fn let_go(&self, gone: &Arc<Loaded>) {
+        self.leaving.lock().retain(|loaded| !Arc::ptr_eq(loaded, gone));
+        self.gone.notify_waiters();
+    }
+
+    /// Waits until fewer than `most` generations of this name are leaving.
+    /// Cancellation safe.
+    pub(crate) async fn fewer_leave(&self, name: &PluginName, most: usize) {
+        self.until_gone(|| self.leaving_of(name) < most).await;
+    }
+
+    /// Waits until every generation that was replaced is gone. Cancellation
+    /// safe.
+    pub(crate) async fn all_left(&self) {
+        self.until_gone(|| self.leaving.lock().is_empty()).await;
+    }
+
+    async fn until_gone(&self, done: impl Fn() -> bool) {
+        loop {
+            let gone = self.gone.notified();
+            tokio::pin!(gone);
+            gone.as_mut().enable();
+            if done() {
+                return;
+            }
+            gone.await;
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Names)) {
@@ -233,6 +307,20 @@ impl Reservation {
             names.insert(self.slot.name.as_str().into(), loaded);
         });
         drop(slots);
+    }
+
+    /// Puts a generation in the place of the one that serves, which is given
+    /// back among those that leave. From here on every call that comes in is
+    /// the new one's: it is held until the old one takes no more, and whoever
+    /// waited at the old one goes on to it.
+    pub(crate) fn switch(self, loaded: Arc<Loaded>, before: &Arc<Loaded>) {
+        let registry = self.registry.clone();
+        registry.leaving.lock().push(before.clone());
+        let (old, new) = (before.plugin.clone(), loaded.plugin.clone());
+        new.hold();
+        self.publish(loaded);
+        old.retire();
+        new.open();
     }
 
     /// Takes what is there out of the registry.

@@ -79,6 +79,11 @@ impl Interrupt {
         first
     }
 
+    /// Takes it back: what it ended is over, and what comes now may go on.
+    pub(crate) fn lower(&self) {
+        self.0.reason.store(0, Ordering::Release);
+    }
+
     /// Why it was raised, if it was.
     #[inline]
     pub fn reason(&self) -> Option<Reason> {

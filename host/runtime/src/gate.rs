@@ -167,9 +167,9 @@ impl Gate {
     }
 
     /// Has callers wait until it is opened. For a generation that nobody calls
-    /// yet.
+    /// yet, or nobody any more.
     pub(crate) fn hold(&self) {
-        self.turn(Door::Held, |door| door == Door::Open);
+        self.turn(Door::Held, |door| door != Door::Closed);
     }
 
     /// Lets nobody in any more, for good; those who wait are refused. Changes

@@ -92,7 +92,7 @@ impl Unit {
         }
         self.spec.logs.line(LogLine {
             plugin: &self.spec.name,
-            generation: self.spec.generation,
+            generation: self.generation(),
             serial,
             stream,
             level,

@@ -15,10 +15,10 @@ mod typed;
 mod wait;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use odeon_protocol::{FunctionType, ValueLimits};
+use odeon_protocol::{FunctionType, Generation, ValueLimits};
 
 pub use self::entry::{Attempt, Entered, NotEntered, Place};
 use self::idle::Idle;
@@ -103,6 +103,9 @@ pub struct PluginStats {
     pub calls: u64,
     /// Those that ended with a fault.
     pub faults: u64,
+    /// Those of them that the guest itself is to blame for: it trapped, or a
+    /// limit stopped it.
+    pub traps: u64,
     /// Uses that no grant covered.
     pub denials: u64,
     /// Lines of its log that were dropped since the last that was passed on.
@@ -167,6 +170,7 @@ impl Plugin {
         let ticker = inner.ticker.clone();
         let log_gate = LogGate::new(limits.log_rate.bytes(), ticker.now_ms());
         let unit = Arc::new(Unit {
+            number: AtomicU64::new(spec.generation.0),
             spec,
             ticker,
             interrupt: Interrupt::new(),
@@ -227,6 +231,7 @@ impl Plugin {
         PluginStats {
             calls: shared.gate.left(),
             faults: counters.faults.load(Ordering::Relaxed),
+            traps: counters.traps.load(Ordering::Relaxed),
             denials: counters.denials.load(Ordering::Relaxed),
             lines_dropped: shared.unit.log_gate.dropped(),
             instances: counters.instances.load(Ordering::Relaxed),
@@ -252,6 +257,14 @@ impl Plugin {
     /// the generation that serves in its place. Those that run go on.
     pub fn retire(&self) {
         self.shared.gate.retire();
+    }
+
+    /// Has callers wait, in the place of a generation that serves now, until
+    /// [`Plugin::open`]: what was retired comes back, under this number.
+    pub fn revive(&self, number: Generation) {
+        self.shared.unit.number.store(number.0, Ordering::Relaxed);
+        self.shared.unit.interrupt.lower();
+        self.shared.gate.hold();
     }
 
     /// Waits until no call runs. Cancellation safe. To be used when it takes no

@@ -60,6 +60,9 @@ pub struct PluginSpec {
 /// A loaded generation.
 pub(crate) struct Unit {
     pub(crate) spec: PluginSpec,
+    /// The number under which it serves: a generation that comes back gets
+    /// another one.
+    pub(crate) number: AtomicU64,
     pub(crate) ticker: Ticker,
     /// Ends every call of this generation.
     pub(crate) interrupt: Interrupt,
@@ -76,6 +79,8 @@ pub(crate) struct Unit {
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) faults: AtomicU64,
+    /// Those of them that are the guest's own doing.
+    pub(crate) traps: AtomicU64,
     pub(crate) denials: AtomicU64,
     pub(crate) instances: AtomicUsize,
     /// Bytes of linear memory of all instances.
@@ -106,7 +111,7 @@ impl Counters {
 impl Unit {
     /// The number under which it serves.
     pub(crate) fn generation(&self) -> Generation {
-        self.spec.generation
+        Generation(self.number.load(Ordering::Relaxed))
     }
 
     /// Writes a denial down.
@@ -114,7 +119,7 @@ impl Unit {
         self.counters.denials.fetch_add(1, Ordering::Relaxed);
         self.spec.audit.denied(crate::sinks::Denial {
             plugin: &self.spec.name,
-            generation: self.spec.generation,
+            generation: self.generation(),
             kind,
             target,
             reason,

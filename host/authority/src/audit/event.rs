@@ -105,6 +105,33 @@ pub enum Event {
         /// Who asked.
         principal: Text,
     },
+    /// A plugin was put into service in the place of another generation.
+    Replace {
+        /// Its name.
+        name: PluginName,
+        /// The generation that served until then.
+        from: Generation,
+        /// The one that serves from then on.
+        to: Generation,
+        /// The component.
+        digest: Digest,
+        /// Who asked.
+        principal: Text,
+    },
+    /// A generation that had been replaced came back, because its successor was
+    /// bad.
+    Rollback {
+        /// Its name.
+        name: PluginName,
+        /// The generation that was bad.
+        from: Generation,
+        /// The number under which the one before it serves again.
+        to: Generation,
+        /// The component that serves again.
+        digest: Digest,
+        /// Why.
+        reason: Text,
+    },
     /// A plugin was taken out of service.
     Unload {
         /// Its name.

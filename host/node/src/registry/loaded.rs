@@ -88,6 +88,15 @@ impl Loaded {
         }
     }
 
+    /// A generation that was replaced, in service again under another number.
+    pub(crate) fn revived(before: &Loaded, number: Generation) -> Self {
+        before.plugin.revive(number);
+        Loaded {
+            generation: number,
+            ..Loaded::new(before.plugin.clone(), before.origin.clone())
+        }
+    }
+
     pub(crate) fn methods(&self) -> &[MethodEntry] {
         &self.methods
     }

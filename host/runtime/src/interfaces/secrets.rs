@@ -83,7 +83,7 @@ impl HostState {
             return Ok(Err(denied));
         }
         let spec = &self.unit.spec;
-        if !spec.audit.revealed(&spec.name, spec.generation, &name) {
+        if !spec.audit.revealed(&spec.name, self.unit.generation(), &name) {
             return Ok(Err(Wit::Unavailable));
         }
         let bytes: Arc<[u8]> = match spec.secrets.reveal(&name) {

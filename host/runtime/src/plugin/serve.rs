@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-use odeon_protocol::{Code, Fault, ValueLimits, wire};
+use odeon_protocol::{Code, Fault, Kind, ValueLimits, wire};
 
 use super::{MethodId, Reply, Shared, running};
 use crate::codec::BadValue;
@@ -112,6 +112,9 @@ impl Shared {
     pub(super) fn count_fault(&self, fault: &Fault) {
         let counters = &self.unit.counters;
         counters.faults.fetch_add(1, Ordering::Relaxed);
+        if fault.kind() == Kind::Trapped {
+            counters.traps.fetch_add(1, Ordering::Relaxed);
+        }
         let limit = fault.details.as_ref().and_then(|details| details.get("limit"));
         if let Some(limit) = limit.and_then(|limit| limit.as_str()) {
             counters.hit(limit);
