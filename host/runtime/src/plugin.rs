@@ -310,9 +310,7 @@ impl Plugin {
 fn deep_results(description: &Description, most: usize) -> Vec<bool> {
     let exports = description.exports.iter();
     let results = exports.map(|export| export.ty.result.as_ref());
-    let deep: Vec<bool> = results
-        .map(|ty| ty.is_some_and(|ty| ty.depth() > most))
-        .collect();
+    let deep: Vec<bool> = results.map(|ty| ty.is_some_and(|ty| ty.depth() > most)).collect();
     if deep.contains(&true) { deep } else { Vec::new() }
 }
 

@@ -122,7 +122,10 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
             BadValue::TooDeep => limit_fault(
                 Code::ResultTooLarge,
                 "value-depth",
-                &format!("the result is nested more than {} levels deep", limits.value_depth),
+                &format!(
+                    "the result is nested more than {} levels deep",
+                    limits.value_depth
+                ),
             ),
             BadValue::NotCarriable | BadValue::Encoding => Fault::new(Code::NotCarriable, bad.to_string()),
             _ => Fault::new(
