@@ -50,6 +50,12 @@ pub enum FileError {
         /// What to do.
         fix: &'static str,
     },
+    /// A new file was to be made, and one of this name is there.
+    #[error("{path}: expected no file of this name, found one; choose another name or move it away")]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is longer than such a file may be.
     #[error("{path}: expected at most {max} bytes, found more")]
     TooLong {
@@ -160,11 +166,8 @@ pub(crate) fn read_bounded(path: &Path, file: &File, max: u64) -> Result<Vec<u8>
 /// whole or not at all.
 pub(crate) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let wrong = |error: io::Error| match error.kind() {
-        io::ErrorKind::AlreadyExists => FileError::Unsafe {
+        io::ErrorKind::AlreadyExists => FileError::Taken {
             path: path.to_owned(),
-            expected: "no file of this name",
-            found: "one".to_owned(),
-            fix: "choose another name or move it away",
         },
         _ => FileError::io(path, error),
     };

@@ -95,7 +95,7 @@ impl SigningKey {
                 match key.save(path) {
                     Ok(()) => Ok(key),
                     // Another process was first: its key counts.
-                    Err(KeyError::File(FileError::Unsafe { .. })) => Self::load(path),
+                    Err(KeyError::File(FileError::Taken { .. })) => Self::load(path),
                     Err(error) => Err(error),
                 }
             }

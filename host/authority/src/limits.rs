@@ -218,6 +218,9 @@ limits! {
         /// Loads that are taken in a minute.
         "loads-per-minute" loads_per_minute: u64 = 600, "600", at most 60_000, "60000",
             stops "load floods";
+        /// From the address of a guest's HTTP request to its connection, TLS included.
+        "connect-time" connect_time: TimeSpan = TimeSpan::secs(10), "10s", at most TimeSpan::secs(3_600), "1h",
+            stops "servers that accept a connection and say nothing";
         /// The cache of native code on disk; the oldest entries go first.
         "cache-size" cache_size: ByteSize = ByteSize::gib(1), "1GiB", at most ByteSize::gib(1024), "1024GiB",
             stops "filling the disk with native code";

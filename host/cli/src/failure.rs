@@ -158,12 +158,14 @@ impl From<ValueError> for Box<Failure> {
     }
 }
 
-/// A file that the user named, to be read.
+/// A file that the user named.
 impl From<FileError> for Box<Failure> {
     fn from(error: FileError) -> Self {
         match &error {
             FileError::Io { path, source } => Failure::unreadable(path, source),
             FileError::Missing { .. } => Failure::new(Code::FileUnreadable, error.to_string()),
+            // The command is right; what is on the disk is in its way.
+            FileError::Taken { .. } => Failure::new(Code::WrongState, error.to_string()),
             FileError::Unsafe { .. } | FileError::TooLong { .. } => Failure::usage(error.to_string()),
         }
     }

@@ -1,11 +1,13 @@
-//! How much processor time one call has used.
+//! How much processor time one call has used, and whether it is computing.
 //!
-//! Owns the count. Time is taken from the thread's own processor clock, so that
+//! Owns the count, and the word that a call's time is over. Time is taken from the thread's own processor clock, so that
 //! neither waiting nor other programs count, and host functions do. A call that
 //! ends within its first tick never reads that clock.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::Waker;
 
+use futures::task::AtomicWaker;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::ticker::TICK;
@@ -20,6 +22,13 @@ pub(crate) struct CallClock {
     /// the call does not run or has not been looked at yet.
     mark: AtomicU64,
     spent: AtomicU64,
+    /// The guest gave its thread away at a tick and for no other reason: it
+    /// goes on by itself.
+    yielded: AtomicBool,
+    /// The call's time is over.
+    over: AtomicBool,
+    /// Of whoever runs the call, while it waits.
+    waiting: AtomicWaker,
 }
 
 impl CallClock {
@@ -35,8 +44,38 @@ impl CallClock {
         self.spent.fetch_add(more, Ordering::Relaxed) + more
     }
 
+    /// A tick has the guest give its thread away.
+    pub(crate) fn yields(&self) {
+        self.yielded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the guest computes, rather than waiting inside a host call. To
+    /// be asked when it has just given its thread away.
+    pub(crate) fn computes(&self) -> bool {
+        self.yielded.load(Ordering::Relaxed)
+    }
+
+    /// The call waits inside a host call; whoever runs it is to be woken when
+    /// its time is over.
+    pub(crate) fn waits(&self, runner: &Waker) {
+        self.waiting.register(runner);
+    }
+
+    /// The call's time is over: a guest that computes is stopped at the next
+    /// tick, and one that waits is not waited for.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.waiting.wake();
+    }
+
+    /// Whether the call's time is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
     /// The call goes on, on this thread.
     pub(crate) fn resume(&self) {
+        self.yielded.store(false, Ordering::Relaxed);
         if self.ticks.load(Ordering::Relaxed) > 0 {
             self.mark.store(thread_micros(), Ordering::Relaxed);
         }

@@ -71,7 +71,9 @@ pub struct ImportedFunction {
     pub ty: FunctionType,
 }
 
-/// What one instance takes of an engine's pools.
+/// What one instance takes: every module counts as often as it is instantiated,
+/// however deep components are nested. What the engine itself puts between
+/// components that call each other comes on top.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needs {
     /// Linear memory at the start, summed over memories, in bytes.
@@ -86,12 +88,28 @@ pub struct Needs {
     pub tables: u32,
     /// Elements of the largest table at the start.
     pub table_elements: u64,
-    /// What the host keeps for the largest core instance beside its memories
-    /// and tables, in bytes.
+    /// What the host keeps beside memories and tables, in bytes.
+    pub state: u64,
+    /// The same for the largest core instance.
     pub largest_state: u64,
-    /// Whether it is made of other components, so that the numbers above are
-    /// the least it takes.
-    pub nested: bool,
+    /// Whether its components hand modules to each other, so that the numbers
+    /// above, but those of memories and tables, are the least it takes.
+    pub partial: bool,
+}
+
+impl Needs {
+    /// These, and those of one more part.
+    pub(crate) fn add(&mut self, part: &Needs) {
+        self.memory = self.memory.saturating_add(part.memory);
+        self.largest_memory = self.largest_memory.max(part.largest_memory);
+        self.core_instances = self.core_instances.saturating_add(part.core_instances);
+        self.memories = self.memories.saturating_add(part.memories);
+        self.tables = self.tables.saturating_add(part.tables);
+        self.table_elements = self.table_elements.max(part.table_elements);
+        self.state = self.state.saturating_add(part.state);
+        self.largest_state = self.largest_state.max(part.largest_state);
+        self.partial |= part.partial;
+    }
 }
 
 /// A component whose types are too deep or too many to be described.

@@ -143,7 +143,12 @@ impl Instance {
         let mut out = Vec::new();
         if let (Some(ty), Some(val)) = (&ty.result, results.first()) {
             let value = codec::from_val(ty, val)?;
-            out = wire::encode(ty, &value, limits).map_err(|_| codec::BadValue::TooLarge)?;
+            // How deep it is nested is looked at with all other results.
+            let at_any_depth = ValueLimits {
+                max_depth: usize::MAX,
+                ..*limits
+            };
+            out = wire::encode(ty, &value, &at_any_depth).map_err(|_| codec::BadValue::TooLarge)?;
         }
         Ok(out)
     }

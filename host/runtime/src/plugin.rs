@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use odeon_protocol::{Code, Fault, FunctionType, ValueLimits};
+use odeon_protocol::{Code, Fault, FunctionType, ValueLimits, wire};
 
 use self::idle::Idle;
 pub use self::lifecycle::LifecycleError;
@@ -68,6 +68,9 @@ pub(crate) struct Shared {
     message: usize,
     /// For exports that go by way of decoded values.
     values: ValueLimits,
+    /// Whether a result of the export with this number can be nested deeper
+    /// than the plugin's values may be; empty when none can.
+    deep: Vec<bool>,
 }
 
 /// The number of a method of one plugin generation.
@@ -161,6 +164,7 @@ impl Plugin {
             max_nodes: (message / 4).max(1),
             ..ValueLimits::default()
         };
+        let deep = deep_results(&source.description, values.max_depth);
         let ticker = inner.ticker.clone();
         let log_gate = LogGate::new(limits.log_rate.bytes(), ticker.now_ms());
         let unit = Arc::new(Unit {
@@ -190,6 +194,7 @@ impl Plugin {
             budget,
             message,
             values,
+            deep,
         };
         Ok(Plugin {
             shared: Arc::new(shared),
@@ -299,6 +304,14 @@ impl Plugin {
         }
         self.call_blocking(method, args, CallContext::default())
     }
+}
+
+/// Of each export, whether its result can be nested deeper than that.
+fn deep_results(description: &Description, most: usize) -> Vec<bool> {
+    let exports = description.exports.iter();
+    let results = exports.map(|export| export.ty.result.as_ref());
+    let deep: Vec<bool> = results.map(|ty| ty.is_some_and(|ty| ty.depth() > most)).collect();
+    if deep.contains(&true) { deep } else { Vec::new() }
 }
 
 mod wait {
@@ -433,7 +446,7 @@ impl Shared {
         };
         let called = catch_unwind(AssertUnwindSafe(|| instance.call(index, args)));
         let reply = match called {
-            Ok(called) => self.settle(instance, called),
+            Ok(called) => self.settle(instance, self.within_depth(method, called)),
             Err(_) => Err(self.broke_off(instance)),
         };
         drop(pass);
@@ -516,6 +529,33 @@ impl Shared {
     fn keep(&self, instance: Box<Instance>) {
         if matches!(self.unit.spec.instances, InstanceModel::Resident { .. }) {
             self.idle.put(instance);
+        }
+    }
+
+    /// A result that is nested no deeper than values may be. Most types are
+    /// not that deep, so that nothing has to be looked at.
+    #[inline]
+    fn within_depth(&self, method: MethodId, called: wasmtime::Result<Vec<u8>>) -> wasmtime::Result<Vec<u8>> {
+        match self.deep.get(method.0) {
+            Some(true) => called.and_then(|bytes| self.look_into(method, bytes)),
+            _ => called,
+        }
+    }
+
+    #[cold]
+    fn look_into(&self, method: MethodId, bytes: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
+        let Some(ty) = self.method_type(method) else {
+            return Ok(bytes);
+        };
+        // All else was checked when it was taken from the guest.
+        let limits = ValueLimits {
+            max_bytes: usize::MAX,
+            max_nodes: usize::MAX,
+            ..self.values
+        };
+        match wire::validate_result(ty, &bytes, &limits) {
+            Ok(()) => Ok(bytes),
+            Err(_) => Err(BadValue::TooDeep.into()),
         }
     }
 

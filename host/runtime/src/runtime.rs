@@ -4,6 +4,7 @@
 //! threads to which calls that overrun their turn are moved.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use odeon_protocol::{Code, Fault};
 use tokio::sync::Semaphore;
@@ -39,6 +40,9 @@ pub struct RuntimeConfig {
     pub cache: Option<CacheConfig>,
     /// How names that guests use are resolved.
     pub resolver: Arc<dyn Resolver>,
+    /// How long it may take from the address of a guest's HTTP request to its
+    /// connection, TLS included.
+    pub connect_time: Duration,
 }
 
 impl RuntimeConfig {
@@ -59,6 +63,7 @@ impl RuntimeConfig {
             compile_jobs: workers.div_ceil(2),
             cache: None,
             resolver: Arc::new(SystemResolver),
+            connect_time: Duration::from_secs(10),
         }
     }
 }
@@ -165,7 +170,7 @@ impl Runtime {
             .collect();
         let compile_permits = Semaphore::new(config.compile_jobs.max(1));
         let background = OnceLock::new();
-        let network = Network::new(config.resolver.clone());
+        let network = Network::new(config.resolver.clone(), config.connect_time);
         Ok(Runtime {
             inner: Arc::new(Inner {
                 shards,
@@ -223,7 +228,14 @@ impl Runtime {
                 class = Some(EngineClass::Heavy);
                 continue;
             }
+            fits(&compiled.description, &spec)?;
             let linked = self.linked(compiled, from_cache, spec.clone()).await;
+            // What the engine itself adds to a component is its pool's to count.
+            let pool_is_full = matches!(linked, Err(LoadError::DoesNotFit(_)));
+            if pool_is_full && spec.class.is_none() && found == EngineClass::Fast {
+                class = Some(EngineClass::Heavy);
+                continue;
+            }
             if !from_cache || !matches!(linked, Err(LoadError::Engine(_))) {
                 return linked;
             }
@@ -269,7 +281,6 @@ impl Runtime {
         from_cache: bool,
         spec: PluginSpec,
     ) -> Result<Plugin, LoadError> {
-        fits(&compiled.description, &spec)?;
         let runtime = self.clone();
         let made = move || {
             let flavour = flavour(&compiled.description);
@@ -444,11 +455,13 @@ fn fits(description: &Description, spec: &PluginSpec) -> Result<(), LoadError> {
             needs.memories, needs.tables
         )));
     }
-    let instances = match needs.nested {
-        true => limits.core_instances,
-        false => u64::from(needs.core_instances),
+    let state = match needs.partial {
+        // As many of the largest as there may be.
+        true => needs
+            .state
+            .max(needs.largest_state.saturating_mul(limits.core_instances)),
+        false => needs.state,
     };
-    let state = needs.largest_state.saturating_mul(instances);
     if state > memory {
         return Err(LoadError::DoesNotFit(format!(
             "the host keeps up to {} KiB of globals and functions for one instance, expected at most limits.memory = {}; \
@@ -504,7 +517,8 @@ impl Inner {
 }
 
 /// Says why an engine does not take native code that was made for it: only its
-/// pool looks at what nested components add up to.
+/// pool looks at what the engine itself puts between nested components, and at
+/// the size of each part.
 fn pool_refused(error: &wasmtime::Error) -> LoadError {
     let words = format!("{error:#}");
     match words.contains("pooling allocator") {

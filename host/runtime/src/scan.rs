@@ -1,11 +1,13 @@
 //! A first look at a component's bytes, before anything is compiled.
 //!
-//! Owns the one pass that counts what an instance takes and finds out whether
+//! Owns the one pass that adds up what an instance takes and finds out whether
 //! the component needs the concurrent engine. Linear in the bytes, no
-//! recursion: nested modules and components arrive as a flat stream.
+//! recursion: nested modules and components arrive as a flat stream, and what
+//! one of them takes is known when whoever instantiates it comes by.
 
 use wasmparser::{
-    CanonicalFunction, CanonicalOption, ComponentExternalKind, ComponentInstance, Instance, Parser, Payload,
+    CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind, ComponentInstance,
+    ComponentOuterAliasKind, ComponentTypeRef, Instance, Parser, Payload,
 };
 
 use crate::EngineClass;
@@ -21,6 +23,12 @@ const INTERPRETER: usize = 8 << 20;
 const GLOBAL: u64 = 16;
 const FUNCTION: u64 = 32;
 
+/// Functions that a call from one component to another is made of, at most: the
+/// engine puts an instance of its own between them.
+const ADAPTER: u64 = 8;
+
+const PAGE: u64 = 65_536;
+
 /// What the first look found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scan {
@@ -30,83 +38,216 @@ pub(crate) struct Scan {
     pub(crate) async_lifted: bool,
 }
 
+/// A module or component that is being read: what one instance of it takes so
+/// far, and, by their numbers in it, which parts it can instantiate.
+#[derive(Default)]
+struct Open {
+    needs: Needs,
+    modules: Vec<Part>,
+    components: Vec<Part>,
+}
+
+/// A part by its place among all that were read; none for one that is handed
+/// in from outside, which only an instantiation can tell.
+type Part = Option<usize>;
+
+#[derive(Default)]
+struct Reader {
+    open: Vec<Open>,
+    /// What one instance of each part takes that was read to its end.
+    parts: Vec<Needs>,
+    concurrent: bool,
+    async_lifted: bool,
+}
+
 /// Looks through the bytes.
 pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, wasmparser::BinaryReaderError> {
-    const PAGE: u64 = 65_536;
+    let mut reader = Reader::default();
+    // Of modules and components that are open: whether it is a module.
+    let mut kinds = Vec::new();
+    let mut next_is_module = false;
     let mut needs = Needs::default();
-    let mut concurrent = false;
-    let mut async_lifted = false;
-    let mut state = 0_u64;
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload?;
-        state = match &payload {
-            // Modules do not nest, so each begins where the last one ended.
-            Payload::Version { .. } => 0,
-            Payload::GlobalSection(section) => state.saturating_add(GLOBAL * u64::from(section.count())),
-            Payload::FunctionSection(section) => state.saturating_add(FUNCTION * u64::from(section.count())),
-            Payload::ImportSection(section) => state.saturating_add(FUNCTION * u64::from(section.count())),
-            _ => state,
+        match payload? {
+            Payload::Version { .. } => {
+                kinds.push(next_is_module);
+                reader.open.push(Open::default());
+            }
+            Payload::ModuleSection { .. } => next_is_module = true,
+            Payload::ComponentSection { .. } => next_is_module = false,
+            Payload::End(_) => {
+                let (Some(closed), Some(is_module)) = (reader.open.pop(), kinds.pop()) else {
+                    continue;
+                };
+                match reader.open.last_mut() {
+                    Some(around) => {
+                        let part = Some(reader.parts.len());
+                        reader.parts.push(closed.needs);
+                        match is_module {
+                            true => around.modules.push(part),
+                            false => around.components.push(part),
+                        }
+                    }
+                    None => needs = closed.needs,
+                }
+            }
+            payload => reader.section(payload)?,
+        }
+    }
+    Ok(Scan {
+        needs,
+        concurrent: reader.concurrent,
+        async_lifted: reader.async_lifted,
+    })
+}
+
+impl Reader {
+    fn section(&mut self, payload: Payload<'_>) -> Result<(), wasmparser::BinaryReaderError> {
+        let enclosing = self.open.len();
+        let Some((own, outside)) = self.open.split_last_mut() else {
+            return Ok(());
         };
-        needs.largest_state = needs.largest_state.max(state);
         match payload {
-            Payload::MemorySection(reader) => {
-                for memory in reader {
+            Payload::GlobalSection(section) => keep(&mut own.needs, GLOBAL, section.count()),
+            Payload::FunctionSection(section) => keep(&mut own.needs, FUNCTION, section.count()),
+            Payload::ImportSection(section) => keep(&mut own.needs, FUNCTION, section.count()),
+            Payload::MemorySection(section) => {
+                for memory in section {
                     let memory = memory?;
                     let page = memory
                         .page_size_log2
                         .map_or(PAGE, |log2| 1u64.checked_shl(log2).unwrap_or(PAGE));
                     let bytes = memory.initial.saturating_mul(page);
-                    needs.memory = needs.memory.saturating_add(bytes);
-                    needs.largest_memory = needs.largest_memory.max(bytes);
-                    needs.memories = needs.memories.saturating_add(1);
+                    own.needs.add(&Needs {
+                        memory: bytes,
+                        largest_memory: bytes,
+                        memories: 1,
+                        ..Needs::default()
+                    });
                 }
             }
-            Payload::TableSection(reader) => {
-                for table in reader {
-                    needs.tables = needs.tables.saturating_add(1);
-                    needs.table_elements = needs.table_elements.max(table?.ty.initial);
+            Payload::TableSection(section) => {
+                for table in section {
+                    own.needs.add(&Needs {
+                        tables: 1,
+                        table_elements: table?.ty.initial,
+                        ..Needs::default()
+                    });
                 }
             }
-            Payload::InstanceSection(reader) => {
-                for instance in reader {
-                    if matches!(instance?, Instance::Instantiate { .. }) {
-                        needs.core_instances = needs.core_instances.saturating_add(1);
+            Payload::InstanceSection(section) => {
+                for instance in section {
+                    if let Instance::Instantiate { module_index, .. } = instance? {
+                        own.needs.core_instances = own.needs.core_instances.saturating_add(1);
+                        instantiate(&mut own.needs, &own.modules, module_index, &self.parts);
                     }
                 }
             }
-            Payload::ComponentInstanceSection(reader) => {
-                for instance in reader {
-                    needs.nested |= matches!(instance?, ComponentInstance::Instantiate { .. });
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section {
+                    if let ComponentInstance::Instantiate { component_index, .. } = instance? {
+                        instantiate(&mut own.needs, &own.components, component_index, &self.parts);
+                    }
                 }
             }
-            Payload::ComponentImportSection(reader) => {
-                for import in reader {
-                    concurrent |= is_wasi_0_3(import?.name.name);
+            Payload::ComponentAliasSection(section) => {
+                for alias in section {
+                    match alias? {
+                        ComponentAlias::Outer { kind, count, index } => {
+                            // From the innermost outwards; 0 is this one.
+                            let from = match (count as usize).checked_sub(1) {
+                                None => Some(&*own),
+                                Some(further) => enclosing
+                                    .checked_sub(2 + further)
+                                    .and_then(|place| outside.get(place)),
+                            };
+                            let part = |parts: fn(&Open) -> &Vec<Part>| {
+                                from.and_then(|from| parts(from).get(index as usize).copied())
+                                    .flatten()
+                            };
+                            match kind {
+                                ComponentOuterAliasKind::CoreModule => {
+                                    let part = part(|open| &open.modules);
+                                    own.modules.push(part);
+                                }
+                                ComponentOuterAliasKind::Component => {
+                                    let part = part(|open| &open.components);
+                                    own.components.push(part);
+                                }
+                                _ => {}
+                            }
+                        }
+                        ComponentAlias::InstanceExport { kind, .. } => own.handed_in(kind),
+                        ComponentAlias::CoreInstanceExport { .. } => {}
+                    }
                 }
             }
-            Payload::ComponentExportSection(reader) => {
-                for export in reader {
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    let import = import?;
+                    self.concurrent |= is_wasi_0_3(import.name.name);
+                    match import.ty {
+                        ComponentTypeRef::Module(_) => own.modules.push(None),
+                        ComponentTypeRef::Component(_) => own.components.push(None),
+                        _ => {}
+                    }
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
                     let export = export?;
-                    concurrent |=
+                    self.concurrent |=
                         export.kind == ComponentExternalKind::Instance && is_wasi_0_3(export.name.name);
+                    // What is exported has one more number from then on.
+                    let same = |parts: &Vec<Part>| parts.get(export.index as usize).copied().flatten();
+                    match export.kind {
+                        ComponentExternalKind::Module => own.modules.push(same(&own.modules)),
+                        ComponentExternalKind::Component => own.components.push(same(&own.components)),
+                        _ => {}
+                    }
                 }
             }
-            Payload::ComponentCanonicalSection(reader) => {
-                for function in reader {
+            Payload::ComponentCanonicalSection(section) => {
+                for function in section {
                     let function = function?;
-                    concurrent |= needs_concurrency(&function);
-                    async_lifted |= matches!(&function, CanonicalFunction::Lift { options, .. }
+                    if matches!(function, CanonicalFunction::Lower { .. }) {
+                        keep(&mut own.needs, FUNCTION * ADAPTER, 1);
+                    }
+                    self.concurrent |= needs_concurrency(&function);
+                    self.async_lifted |= matches!(&function, CanonicalFunction::Lift { options, .. }
                         if options.iter().any(|option| matches!(option, CanonicalOption::Async)));
                 }
             }
             _ => {}
         }
+        Ok(())
     }
-    Ok(Scan {
-        needs,
-        concurrent,
-        async_lifted,
-    })
+}
+
+impl Open {
+    /// Something that comes out of an instance has a number here.
+    fn handed_in(&mut self, kind: ComponentExternalKind) {
+        match kind {
+            ComponentExternalKind::Module => self.modules.push(None),
+            ComponentExternalKind::Component => self.components.push(None),
+            _ => {}
+        }
+    }
+}
+
+/// The engine keeps this many bytes for each of so many things.
+fn keep(needs: &mut Needs, bytes: u64, count: u32) {
+    needs.state = needs.state.saturating_add(bytes.saturating_mul(count.into()));
+    needs.largest_state = needs.largest_state.max(needs.state);
+}
+
+/// Whoever makes an instance of a part takes what the part takes.
+fn instantiate(needs: &mut Needs, numbered: &[Part], number: u32, parts: &[Needs]) {
+    let part = numbered.get(number as usize).copied().flatten();
+    match part.and_then(|part| parts.get(part)) {
+        Some(part) => needs.add(part),
+        None => needs.partial = true,
+    }
 }
 
 /// The class a component runs in when nobody asks for another.

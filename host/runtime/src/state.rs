@@ -131,7 +131,8 @@ impl HostState {
     /// Whether the call must stop now. Looked at once per tick.
     fn must_stop(&mut self) -> Option<Stop> {
         let call = &mut self.call;
-        let spent = call.clock.get_or_insert_default().tick();
+        let clock = call.clock.get_or_insert_default();
+        let spent = clock.tick();
         let now = self.unit.ticker.now_ms();
         if let Some(reason) = self.unit.interrupt.reason().filter(|_| !call.after_service) {
             return Some(Stop::Interrupted(reason));
@@ -147,7 +148,7 @@ impl HostState {
                 return Some(Stop::Interrupted(reason));
             }
         }
-        if now >= call.deadline_ms {
+        if now >= call.deadline_ms || clock.is_over() {
             return Some(call.deadline);
         }
         (spent > call.cpu_micros).then_some(Stop::Cpu)
@@ -160,7 +161,8 @@ impl ResourceLimiter for HostState {
         self.meter.instance_limit()
     }
 
-    /// Pooled classes have room for fewer, which their pools see to.
+    /// Load has counted them already; this holds whatever it counted. Pooled
+    /// classes have room for fewer, which their pools see to.
     fn memories(&self) -> usize {
         HEAVY_MEMORIES as usize
     }
@@ -218,7 +220,12 @@ pub(crate) fn on_tick(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Re
     let state = store.data_mut();
     match state.must_stop() {
         Some(stop) => Err(stop.into()),
-        None if state.call.on_fiber => Ok(UpdateDeadline::Yield(1)),
+        None if state.call.on_fiber => {
+            if let Some(clock) = &state.call.clock {
+                clock.yields();
+            }
+            Ok(UpdateDeadline::Yield(1))
+        }
         None => Ok(UpdateDeadline::Continue(1)),
     }
 }

@@ -102,16 +102,8 @@ fn limit_fault(code: Code, limit: &str, message: &str) -> Fault {
 pub(crate) fn explain(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limits) -> Fault {
     let frames = backtrace(error);
     let fault = cause(error, meter, limits);
-    // Where a guest was when its time was over is chance, and known only when
-    // it computed.
-    let by_clock = matches!(
-        error.downcast_ref::<Stop>(),
-        Some(Stop::Deadline | Stop::WaitEnded | Stop::Interrupted(_))
-    );
     match frames {
-        Some(frames) if fault.kind() == odeon_protocol::Kind::Trapped && !by_clock => {
-            fault.with_backtrace(frames)
-        }
+        Some(frames) if fault.kind() == odeon_protocol::Kind::Trapped => fault.with_backtrace(frames),
         _ => fault,
     }
 }
@@ -126,6 +118,14 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
                 Code::ResultTooLarge,
                 "message",
                 &format!("the result is larger than {}", limits.message),
+            ),
+            BadValue::TooDeep => limit_fault(
+                Code::ResultTooLarge,
+                "value-depth",
+                &format!(
+                    "the result is nested more than {} levels deep",
+                    limits.value_depth
+                ),
             ),
             BadValue::NotCarriable | BadValue::Encoding => Fault::new(Code::NotCarriable, bad.to_string()),
             _ => Fault::new(

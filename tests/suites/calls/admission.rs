@@ -137,36 +137,79 @@ async fn the_started_hook_hears_of_admission_and_can_refuse_it() {
 /// take, and than he said. Enforced by `Shared::admit_here`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_on_a_thread_does_not_wait_for_ever() {
+    const DEADLINE: Duration = Duration::from_millis(100);
     let runtime = runtime();
     let plugin = spec()
         .limits(|limits| limits.calls_in_flight = 1)
-        .deadline(Duration::from_millis(300))
+        .deadline(DEADLINE)
         .load(&runtime, "guest-forger")
         .await;
-    let call = |wait: Option<Duration>| {
+    let call = |context: CallContext| {
         let plugin = plugin.clone();
-        let context = CallContext {
-            wait_until: wait.map(|wait| Instant::now() + wait),
-            ..CallContext::default()
-        };
-        std::thread::spawn(move || call_blocking(&plugin, "conduct.ignore-cancel", context).unwrap_err())
+        std::thread::spawn(move || {
+            let began = Instant::now();
+            let ended = call_blocking(&plugin, "conduct.ignore-cancel", context);
+            (ended.unwrap_err(), began.elapsed())
+        })
     };
-    let inside = call(None);
-    eventually("the first runs", || plugin.stats().instances == 1).await;
-    let next = call(None);
-    eventually("the second waits", || plugin.stats().waiting == 1).await;
-    // In front of this one are two that both take all of their time.
-    let patient = call(None);
-    eventually("the third waits", || plugin.stats().waiting == 2).await;
-    let impatient = call(Some(Duration::from_millis(30)));
-    let impatient = impatient.join().unwrap();
+    // Stays on the threshold, in the one place there is, for as long as it must.
+    let (let_in, waits) = std::sync::mpsc::channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
+    let inside = call(CallContext {
+        started: Some(std::sync::Arc::new(move || {
+            waits.lock().unwrap().recv_timeout(Duration::from_secs(10)).ok();
+            Ok(())
+        })),
+        ..CallContext::default()
+    });
+    eventually("the first is inside", || plugin.stats().in_flight == 1).await;
+    let patient = call(CallContext::default());
+    let impatient = call(CallContext {
+        wait_until: Some(Instant::now() + DEADLINE / 4),
+        ..CallContext::default()
+    });
+    let (impatient, _) = impatient.join().unwrap();
     assert_eq!(impatient.code, Code::WaitEnded, "{impatient}");
-    assert_eq!(inside.join().unwrap().code, Code::DeadlineLimit);
-    // There was time for one of the two at most.
-    let waited = [next.join().unwrap(), patient.join().unwrap()];
-    let refused = waited.iter().find(|fault| fault.code == Code::Overloaded);
-    let refused = refused.expect("somebody waited for as long as a call may take");
-    assert!(refused.message.contains("was not started"), "{refused}");
+    let (patient, after) = patient.join().unwrap();
+    assert_eq!(patient.code, Code::Overloaded, "{patient}");
+    assert!(patient.message.contains("was not started"), "{patient}");
+    assert!(after >= DEADLINE, "{after:?}");
+    assert_eq!((plugin.stats().in_flight, plugin.stats().waiting), (1, 0));
+    // Its own time begins when it is let in.
+    let_in.send(()).unwrap();
+    let (inside, after) = inside.join().unwrap();
+    assert_eq!(inside.code, Code::DeadlineLimit, "{inside}");
+    assert!(after >= 2 * DEADLINE - Duration::from_millis(2), "{after:?}");
+}
+
+/// A loop of calls that are answered at once keeps nobody else from his turn on
+/// the same thread. Enforced by `consume_budget` in `Plugin::drive`.
+#[tokio::test(flavor = "current_thread")]
+async fn calls_that_are_answered_at_once_let_others_run() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const CALLS: usize = 1000;
+    let runtime = runtime();
+    let plugin = spec().load(&runtime, "guest-spin").await;
+    plugin.drain().await;
+    let ran = Arc::new(AtomicBool::new(false));
+    let seen = ran.clone();
+    let calling = tokio::spawn(async move {
+        for calls in 1..=CALLS {
+            let refused = call(&plugin, "snoop.arguments").await.unwrap_err();
+            assert_eq!(refused.code, Code::Draining, "{refused}");
+            if seen.load(Ordering::SeqCst) {
+                return calls;
+            }
+        }
+        CALLS
+    });
+    // Its turn comes after the first of the loop.
+    let other = tokio::spawn(async move { ran.store(true, Ordering::SeqCst) });
+    let calls = calling.await.unwrap();
+    assert!(calls > 1 && calls < CALLS, "{calls}");
+    other.await.unwrap();
 }
 
 /// One plugin leaves half of what a worker can hold to the others. Enforced by

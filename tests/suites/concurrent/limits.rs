@@ -130,4 +130,16 @@ async fn a_result_is_as_large_as_a_message_may_be() {
     let text = |bytes: usize| format!("work.echo-text(\"{}\")", "x".repeat(bytes));
     assert!(call(&plugin, &text((64 << 10) - 4)).await.is_ok());
     stopped(&plugin, &text((64 << 10) - 3), Code::ResultTooLarge).await;
+    // A result and the number in it.
+    for (depth, fits) in [(2, true), (1, false)] {
+        let spec = odeon_tests::runtime::spec().limits(|limits| limits.value_depth = depth);
+        let plugin = spec.load(&runtime, GUEST).await;
+        match fits {
+            true => assert_eq!(call(&plugin, "work.may-fail(false)").await.unwrap(), "ok(7)"),
+            false => {
+                let ended = stopped(&plugin, "work.may-fail(false)", Code::ResultTooLarge).await;
+                assert_eq!(ended.fault.details.unwrap()["limit"], "value-depth");
+            }
+        }
+    }
 }

@@ -31,6 +31,15 @@ pub(crate) fn runtime_with(resolver: Arc<dyn Resolver>) -> Runtime {
     Runtime::new(RuntimeConfig { resolver, ..config() }).unwrap()
 }
 
+/// A runtime that waits no longer than this for a connection.
+pub(crate) fn runtime_of(connect_time: Duration) -> Runtime {
+    Runtime::new(RuntimeConfig {
+        connect_time,
+        ..config()
+    })
+    .unwrap()
+}
+
 /// Loads the guest and calls it once.
 pub(crate) async fn attempt(runtime: &Runtime, spec: Spec, invocation: &str) -> (String, Arc<Records>) {
     let plugin = load(runtime, &spec).await;

@@ -1,11 +1,13 @@
 //! Requests over `wasi:http`.
 
 use std::io::{Read as _, Write as _};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use odeon_tests::runtime::{Spec, call, spec};
 
 use crate::harness::{
-    OK, Server, Turning, Untouched, assert_denied, attempt, load, runtime, runtime_with, told,
+    OK, Server, Turning, Untouched, assert_denied, attempt, load, runtime, runtime_of, runtime_with, told,
 };
 
 const PROHIBITED: &str = r#"err("DestinationIpProhibited")"#;
@@ -18,6 +20,39 @@ fn get(authority: &str) -> String {
 
 fn granted(port: u16) -> Spec {
     spec().grant(&format!("http=127.0.0.1:{port}"))
+}
+
+/// Whoever takes a connection and then says nothing of TLS is waited for as long
+/// as the host does, however long the guest would, and no longer than the guest
+/// wants. Its place is free then. Falls with `timeout` in `connect::open`, and
+/// with `within` in `exchange`.
+#[tokio::test]
+async fn timed_a_server_that_accepts_and_says_nothing_is_not_waited_for() {
+    const SHORT: Duration = Duration::from_millis(200);
+    const LONG: Duration = Duration::from_secs(3600);
+    let late = r#"err("ConnectionTimeout")"#;
+    let (server, taken) = Server::sink();
+    let spec = granted(server.port()).limits(|limits| limits.connections = 1);
+    let authority = format!("127.0.0.1:{}", server.port());
+    let within = |time: Duration| format!("request-within(true, \"{authority}\", {})", time.as_millis());
+    for (host, call) in [
+        (SHORT, format!("request(true, \"{authority}\", \"/\")")),
+        (SHORT, within(LONG)),
+        (LONG, within(SHORT)),
+    ] {
+        let plugin = load(&runtime_of(host), &spec).await;
+        for _ in 0..2 {
+            let began = Instant::now();
+            assert_eq!(told(&plugin, &call).await, late, "{call}");
+            let took = began.elapsed();
+            assert!(
+                took >= SHORT && took < Duration::from_secs(10),
+                "{call}: {took:?}"
+            );
+        }
+    }
+    server.assert_connections(6);
+    assert!(taken.load(Ordering::SeqCst) > 0, "TLS was begun");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use odeon_authority::ByteSize;
 use odeon_protocol::{Code, Serial};
 use odeon_runtime::{CallContext, Level, Stream};
+use odeon_tests::guests::assemble;
 use odeon_tests::runtime::{call, call_with, runtime, spec, stopped, stopped_both_ways};
 
 /// Enforced by `instance::store` (`set_hostcall_fuel`).
@@ -197,6 +198,38 @@ async fn a_result_is_as_large_as_a_message_may_be() {
         .await;
         assert_eq!(ended.fault.details.unwrap()["limit"], "message");
     }
+}
+
+/// What counts is the value, not its type: a list without elements is as deep as
+/// a number. Enforced by `Shared::within_depth`.
+#[tokio::test]
+async fn a_result_is_nested_as_deep_as_a_value_may_be() {
+    let component = assemble(
+        "(component
+           (core module $m
+             (memory (export \"memory\") 1)
+             ;; A list of one list of the byte 7, and a list without elements.
+             (data (i32.const 0) \"\\08\\00\\00\\00\\01\\00\\00\\00\\10\\00\\00\\00\\01\\00\\00\\00\\07\")
+             (func (export \"deep\") (result i32) (i32.const 0))
+             (func (export \"shallow\") (result i32) (i32.const 64)))
+           (core instance $i (instantiate $m))
+           (func (export \"deep\") (result (list (list u8)))
+             (canon lift (core func $i \"deep\") (memory (core memory $i \"memory\"))))
+           (func (export \"shallow\") (result (list (list u8)))
+             (canon lift (core func $i \"shallow\") (memory (core memory $i \"memory\")))))",
+    );
+    let runtime = runtime();
+    let levels = async |most: u64| {
+        let spec = spec().limits(|limits| limits.value_depth = most);
+        spec.prepare(&runtime, &component).await.unwrap()
+    };
+    let three = levels(3).await;
+    assert_eq!(call(&three, "deep").await.unwrap(), "[[7]]");
+    let two = levels(2).await;
+    for ended in stopped_both_ways(&two, "deep", Code::ResultTooLarge).await {
+        assert_eq!(ended.fault.details.unwrap()["limit"], "value-depth");
+    }
+    assert_eq!(call(&two, "shallow").await.unwrap(), "[]");
 }
 
 /// Enforced by `GuestOutput::write`: what one call of the host does cannot be

@@ -6,43 +6,81 @@ use odeon_runtime::EngineClass;
 use odeon_tests::guests::{self, assemble};
 use odeon_tests::runtime::{call, runtime, spec, stopped_both_ways};
 
-/// Enforced by the pool. A thousand instances stand in a few hundred bytes,
-/// three levels deep.
+/// A thousand instances stand in a few hundred bytes, three levels deep.
+/// Enforced by `runtime::fits` with what `scan` has added up.
 #[tokio::test]
 async fn an_instance_bomb_does_not_fit() {
     let runtime = runtime();
-    let outcome = spec().prepare(&runtime, &guests::bytes("wat-instances")).await;
-    let error = outcome.map(|_| ()).unwrap_err();
-    assert_eq!(error.code(), Code::DoesNotFit, "{error}");
-    assert!(
-        error.to_string().contains("1001 core module instances"),
-        "{error}"
-    );
+    let bytes = guests::bytes("wat-instances");
+    for class in [None, Some(EngineClass::Heavy)] {
+        for (most, fits) in [(64, false), (1000, false), (1001, true)] {
+            let mut spec = spec().memory(64).limits(|limits| limits.core_instances = most);
+            if let Some(class) = class {
+                spec = spec.class(class);
+            }
+            match spec.prepare(&runtime, &bytes).await {
+                Ok(plugin) => {
+                    assert!(fits, "{most}");
+                    assert_eq!(plugin.description().class, EngineClass::Heavy);
+                    assert_eq!(call(&plugin, "answer").await.unwrap(), "42");
+                }
+                Err(error) => {
+                    assert!(!fits, "{error}");
+                    assert_eq!(error.code(), Code::DoesNotFit, "{error}");
+                    assert!(error.to_string().contains("1001 core instances"), "{error}");
+                }
+            }
+        }
+    }
 }
 
-/// Enforced by `Meter::instances`, where there is no pool to do it.
-#[tokio::test]
-async fn an_instance_bomb_ends_at_its_limit_without_a_pool() {
-    let runtime = runtime();
-    let heavy = spec().class(EngineClass::Heavy);
-    let plugin = heavy.load(&runtime, "wat-instances").await;
-    stopped_both_ways(&plugin, "answer", Code::InstanceLimit).await;
-    let more = heavy.limits(|limits| limits.core_instances = 1001).memory(64);
-    assert_eq!(
-        call(&more.load(&runtime, "wat-instances").await, "answer")
-            .await
-            .unwrap(),
-        "42"
-    );
-    let fewer = spec()
-        .class(EngineClass::Heavy)
-        .limits(|limits| limits.core_instances = 1000);
-    stopped_both_ways(
-        &fewer.load(&runtime, "wat-instances").await,
-        "answer",
-        Code::InstanceLimit,
+/// A component that makes so many instances of the module that is handed to it,
+/// which has this in it.
+fn handed_on(instances: usize, module: &str) -> String {
+    let many = "(core instance (instantiate $handed))\n".repeat(instances);
+    format!(
+        "(component
+           (core module $many {module})
+           (component $maker (import \"module\" (core module $handed)) {many})
+           (instance (instantiate $maker (with \"module\" (core module $many))))
+           (core module $m (func (export \"answer\") (result i32) (i32.const 42)))
+           (core instance $i (instantiate $m))
+           (func (export \"answer\") (result u32) (canon lift (core func $i \"answer\"))))"
     )
-    .await;
+}
+
+/// What the engine itself puts between two components is counted when it is
+/// made, with all the others. Enforced by `Meter::instance_limit`.
+#[tokio::test]
+async fn instances_of_the_engine_itself_count_when_they_are_made() {
+    let runtime = runtime();
+    let callee = "(core module $c (func (export \"f\")))
+        (core instance $i (instantiate $c))
+        (func (export \"f\") (canon lift (core func $i \"f\")))";
+    let caller = "(import \"f\" (func $f))
+        (core func $g (canon lower (func $f)))
+        (core module $c (import \"\" \"f\" (func)))
+        (core instance (instantiate $c (with \"\" (instance (export \"f\" (func $g))))))";
+    let text = format!(
+        "(component
+           (component $callee {callee})
+           (component $caller {caller})
+           (instance $e (instantiate $callee))
+           (instance (instantiate $caller (with \"f\" (func $e \"f\"))))
+           (core module $m (func (export \"answer\") (result i32) (i32.const 42)))
+           (core instance $i (instantiate $m))
+           (func (export \"answer\") (result u32) (canon lift (core func $i \"answer\"))))"
+    );
+    let bytes = assemble(&text);
+    let most = |most: u64| {
+        spec()
+            .class(EngineClass::Heavy)
+            .limits(|limits| limits.core_instances = most)
+    };
+    let four = most(4).prepare(&runtime, &bytes).await.unwrap();
+    assert_eq!(call(&four, "answer").await.unwrap(), "42");
+    let three = most(3).prepare(&runtime, &bytes).await.unwrap();
+    stopped_both_ways(&three, "answer", Code::InstanceLimit).await;
 }
 
 #[tokio::test]
@@ -92,37 +130,95 @@ async fn globals_that_take_more_than_the_memory_do_not_fit() {
 }
 
 /// Memories take address space and mappings of the whole process, however
-/// small they are. Enforced by `runtime::fits`.
+/// small they are: each counts as often as it is made, however deep. Enforced by
+/// `runtime::fits` with what `scan` has added up.
 #[tokio::test]
 async fn hundreds_of_memories_do_not_fit() {
     let runtime = runtime();
-    let bytes = assemble(&made_of(1, &"(memory 0)".repeat(33)));
+    let one = "(core module $m (memory 0)) (core instance (instantiate $m))";
+    let seven_of = |part: &str| {
+        let parts = "(instance (instantiate $p))".repeat(7);
+        format!("(component $p {part}) {parts}")
+    };
+    let nested = format!(
+        "(component {}
+           (core module $a (func (export \"answer\") (result i32) (i32.const 42)))
+           (core instance $i (instantiate $a))
+           (func (export \"answer\") (result u32) (canon lift (core func $i \"answer\"))))",
+        seven_of(&seven_of(&seven_of(one)))
+    );
+    for (text, memories) in [
+        (made_of(1, &"(memory 0)".repeat(33)), "33 memories"),
+        (made_of(11, &"(memory 0)".repeat(3)), "33 memories"),
+        (nested, "343 memories"),
+    ] {
+        for class in [None, Some(EngineClass::Heavy)] {
+            let mut spec = spec().limits(|limits| limits.core_instances = 1000);
+            if let Some(class) = class {
+                spec = spec.class(class);
+            }
+            let refused = spec.prepare(&runtime, &assemble(&text)).await;
+            let error = refused.map(|_| ()).unwrap_err();
+            assert_eq!(error.code(), Code::DoesNotFit, "{error}");
+            assert!(error.to_string().contains(memories), "{error}");
+        }
+    }
+}
+
+/// As many as fit into no pool go to the class that has none.
+#[tokio::test]
+async fn memories_choose_the_engine_class_by_how_often_they_are_made() {
+    let runtime = runtime();
+    for (instances, class) in [
+        (8, EngineClass::Fast),
+        (9, EngineClass::Heavy),
+        (32, EngineClass::Heavy),
+    ] {
+        for text in [
+            made_of(instances, "(memory 0)"),
+            handed_on(instances, "(memory 0)"),
+        ] {
+            let plugin = spec().prepare(&runtime, &assemble(&text)).await.unwrap();
+            assert_eq!(plugin.description().class, class, "{instances}");
+            assert_eq!(call(&plugin, "answer").await.unwrap(), "42");
+        }
+    }
+    let text = made_of(9, "(memory 0)");
+    let fast = spec()
+        .class(EngineClass::Fast)
+        .prepare(&runtime, &assemble(&text))
+        .await;
+    let error = fast.map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), Code::DoesNotFit, "{error}");
+    assert!(error.to_string().contains("9 memories"), "{error}");
+}
+
+/// Of a module that one component hands to another, the engine tells.
+/// Enforced by `compile_here` with `resources_required`.
+#[tokio::test]
+async fn memories_of_modules_that_are_handed_on_count_too() {
+    let runtime = runtime();
+    let bytes = assemble(&handed_on(11, &"(memory 0)".repeat(3)));
     let error = spec().prepare(&runtime, &bytes).await.map(|_| ()).unwrap_err();
     assert_eq!(error.code(), Code::DoesNotFit, "{error}");
     assert!(error.to_string().contains("33 memories"), "{error}");
 }
 
-/// What nested components add up to is only known when they are made.
-/// Enforced by `ResourceLimiter::memories`.
+/// A part too large for a slot of the pool, which only the pool can tell, is
+/// none for an engine without one. Enforced by `Runtime::prepare`.
 #[tokio::test]
-async fn memories_of_nested_components_end_at_their_number_too() {
+async fn a_part_that_no_slot_holds_goes_where_there_are_none() {
     let runtime = runtime();
-    let memories = "(memory 0)".repeat(8);
-    let nested = "(instance (instantiate $c))".repeat(5);
-    let text = format!(
-        "(component
-           (component $c (core module $m {memories}) (core instance (instantiate $m)))
-           {nested}
-           (core module $m (func (export \"answer\") (result i32) (i32.const 42)))
-           (core instance $i (instantiate $m))
-           (func (export \"answer\") (result u32) (canon lift (core func $i \"answer\"))))"
-    );
-    let plugin = spec()
-        .class(EngineClass::Heavy)
+    // 1.1 MiB of globals, in one instance.
+    let text = made_of(1, &"(global (mut i64) (i64.const 0))".repeat(70_000));
+    let plugin = spec().prepare(&runtime, &assemble(&text)).await.unwrap();
+    assert_eq!(plugin.description().class, EngineClass::Heavy);
+    assert_eq!(call(&plugin, "answer").await.unwrap(), "42");
+    let fast = spec()
+        .class(EngineClass::Fast)
         .prepare(&runtime, &assemble(&text))
-        .await
-        .unwrap();
-    stopped_both_ways(&plugin, "answer", Code::InstanceLimit).await;
+        .await;
+    assert_eq!(fast.map(|_| ()).unwrap_err().code(), Code::DoesNotFit);
 }
 
 /// A limit above what the pool has room for is kept by an engine without one,

@@ -1,6 +1,6 @@
 //! Wall time and processor time: `limits.deadline`, `limits.cpu`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use odeon_protocol::Code;
 use odeon_tests::clock::assert_quiet;
@@ -139,14 +139,63 @@ async fn timed_clean_up_and_allocation_that_never_end_are_stopped() {
 }
 
 /// A guest that asks how much time is left can be done before it is stopped.
+/// Falls with `Call::left_ms`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn timed_a_guest_that_watches_the_clock_sees_its_deadline_come() {
+async fn timed_a_guest_that_watches_the_clock_is_done_before_its_deadline() {
+    const DEADLINE: Duration = Duration::from_secs(10);
+    const LEFT: Duration = Duration::from_millis(9_900);
     let runtime = runtime();
-    let plugin = short_deadline().load(&runtime, "guest-forger").await;
-    let ended = call(&plugin, "conduct.until-deadline").await;
-    match ended {
-        Ok(looks) => assert!(looks.parse::<u64>().unwrap() > 0),
-        Err(fault) => assert_eq!(fault.code, Code::DeadlineLimit),
+    let spec = spec().deadline(DEADLINE).cpu(DEADLINE);
+    let plugin = spec.load(&runtime, "guest-forger").await;
+    let began = Instant::now();
+    let looks = call(&plugin, &format!("conduct.until-left({})", LEFT.as_millis()))
+        .await
+        .expect("it has seconds left");
+    // A tick earlier on the clock that it is told.
+    let took = began.elapsed();
+    assert!(took >= DEADLINE - LEFT - Duration::from_millis(2), "{took:?}");
+    assert!(looks.parse::<u64>().unwrap() > 0, "{looks}");
+}
+
+/// Nobody's time left is less than none: such a guest is stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_a_guest_that_waits_for_the_end_of_its_time_is_stopped_at_it() {
+    let invocations = ["conduct.until-left(0)"];
+    in_time(
+        short_deadline(),
+        "guest-forger",
+        &invocations,
+        Code::DeadlineLimit,
+    )
+    .await;
+}
+
+/// A guest that computed when its time was over is stopped by the tick, and
+/// the fault says where that was; one that waited inside a host call was
+/// nowhere. Enforced by `CallClock::end` in `Plugin::drive`, before and after
+/// the call has overrun its turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_a_deadline_says_where_a_guest_computed() {
+    let runtime = runtime();
+    let before_its_turn_is_over = Duration::from_millis(2);
+    for deadline in [before_its_turn_is_over, Duration::from_millis(30)] {
+        let spec = spec().cpu(Duration::from_secs(60)).deadline(deadline);
+        let plugin = spec.load(&runtime, "guest-spin").await;
+        for ended in stopped_both_ways(&plugin, "cpu.spin", Code::DeadlineLimit).await {
+            let frames = ended.fault.backtrace.expect("it computed");
+            assert!(!frames.is_empty(), "{deadline:?}");
+        }
+        // So many that none of them runs in the moment in which its time is over.
+        let many = (0..24).map(|_| call(&plugin, "cpu.spin"));
+        for ended in futures::future::join_all(many).await {
+            let fault = ended.unwrap_err();
+            assert_eq!(fault.code, Code::DeadlineLimit, "{fault}");
+            assert!(fault.backtrace.is_some(), "{deadline:?}");
+        }
+    }
+    let plugin = short_deadline().load(&runtime, "guest-spin").await;
+    for ended in stopped_both_ways(&plugin, "wait.sleep-forever", Code::DeadlineLimit).await {
+        assert_eq!(ended.fault.backtrace, None);
     }
 }
 

@@ -310,7 +310,6 @@ async fn timed_a_neighbour_on_the_same_host_answers_in_time() {
             // Whoever is stopped by a limit, or denied, begins again.
             loop {
                 let _ended = host.call(&method, Args::Wave(args), CallOptions::default()).await;
-                tokio::task::yield_now().await;
             }
         });
     }

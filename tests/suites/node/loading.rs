@@ -170,6 +170,9 @@ async fn what_is_no_component_is_refused_by_what_it_is() {
             "{}",
             refused.message
         );
+        let handed_in = LoadRequest::bytes(bytes.to_vec()).allow_unsigned();
+        let refused = fault(host.load(handed_in).await);
+        assert_eq!(refused.code, code, "{name}: {}", refused.message);
     }
     let absent = fault(
         host.load(LoadRequest::component(folder.path().join("absent.wasm")))

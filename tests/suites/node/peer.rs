@@ -54,7 +54,11 @@ impl Peer {
 
     /// Connects and says nothing.
     pub(crate) async fn silent(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).await.expect("the daemon accepts");
+        Peer::over(UnixStream::connect(socket).await.expect("the daemon accepts"))
+    }
+
+    /// On a connection that somebody made.
+    pub(crate) fn over(stream: UnixStream) -> Self {
         Peer {
             stream,
             decoder: FrameDecoder::new(max_frame(MAX_BODY)),

@@ -72,6 +72,37 @@ async fn a_call_before_the_hello_and_a_second_hello_are_refused() {
     );
 }
 
+/// The socket's mode keeps strangers out already; somebody has opened it here.
+/// Only root can be somebody else. Enforced by `connection::stranger`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_of_another_user_is_told_so_and_turned_away() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (folder, _host, daemon) = served().await;
+    let open = |path: &std::path::Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open(folder.path(), 0o755);
+    open(daemon.socket(), 0o666);
+    let socket = daemon.socket().to_owned();
+    // Of this thread alone, which ends with it.
+    let connecting = std::thread::spawn(move || {
+        let nobody = rustix::process::Uid::from_raw(65_534);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        std::os::unix::net::UnixStream::connect(socket).unwrap()
+    });
+    let stream = connecting.join().unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut peer = Peer::over(tokio::net::UnixStream::from_std(stream).unwrap());
+    let fault = peer.next().await.expect("a fault").fault.unwrap();
+    assert_eq!(fault.code, Code::PrincipalDenied, "{fault}");
+    assert!(fault.message.contains("uid 65534"), "{fault}");
+    assert!(peer.next().await.is_none());
+    all_is_well(&daemon).await;
+}
+
 /// Enforced by `Connection::run` (`greeting`).
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_nothing_is_sent_away_in_time() {

@@ -139,6 +139,11 @@ async fn what_is_no_address_or_no_server_of_tls_is_said() {
     let plain = fetch(&sample, &format!("https://{address}/")).await;
     assert!(plain["err"]["failed"].is_string(), "{plain}");
     hangs_up.join().unwrap();
+    // Or waits for more.
+    let server = Server::with_body(5);
+    let sample = Sample::granted("http-fetcher", &[&server.grant()]).await;
+    let waits = fetch(&sample, &server.url().replace("http:", "https:")).await;
+    assert!(waits["err"]["failed"].is_string(), "{waits}");
     for url in ["ftp://example.org/", "no address", "http://"] {
         let answer = fetch(&sample, url).await;
         assert_eq!(answer["err"]["invalid-url"], url, "{answer}");

@@ -1,6 +1,7 @@
 //! A host, the sample of a test in it, and what it answers.
 
-use odeon::{Args, CallOptions, Compiler, Fault, GrantSet, Host, LoadReport, LoadRequest};
+use odeon::{Args, CallOptions, Compiler, Fault, GrantSet, Host, HostLimits, LoadReport, LoadRequest};
+use odeon_authority::TimeSpan;
 use odeon_tests::guests;
 
 /// A host with one sample, under the name its manifest gives it.
@@ -14,6 +15,10 @@ pub(crate) struct Sample {
 pub(crate) fn host() -> Host {
     Host::builder(Compiler::InProcess)
         .workers(1)
+        .host_limits(HostLimits {
+            connect_time: TimeSpan::secs(2),
+            ..HostLimits::default()
+        })
         .start()
         .expect("a host starts")
 }

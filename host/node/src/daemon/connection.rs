@@ -31,6 +31,14 @@ pub(super) struct Connection {
     place: Place,
 }
 
+/// Why a peer of this user is not served by a host of that one.
+fn stranger(uid: u32, me: u32) -> Option<Fault> {
+    (uid != me && uid != 0).then(|| {
+        let message = format!("this host answers uid {me} and root, found uid {uid}");
+        Fault::new(Code::PrincipalDenied, message)
+    })
+}
+
 impl Connection {
     /// Looks at who is there. A stranger is turned away, and whoever comes
     /// when there is no place left.
@@ -46,10 +54,9 @@ impl Connection {
         let place = places.take();
         let reserved = place.as_ref().is_some_and(|place| place.reserved);
         let mut desk = Desk::new(shared.clone(), Principal::LocalUser { uid }, reserved);
-        if uid != me && uid != 0 {
+        if let Some(fault) = stranger(uid, me) {
             tracing::warn!(uid, "a peer of another user was turned away");
-            let message = format!("this host answers uid {me} and root, found uid {uid}");
-            desk.refuse(&Fault::new(Code::PrincipalDenied, message));
+            desk.refuse(&fault);
         }
         match place {
             Some(place) => Some(Connection { stream, desk, place }),
@@ -159,4 +166,25 @@ impl Connection {
 /// Has a timer end that long after `from`.
 fn put_off(timer: std::pin::Pin<&mut Sleep>, from: Instant, time: Duration) {
     timer.reset(from.checked_add(time).unwrap_or(from));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Code, stranger};
+
+    /// Where the tests do not run as root, this is all there is; where they do,
+    /// a peer of another user is turned away in `tests/suites/node/peers.rs`.
+    #[test]
+    fn a_peer_is_the_hosts_own_user_or_root() {
+        for (uid, me) in [(0, 0), (1000, 1000), (0, 1000)] {
+            assert!(stranger(uid, me).is_none(), "{uid} {me}");
+        }
+        for (uid, me) in [(1000, 0), (1001, 1000), (u32::MAX, 1000)] {
+            let fault = stranger(uid, me);
+            assert!(
+                fault.is_some_and(|fault| fault.code == Code::PrincipalDenied),
+                "{uid} {me}"
+            );
+        }
+    }
 }

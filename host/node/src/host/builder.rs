@@ -241,6 +241,7 @@ impl HostBuilder {
         config.pool = self.pool;
         config.compile = compile_limits(&self.host_limits);
         config.cache = cache;
+        config.connect_time = self.host_limits.connect_time.duration();
         let runtime = Runtime::new(config)?;
         let tasks = Tasks {
             tracker: TaskTracker::new(),

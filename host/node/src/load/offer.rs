@@ -58,9 +58,9 @@ impl Host {
             }
             Source::Bytes(_) => None,
         };
+        let most = self.inner.host_limits.component_size.bytes();
         let (bytes, detached) = match (&component, &mut request.source) {
             (Some(path), _) => {
-                let most = self.inner.host_limits.component_size.bytes();
                 let bytes = read(path, most, Code::ComponentTooLarge).map_err(|fault| {
                     // It was not read, so that its digest is that of nothing.
                     self.refused(request.name.as_ref(), request.principal.as_ref(), &[], fault)
@@ -69,7 +69,23 @@ impl Host {
                 beside.push(".sig");
                 (bytes, read_detached(Path::new(&beside))?)
             }
-            (None, Source::Bytes(bytes)) => (std::mem::take(bytes), None),
+            (None, Source::Bytes(bytes)) => {
+                let bytes = std::mem::take(bytes);
+                if bytes.len() as u64 > most {
+                    let message = format!(
+                        "the component: expected at most {most} bytes, found {}; see host-limits.component-size",
+                        bytes.len()
+                    );
+                    let fault = Fault::new(Code::ComponentTooLarge, message);
+                    return Err(self.refused(
+                        request.name.as_ref(),
+                        request.principal.as_ref(),
+                        &bytes,
+                        fault,
+                    ));
+                }
+                (bytes, None)
+            }
             (None, _) => return Err(Fault::new(Code::Internal, "a load without a source")),
         };
         let offer = Offer::read(&bytes, detached.as_deref()).map_err(|error| {

@@ -29,6 +29,8 @@ pub(crate) enum BadValue {
     Length,
     #[error("more data than one message may hold")]
     TooLarge,
+    #[error("values inside values, more levels deep than they may be")]
+    TooDeep,
     #[error("strings of this guest are not UTF-8")]
     Encoding,
 }

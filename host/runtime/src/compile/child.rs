@@ -15,7 +15,7 @@ use wasmtime::component::Component;
 
 use super::{CompileError, CompileLimits, Compiled, Native};
 use crate::EngineClass;
-use crate::describe::{Description, MAX_DESCRIPTION, TooComplex, TypeBudget, from_json, surface};
+use crate::describe::{Description, MAX_DESCRIPTION, Needs, TooComplex, TypeBudget, from_json, surface};
 use crate::engine::{PoolSize, compile_config};
 use crate::scan::{choose, fits, scan};
 
@@ -215,17 +215,24 @@ pub(super) fn compile_here(job: &Job, bytes: &[u8]) -> Result<Compiled, CompileE
              leave the class out or ask for async"
         )));
     }
-    if class != EngineClass::Heavy && !fits(&found.needs, pool) {
-        return Err(CompileError::WrongClass(format!(
-            "one instance takes {} MiB of memory, {} core instances and {} tables, more than the engine class \
-             {class} has room for; leave the class out or ask for heavy",
-            found.needs.memory >> 20,
-            found.needs.core_instances,
-            found.needs.tables,
-        )));
-    }
+    let mut needs = found.needs;
+    has_room(class, &needs, pool)?;
     let engine = Engine::new(&compile_config(class)).map_err(|error| refused(format!("{error:#}")))?;
     let component = Component::from_binary(&engine, bytes).map_err(|error| refused(format!("{error:#}")))?;
+    // The engine knows which module is handed to whom.
+    if let Some(all) = component.resources_required() {
+        needs.memories = needs.memories.max(all.num_memories);
+        needs.tables = needs.tables.max(all.num_tables);
+    }
+    if let Err(error) = has_room(class, &needs, pool) {
+        return match (job.class, class) {
+            (None, EngineClass::Fast) => {
+                let class = Some(EngineClass::Heavy);
+                compile_here(&Job { class, ..*job }, bytes)
+            }
+            _ => Err(error),
+        };
+    }
     let budget = TypeBudget {
         depth: job.limits.type_depth,
         nodes: job.limits.type_nodes,
@@ -239,7 +246,7 @@ pub(super) fn compile_here(job: &Job, bytes: &[u8]) -> Result<Compiled, CompileE
         exports,
         imports,
         wit: wit(bytes),
-        needs: found.needs,
+        needs,
         async_lifted: found.async_lifted,
     };
     if serde_json::to_vec(&description).is_ok_and(|text| text.len() > MAX_DESCRIPTION) {
@@ -249,6 +256,21 @@ pub(super) fn compile_here(job: &Job, bytes: &[u8]) -> Result<Compiled, CompileE
         description,
         native: Native::behind(native, 0),
     })
+}
+
+/// Whether one instance fits into the class's pool, if it has one.
+fn has_room(class: EngineClass, needs: &Needs, pool: PoolSize) -> Result<(), CompileError> {
+    if class == EngineClass::Heavy || fits(needs, pool) {
+        return Ok(());
+    }
+    Err(CompileError::WrongClass(format!(
+        "one instance takes {} MiB of memory in {} memories, {} core instances and {} tables, more than the engine \
+         class {class} has room for; leave the class out or ask for heavy",
+        needs.memory >> 20,
+        needs.memories,
+        needs.core_instances,
+        needs.tables,
+    )))
 }
 
 /// The component's world as WIT text. A component that was not made from WIT

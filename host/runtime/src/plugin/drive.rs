@@ -48,7 +48,8 @@ impl Plugin {
         context: CallContext,
         budget: Budget,
     ) -> Result<Reply, Fault> {
-        // Calls that end at once would never give their caller's thread away.
+        // A call that is answered without a wait would never give its caller's
+        // thread away, and a loop of them would keep every other task from it.
         tokio::task::coop::consume_budget().await;
         let shared = &*self.shared;
         let interrupt = context.interrupt.clone();
@@ -94,7 +95,10 @@ impl Plugin {
         let outcome = tokio::select! {
             biased;
             outcome = turn(&mut running, &clock) => outcome,
-            stop = &mut watch => return Err(self.stopped(running, stop)),
+            stop = &mut watch => {
+                let Some(running) = running else { return Err(broke_off()) };
+                return self.stopped(running, stop, &clock).await;
+            }
         };
         match (outcome, running.take()) {
             (Some(outcome), _) => outcome,
@@ -104,17 +108,20 @@ impl Plugin {
                 tokio::select! {
                     biased;
                     joined = &mut task.0 => match joined {
-                        Ok(outcome) => outcome,
-                        Err(_) => Err(broke_off()),
+                        Ok(Some(outcome)) => outcome,
+                        _ => Err(broke_off()),
                     },
                     stop = &mut watch => {
-                        task.0.abort();
+                        match stop {
+                            Stop::Deadline => clock.end(),
+                            _ => task.0.abort(),
+                        }
                         // The store is gone when the task is: a guest yields
                         // at the next tick.
-                        drop((&mut task.0).await);
-                        let fault = stop.fault(&shared.unit.spec.limits);
-                        shared.count_fault(&fault);
-                        Err(fault)
+                        match (&mut task.0).await {
+                            Ok(Some(outcome)) => outcome,
+                            _ => Err(self.ended_by(stop)),
+                        }
                     }
                 }
             }
@@ -122,9 +129,22 @@ impl Plugin {
         }
     }
 
-    fn stopped(&self, running: Option<Running>, stop: Stop) -> Fault {
-        // Drops the store, and with it whatever the guest waited for.
-        drop(running);
+    /// Ends a call that has not overrun its turn. At its deadline, a guest that
+    /// computes is stopped by the tick, which knows where it was.
+    async fn stopped(&self, running: Running, stop: Stop, clock: &CallClock) -> Result<Reply, Fault> {
+        if stop == Stop::Deadline {
+            clock.end();
+            if let Some(outcome) = running.await {
+                return outcome;
+            }
+        } else {
+            // Drops the store, and with it whatever the guest waited for.
+            drop(running);
+        }
+        Err(self.ended_by(stop))
+    }
+
+    fn ended_by(&self, stop: Stop) -> Fault {
         let fault = stop.fault(&self.shared.unit.spec.limits);
         self.shared.count_fault(&fault);
         fault
@@ -188,6 +208,10 @@ impl Plugin {
         let called = match shared.source.description.async_lifted {
             true => instance.call_lifted(index, ty, &args, &shared.values).await,
             false => instance.call_async(index, &args).await,
+        };
+        let called = match target {
+            Target::Method(method) => shared.within_depth(method, called),
+            Target::Load | Target::Unload => called,
         };
         shared.settle(instance, called)
     }
@@ -267,7 +291,7 @@ async fn turn(running: &mut Option<Running>, clock: &CallClock) -> Option<Result
             return Poll::Ready(None);
         };
         match Pin::new(future).poll(cx) {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending if clock.has_used(TURN) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }

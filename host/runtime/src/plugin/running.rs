@@ -1,8 +1,8 @@
 //! A call on a fiber, as something that can be moved between threads.
 //!
-//! Owns what surrounds each of its turns: processor time is charged for it, and
-//! a panic inside the engine or a host function ends this call and nothing
-//! else.
+//! Owns what surrounds each of its turns: processor time is charged for it, a
+//! panic inside the engine or a host function ends this call and nothing else,
+//! and once its time is over it is waited for only while it computes.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,15 +33,27 @@ impl Running {
 }
 
 impl Future for Running {
-    type Output = Outcome;
+    /// Nothing when its time was over while it waited inside a host call.
+    type Output = Option<Outcome>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         self.clock.resume();
         let call = self.call.as_mut();
         // After a panic the call is never polled again: it ended.
         let polled = catch_unwind(AssertUnwindSafe(|| call.poll(cx)));
         self.clock.pause();
-        polled.unwrap_or_else(|_| Poll::Ready(Err(broke_off())))
+        match polled {
+            Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
+            Err(_) => Poll::Ready(Some(Err(broke_off()))),
+            Ok(Poll::Pending) if self.clock.computes() => Poll::Pending,
+            Ok(Poll::Pending) => {
+                self.clock.waits(cx.waker());
+                match self.clock.is_over() {
+                    true => Poll::Ready(None),
+                    false => Poll::Pending,
+                }
+            }
+        }
     }
 }
 

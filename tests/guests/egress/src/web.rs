@@ -6,7 +6,7 @@ use crate::exports::odeon_tests::egress::web::{Answer, Guest, Stopped};
 use crate::wasi::http::outgoing_handler::handle;
 use crate::wasi::http::types::{
     ErrorCode, Fields, FutureIncomingResponse, HeaderError, IncomingResponse, Method, OutgoingBody,
-    OutgoingRequest, Scheme,
+    OutgoingRequest, RequestOptions, Scheme,
 };
 use crate::wasi::io::streams::StreamError;
 
@@ -29,6 +29,16 @@ impl Guest for crate::Egress {
             Some(&authority),
             &path,
         )?)
+    }
+
+    fn request_within(tls: bool, authority: String, milliseconds: u64) -> Result<Answer, String> {
+        let scheme = if tls { Scheme::Https } else { Scheme::Http };
+        let request = prepare(Fields::new(), &Method::Get, &scheme, Some(&authority), "/")?;
+        let options = RequestOptions::new();
+        options
+            .set_connect_timeout(Some(milliseconds * 1_000_000))
+            .map_err(|()| "options".to_owned())?;
+        answer(&start_with(request, Some(options))?)
     }
 
     fn request_as(authority: String, path: String, host: String) -> Result<Answer, String> {
@@ -265,8 +275,15 @@ fn get(authority: &str, path: &str) -> Result<OutgoingRequest, String> {
 
 /// Sends a request with an empty body.
 fn start(request: OutgoingRequest) -> Result<FutureIncomingResponse, String> {
+    start_with(request, None)
+}
+
+fn start_with(
+    request: OutgoingRequest,
+    options: Option<RequestOptions>,
+) -> Result<FutureIncomingResponse, String> {
     let body = request.body().map_err(|()| "body".to_owned())?;
-    let pending = handle(request, None).map_err(|code| name(&code))?;
+    let pending = handle(request, options).map_err(|code| name(&code))?;
     OutgoingBody::finish(body, None).map_err(|code| name(&code))?;
     Ok(pending)
 }
@@ -281,7 +298,11 @@ fn response(pending: &FutureIncomingResponse) -> Result<IncomingResponse, String
 }
 
 fn exchange(request: OutgoingRequest) -> Result<Answer, String> {
-    let response = response(&start(request)?)?;
+    answer(&start(request)?)
+}
+
+fn answer(pending: &FutureIncomingResponse) -> Result<Answer, String> {
+    let response = response(pending)?;
     let location = response.headers().get("location").pop();
     let mut body = Vec::new();
     read(&response, |bytes| body.extend_from_slice(bytes))?;

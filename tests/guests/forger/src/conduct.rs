@@ -29,7 +29,7 @@ impl Guest for crate::Forger {
     }
 
     fn until_cancelled() -> u64 {
-        let mut looks = 0;
+        let mut looks = 1;
         while !request::is_cancelled() {
             looks += 1;
         }
@@ -43,10 +43,10 @@ impl Guest for crate::Forger {
         }
     }
 
-    fn until_deadline() -> u64 {
-        progress::report(0, None, "working").ok();
+    fn until_left(milliseconds: u64) -> u64 {
+        let wanted = std::time::Duration::from_millis(milliseconds);
         let mut looks = 0;
-        while !request::time_left().is_zero() {
+        while request::time_left() >= wanted {
             looks += 1;
         }
         looks

@@ -22,15 +22,22 @@ pub(crate) struct Network {
     resolver: Arc<dyn Resolver>,
     lookups: Arc<Semaphore>,
     tls: OnceLock<Arc<ClientConfig>>,
+    connect_time: Duration,
 }
 
 impl Network {
-    pub(crate) fn new(resolver: Arc<dyn Resolver>) -> Arc<Self> {
+    pub(crate) fn new(resolver: Arc<dyn Resolver>, connect_time: Duration) -> Arc<Self> {
         Arc::new(Network {
             resolver,
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             tls: OnceLock::new(),
+            connect_time,
         })
+    }
+
+    /// How long it may take from an address to a connection, TLS included.
+    pub(crate) fn connect_time(&self) -> Duration {
+        self.connect_time
     }
 
     /// The slot stays taken, and the lookup counted, for as long as the

@@ -10,6 +10,7 @@ use odeon_authority::Protocol;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi_http::{Error, Result};
 
@@ -29,7 +30,8 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// Opens the connection of a request that was permitted.
+/// Opens the connection of a request that was permitted. Whoever accepts it
+/// and then says nothing is not waited for, even by a guest that would.
 pub(super) async fn open(egress: &Arc<Egress>, target: &Target, slot: Arc<Slot>) -> Result<Box<dyn Stream>> {
     let addresses = match target.address() {
         Some(address) => vec![address],
@@ -38,6 +40,20 @@ pub(super) async fn open(egress: &Arc<Egress>, target: &Target, slot: Arc<Slot>)
             .await
             .map_err(no_address)?,
     };
+    let connecting = connect(egress, target, slot, addresses);
+    match timeout(egress.unit().network.connect_time(), connecting).await {
+        Ok(connected) => connected,
+        Err(_) => Err(Error::ConnectionTimeout),
+    }
+}
+
+/// Connects to the first of the addresses that takes the connection.
+async fn connect(
+    egress: &Arc<Egress>,
+    target: &Target,
+    slot: Arc<Slot>,
+    addresses: Vec<IpAddr>,
+) -> Result<Box<dyn Stream>> {
     let mut failed = Error::DestinationNotFound;
     for address in addresses {
         match TcpStream::connect(SocketAddr::new(address.to_canonical(), target.port)).await {

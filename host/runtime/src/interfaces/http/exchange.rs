@@ -29,8 +29,9 @@ const SMALLEST_BUFFER: usize = 8 << 10;
 const STATUS_LINE: usize = 1 << 10;
 
 /// Sends a request on a connection of its own. The guest's waiting times are
-/// kept; a guest that names none waits until its deadline, at which this
-/// future is dropped and the connection with it.
+/// kept; a guest that names none waits for its connection as long as the host
+/// does, and for the response until its deadline, at which this future is
+/// dropped and the connection with it.
 pub(super) async fn exchange(
     egress: Arc<Egress>,
     mut request: Request<WasiBody>,
