@@ -61,8 +61,8 @@ pub use odeon_authority::{GrantSet, HostLimits, Limits, LimitsPatch, Placing, Pr
 pub use odeon_protocol::{Code, Fault};
 pub use odeon_rmi::{CancelOutcome, Event, Outcome, RequestLimits, Status, Watcher};
 pub use odeon_runtime::{
-    CompileChild, Compiler, Interrupt, Level, LogLine, LogSink, PoolSize, Progress, ProgressSink, Reason,
-    Reply, Stream,
+    CompileChild, Compiler, Interrupt, Level, LogLine, LogSink, Lookup, LookupError, LookupPlace, PoolSize,
+    Progress, ProgressSink, Reason, Reply, Resolver, StaticResolver, Stream, SystemResolver,
 };
 pub use remember::StartLoad;
 pub use request::CallRequest;

@@ -67,7 +67,10 @@ impl Host {
                 })?;
                 let mut beside = path.clone().into_os_string();
                 beside.push(".sig");
-                (bytes, read_detached(Path::new(&beside))?)
+                let detached = read_detached(Path::new(&beside)).map_err(|fault| {
+                    self.refused(request.name.as_ref(), request.principal.as_ref(), &bytes, fault)
+                })?;
+                (bytes, detached)
             }
             (None, Source::Bytes(bytes)) => {
                 let bytes = std::mem::take(bytes);
@@ -123,13 +126,13 @@ impl Host {
         // The version of before belongs to a name, and the name is known only
         // when everything else was looked at.
         let first = decide(policy.as_ref(), &offer, &terms);
-        let reservation = match &first.verdict {
-            Verdict::Allow { name, .. } => {
-                let reservation = self.inner.registry.reserve(name)?;
-                terms.previous_version = gatekeeper.previous_version(name)?;
+        let reservation = match self.take_name(&first) {
+            Ok(Some((reservation, previous))) => {
+                terms.previous_version = previous;
                 Some(reservation)
             }
-            Verdict::Deny { .. } => None,
+            Ok(None) => None,
+            Err(fault) => return Err(self.on_record(first, fault)),
         };
         let decision = decide(policy.as_ref(), &offer, &terms);
         let admission = decision.record(self.inner.recorder.audit())?;
@@ -176,7 +179,33 @@ impl Host {
                 message: fault.message.clone(),
             },
         };
-        match decision.record(self.inner.recorder.audit()) {
+        self.on_record(decision, fault)
+    }
+
+    /// The name that a component is let in under, and the version of before.
+    /// Nothing for one that is not let in.
+    fn take_name(
+        &self,
+        decision: &Decision,
+    ) -> Result<Option<(Reservation, Option<semver::Version>)>, Fault> {
+        let Verdict::Allow { name, .. } = &decision.verdict else {
+            return Ok(None);
+        };
+        let reservation = self.inner.registry.reserve(name)?;
+        let previous = self.inner.gatekeeper.previous_version(name)?;
+        Ok(Some((reservation, previous)))
+    }
+
+    /// Writes down that something was refused for this reason, whatever the
+    /// policy says about it: who tries to take another's name leaves a trace.
+    /// Gives the fault to answer with.
+    fn on_record(&self, decision: Decision, fault: Fault) -> Fault {
+        let (code, message) = (fault.code, fault.message.clone());
+        let denied = Decision {
+            verdict: Verdict::Deny { code, message },
+            ..decision
+        };
+        match denied.record(self.inner.recorder.audit()) {
             Err(unrecorded @ Refused::Unrecorded(_)) => unrecorded.into(),
             _ => fault,
         }
