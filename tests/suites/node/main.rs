@@ -26,4 +26,5 @@ mod queueing;
 mod requests;
 mod revoking;
 mod serving;
+mod starting;
 mod stopping;
