@@ -57,6 +57,12 @@ pub struct LoadReport {
     pub warnings: Vec<String>,
 }
 
+/// A component that was let in under a name that is kept for it.
+pub(crate) struct LetIn {
+    admitted: offer::Admitted,
+    started: Instant,
+}
+
 impl Host {
     /// Loads a component and puts it into service.
     ///
@@ -76,13 +82,25 @@ impl Host {
     /// The same for what a host loads by itself when it starts: that is no
     /// flood, however much it is.
     pub(crate) async fn load_uncounted(&self, request: LoadRequest) -> Result<LoadReport, Fault> {
+        let let_in = self.let_in(request).await?;
+        self.put_into_service(let_in).await
+    }
+
+    /// The first half of a load: the file, the decision, the name.
+    pub(crate) async fn let_in(&self, request: LoadRequest) -> Result<LetIn, Fault> {
         let started = Instant::now();
-        let inner = &self.inner;
-        if inner.stopping.load(Ordering::SeqCst) {
+        if self.inner.stopping.load(Ordering::SeqCst) {
             return Err(no_more_plugins());
         }
         let host = self.clone();
         let admitted = blocking(move || host.admit(request)).await??;
+        Ok(LetIn { admitted, started })
+    }
+
+    /// The second: what takes long, and runs the plugin's own code.
+    pub(crate) async fn put_into_service(&self, let_in: LetIn) -> Result<LoadReport, Fault> {
+        let inner = &self.inner;
+        let LetIn { admitted, started } = let_in;
         let offer::Admitted {
             bytes,
             admission,

@@ -136,6 +136,23 @@ impl Registry {
         self.until_none_is(Claim::Unload).await;
     }
 
+    /// Waits until this generation is out of service. Cancellation safe.
+    pub(crate) async fn gone(&self, name: &PluginName, generation: Generation) {
+        loop {
+            let given_back = self.given_back.notified();
+            tokio::pin!(given_back);
+            // Registered before looking, so that it is not missed in between.
+            given_back.as_mut().enable();
+            if self
+                .get(name)
+                .map_or(true, |loaded| loaded.generation != generation)
+            {
+                return;
+            }
+            given_back.await;
+        }
+    }
+
     async fn until_none_is(&self, claim: Claim) {
         loop {
             let given_back = self.given_back.notified();
@@ -195,7 +212,7 @@ impl Registry {
         if place.claimed.is_some() {
             return Err(Fault::new(
                 Code::Draining,
-                format!("{name} is being unloaded already"),
+                format!("{name} is being unloaded already; to stop the calls that it waits for, say --now"),
             ));
         }
         place.claimed = Some(Claim::Unload);

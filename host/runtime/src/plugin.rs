@@ -221,6 +221,12 @@ impl Plugin {
         &self.shared.methods
     }
 
+    /// Counts the limit by which a call was refused before it came here.
+    #[cold]
+    pub fn refused(&self, fault: &Fault) {
+        self.shared.count_limit(fault);
+    }
+
     /// What it is doing.
     pub fn stats(&self) -> PluginStats {
         let shared = &*self.shared;
@@ -582,11 +588,16 @@ impl Shared {
     /// The gate counts all calls.
     #[cold]
     fn count_fault(&self, fault: &Fault) {
-        let counters = &self.unit.counters;
-        counters.faults.fetch_add(1, Ordering::Relaxed);
+        self.unit.counters.faults.fetch_add(1, Ordering::Relaxed);
+        self.count_limit(fault);
+    }
+
+    /// Counts the limit that made this fault, if one did.
+    #[cold]
+    fn count_limit(&self, fault: &Fault) {
         let limit = fault.details.as_ref().and_then(|details| details.get("limit"));
         if let Some(limit) = limit.and_then(|limit| limit.as_str()) {
-            counters.hit(limit);
+            self.unit.counters.hit(limit);
         }
     }
 

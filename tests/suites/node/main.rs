@@ -33,4 +33,5 @@ mod requests;
 mod revoking;
 mod serving;
 mod slow;
+mod starting;
 mod stopping;

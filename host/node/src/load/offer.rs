@@ -5,7 +5,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use odeon_authority::{
-    Admission, Decision, Descriptor, Manifest, Offer, Principal, Refused, SignedAs, Terms, Verdict, decide,
+    Admission, Decision, Descriptor, DescriptorError, Manifest, Offer, Principal, Refused, SignedAs, Terms,
+    Verdict, decide,
 };
 use odeon_protocol::{Code, Digest, Fault, PluginName};
 
@@ -47,8 +48,8 @@ impl Host {
         let component = match &request.source {
             Source::Component(path) => Some(path.clone()),
             Source::Descriptor(path) => {
-                let descriptor =
-                    Descriptor::load(path).map_err(|error| Fault::new(error.code(), error.to_string()))?;
+                let descriptor = Descriptor::load(path)
+                    .map_err(|error| Fault::new(error.code(), of_file(path, &error)))?;
                 if request.signed_as.is_none()
                     && let Some(name) = &descriptor.signed_as
                 {
@@ -234,6 +235,14 @@ fn fill_in(request: &mut LoadRequest, descriptor: Descriptor) -> PathBuf {
         request.secrets.entry(name).or_insert(file);
     }
     descriptor.source
+}
+
+/// What is wrong with a descriptor, with its file where the error does not say it.
+fn of_file(path: &Path, error: &DescriptorError) -> String {
+    match error {
+        DescriptorError::File(_) => error.to_string(),
+        _ => format!("{}: {error}", path.display()),
+    }
 }
 
 fn describe(path: Option<&Path>, problem: &str) -> String {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use odeon_protocol::{Code, Fault};
+use odeon_protocol::{Code, Executed, Fault};
 
 use super::running::{Running, broke_off};
 use super::{MethodId, Plugin, Reply, no_threads};
@@ -239,10 +239,7 @@ pub(super) enum Unstarted {
 impl Unstarted {
     pub(super) fn fault(self, wall: Duration) -> Fault {
         let fault = match self {
-            Unstarted::WaitEnded => Fault::new(
-                Code::WaitEnded,
-                "the caller's waiting time ended before the call was started; wait longer",
-            ),
+            Unstarted::WaitEnded => return Fault::wait_ended(Executed::Not),
             Unstarted::Expired => Fault::new(
                 Code::Expired,
                 "the call's time to live ended before it was started; nothing was executed",
