@@ -19,6 +19,16 @@ pub fn process_cpu() -> Duration {
     read(ClockId::ProcessCPUTime)
 }
 
+/// What a process that has nothing to do may use of a core.
+pub const QUIET: f64 = 0.02;
+
+/// The share of a core that this process uses over the second that begins now.
+pub fn share_of_a_core() -> f64 {
+    let (wall, cpu) = (Instant::now(), process_cpu());
+    std::thread::sleep(Duration::from_secs(1));
+    (process_cpu() - cpu).as_secs_f64() / wall.elapsed().as_secs_f64()
+}
+
 /// Fails unless the process uses less than 2 % of a core over the second that
 /// begins now: nothing that was stopped goes on in secret.
 ///
@@ -27,13 +37,10 @@ pub fn process_cpu() -> Duration {
 /// When it is busier.
 #[track_caller]
 pub fn assert_quiet() {
-    const SHARE: f64 = 0.02;
-    let (wall, cpu) = (Instant::now(), process_cpu());
-    std::thread::sleep(Duration::from_secs(1));
-    let used = (process_cpu() - cpu).as_secs_f64() / wall.elapsed().as_secs_f64();
+    let used = share_of_a_core();
     assert!(
-        used < SHARE,
-        "expected less than {SHARE} of a core while nothing runs, found {used:.3}"
+        used < QUIET,
+        "expected less than {QUIET} of a core while nothing runs, found {used:.3}"
     );
 }
 

@@ -222,7 +222,8 @@ fn judge(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) ->
         .map_err(|error| Denial::new(error.code(), error.to_string()))?
         .as_ref();
     let claim = believed(policy, offer, signed);
-    let (name, version) = identity(signed, claim, manifest, terms)?;
+    let is_let_in = terms.allow_unsigned || policy.knows_digest(&offer.digest);
+    let (name, version) = identity(offer, signed, claim, manifest, terms, is_let_in)?;
     refuse_denied(policy, offer, signed, &name)?;
     refuse_other_pin(policy, signed, &name)?;
     refuse_another(offer, signed, terms, &name)?;
@@ -255,10 +256,12 @@ fn believed<'a>(policy: &Policy, offer: &Offer, signed: &'a Signed) -> Option<&'
 
 /// The name to load under and the version, all sources of them agreeing.
 fn identity<'a>(
+    offer: &Offer,
     signed: &Signed,
     claim: Option<&'a Claim>,
     manifest: Option<&'a Manifest>,
     terms: &Terms,
+    is_let_in: bool,
 ) -> Result<(PluginName, Option<&'a semver::Version>), Denial> {
     if let (Some(claim), Some(manifest)) = (&signed.claim, manifest) {
         let written = Claim {
@@ -274,11 +277,13 @@ fn identity<'a>(
         .name
         .clone()
         .or_else(|| own.map(|(name, _)| name.clone()))
-        .ok_or_else(|| {
-            Denial::new(
+        .ok_or_else(|| match signed.signers.is_empty() && !is_let_in {
+            // A name would not help it.
+            true => unsigned(offer),
+            false => Denial::new(
                 Code::NameNotAllowed,
                 "the component does not say its name; expected a name, give one with --name",
-            )
+            ),
         })?;
     if let Some(claim) = claim {
         let expected = match &terms.signed_as {
@@ -418,16 +423,20 @@ fn let_in<'a>(
                 key.id()
             ),
         )),
-        None => Err(Denial::new(
-            Code::Unsigned,
-            format!(
-                "the component is not signed; expected a signature of a trusted key. Sign it with \
-                 `odeon sign FILE --key KEY`, trust these bytes with `odeon trust add --digest {}`, \
-                 or load it for once with --allow-unsigned",
-                offer.digest
-            ),
-        )),
+        None => Err(unsigned(offer)),
     }
+}
+
+fn unsigned(offer: &Offer) -> Denial {
+    Denial::new(
+        Code::Unsigned,
+        format!(
+            "the component is not signed; expected a signature of a trusted key. Sign it with \
+             `odeon sign FILE --key KEY`, trust these bytes with `odeon trust add --digest {}`, \
+             or load it for once with --allow-unsigned",
+            offer.digest
+        ),
+    )
 }
 
 /// Refuses a lower version than before, or says that the operator permits it.

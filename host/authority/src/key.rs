@@ -47,6 +47,9 @@ pub enum KeyError {
         "expected a private Ed25519 key in PEM form (PKCS #8), found something else; make one with `odeon keygen`"
     )]
     NotPrivate,
+    /// The other half of a private key.
+    #[error("expected a private key, found a public one; the private one is in the file without .pub")]
+    Public,
     /// Not a public key.
     #[error(transparent)]
     NotPublic(#[from] InvalidKey),
@@ -69,7 +72,11 @@ impl SigningKey {
 
     /// Reads a private key, refusing a file that others can read.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let bytes = Zeroizing::new(file::read_owned(path, Others::MayNothing, MAX_KEY_FILE)?);
+        let bytes = match file::read_owned(path, Others::MayNothing, MAX_KEY_FILE) {
+            // A public key may be read by everybody, and closing it helps nobody.
+            Err(FileError::Unsafe { .. }) if PublicKey::load(path).is_ok() => return Err(KeyError::Public),
+            read => Zeroizing::new(read?),
+        };
         std::str::from_utf8(&bytes)
             .ok()
             .and_then(|text| ed25519_dalek::SigningKey::from_pkcs8_pem(text).ok())

@@ -40,7 +40,9 @@ pub use grant::{
 };
 pub use key::{InvalidKey, KeyError, KeyId, PublicKey, SigningKey, keygen};
 pub use ledger::{Ledger, LedgerError};
-pub use limits::{HostLimits, HostLimitsPatch, LimitField, LimitTooHigh, Limits, LimitsPatch};
+pub use limits::{
+    HostLimits, HostLimitsPatch, InvalidLimit, LimitField, LimitTooHigh, LimitUnused, Limits, LimitsPatch,
+};
 pub use manifest::{ConfigKey, ConfigMismatch, Manifest, ManifestError};
 pub use placement::{ClassWish, InstanceMode, InvalidWorkers, Placement, Placing};
 pub use policy::{

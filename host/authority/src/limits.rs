@@ -7,7 +7,7 @@
 //! **Invariant:** a manifest only lowers. What it asks for above the
 //! operator's number has no effect.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::value::MapDeserializer};
 
 use crate::unit::{ByteSize, TimeSpan};
 
@@ -22,6 +22,27 @@ pub struct LimitField {
     pub ceiling: &'static str,
     /// What the limit stops.
     pub stops: &'static str,
+}
+
+/// What an operator allows and a manifest does not use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitUnused {
+    /// The field.
+    pub name: &'static str,
+    /// The operator's value.
+    pub allowed: String,
+    /// The manifest's, which holds.
+    pub kept: String,
+}
+
+/// A word that is no value of a limit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("limit {name}: {problem}")]
+pub struct InvalidLimit {
+    /// The field, as it was written.
+    pub name: String,
+    /// What was expected and found.
+    pub problem: String,
 }
 
 /// A limit that is set higher than it can be enforced.
@@ -62,6 +83,19 @@ macro_rules! limits {
             #[must_use]
             pub fn or(self, other: Self) -> Self {
                 $patch { $($field: self.$field.or(other.$field),)+ }
+            }
+
+            /// The fields of these that are above the other's.
+            pub fn above(&self, other: &Self) -> Vec<LimitUnused> {
+                let mut unused = Vec::new();
+                $(if let (Some(allowed), Some(kept)) = (self.$field, other.$field)
+                    && allowed > kept
+                {
+                    unused.push(LimitUnused {
+                        name: $text, allowed: allowed.to_string(), kept: kept.to_string(),
+                    });
+                })+
+                unused
             }
         }
 
@@ -232,8 +266,8 @@ limits! {
 
 impl Limits {
     /// The limits of one plugin: the host's, replaced by the operator's for
-    /// this plugin, lowered by what its manifest asks for. Values above
-    /// [`Limits::ceiling`] are refused.
+    /// this plugin, lowered by what its manifest asks for. An operator's values
+    /// above [`Limits::ceiling`] are refused, used or not.
     pub fn for_plugin(
         host_default: &Limits,
         operator: Option<&LimitsPatch>,
@@ -243,10 +277,43 @@ impl Limits {
         if let Some(patch) = operator {
             limits = limits.replaced_by(patch);
         }
+        limits.check()?;
         if let Some(patch) = manifest {
             limits = limits.lowered_by(patch);
         }
-        limits.check()?;
         Ok(limits)
     }
 }
+
+impl LimitsPatch {
+    /// Limits as they are written on a command line, by the names of a
+    /// descriptor's `[limits]`.
+    pub fn from_words<'a>(words: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, InvalidLimit> {
+        let mut patch = LimitsPatch::default();
+        for (name, word) in words {
+            let one = Self::from_word(name, word).map_err(|error| InvalidLimit {
+                name: name.chars().take(40).collect(),
+                problem: error.to_string(),
+            })?;
+            patch = one.or(patch);
+        }
+        Ok(patch)
+    }
+
+    fn from_word(name: &str, word: &str) -> Result<Self, WordError> {
+        // Some limits are numbers, others are texts with a unit: what is wrong
+        // with the text is what people understand.
+        if let Ok(number) = word.parse::<u64>()
+            && let Ok(patch) = Self::deserialize(MapDeserializer::<_, WordError>::new(std::iter::once((
+                name, number,
+            ))))
+        {
+            return Ok(patch);
+        }
+        Self::deserialize(MapDeserializer::<_, WordError>::new(std::iter::once((
+            name, word,
+        ))))
+    }
+}
+
+type WordError = serde::de::value::Error;

@@ -6,9 +6,7 @@
 
 use std::fmt;
 
-use odeon_protocol::PluginName;
-
-/// Who asks for something. Its text (`user:0`, `plugin:calc`) is stable: the
+/// Who asks for something. Its text (`user:0`, `host`) is stable: the
 /// audit and scripts rely on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Principal {
@@ -21,8 +19,6 @@ pub enum Principal {
     Embedder,
     /// The host itself: descriptors at start, a watched folder.
     Host,
-    /// A loaded plugin.
-    Plugin(PluginName),
 }
 
 impl fmt::Display for Principal {
@@ -31,7 +27,6 @@ impl fmt::Display for Principal {
             Principal::LocalUser { uid } => write!(f, "user:{uid}"),
             Principal::Embedder => f.write_str("embedder"),
             Principal::Host => f.write_str("host"),
-            Principal::Plugin(name) => write!(f, "plugin:{name}"),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) elapsed_us: Option<u64>,
     /// What the caller gave along, as the host repeats it.
     pub(crate) data: Option<&'a serde_json::Value>,
+    /// What the caller should know although it went well.
+    pub(crate) warnings: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -34,6 +36,8 @@ struct Document<'a> {
     elapsed_us: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a serde_json::Value>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
 }
 
 /// What fits a message may be written and shown, however long its text: the
@@ -61,6 +65,7 @@ impl Answer<'_> {
             generation,
             elapsed_us,
             data,
+            warnings,
             ..
         } = *self;
         out.document(&Document {
@@ -71,6 +76,7 @@ impl Answer<'_> {
             generation,
             elapsed_us,
             data,
+            warnings,
         })
     }
 

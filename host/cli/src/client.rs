@@ -7,8 +7,8 @@ use std::{io, path::Path, time::Duration};
 
 use odeon::io_words;
 use odeon_protocol::{
-    AdminReply, AdminRequest, Code, Envelope, Fault, FrameDecoder, Generation, Hello, MAX_BODY, MessageKind,
-    Serial, max_frame,
+    AdminReply, AdminRequest, Code, Envelope, Fault, FrameDecoder, FrameError, Generation, Hello, MAX_BODY,
+    MessageKind, Serial, max_frame,
 };
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -111,8 +111,14 @@ impl Client {
     pub(crate) async fn receive(&mut self) -> Done<Message> {
         loop {
             let mut rest = self.input.get(self.taken..).unwrap_or_default();
-            let frame = self.decoder.next_frame(&mut rest)?;
-            let message = frame.map(Message::read).transpose()?;
+            let frame = self
+                .decoder
+                .next_frame(&mut rest)
+                .map_err(|error| garbled(&error))?;
+            let message = match frame {
+                Some(frame) => Some(Message::read(frame)?),
+                None => None,
+            };
             self.taken = self.input.len().saturating_sub(rest.len());
             if let Some(message) = message {
                 return Ok(message);
@@ -126,7 +132,7 @@ impl Client {
                 .await
                 .map_err(|error| lost(&error))?;
             if read == 0 {
-                self.decoder.finish()?;
+                self.decoder.finish().map_err(|error| garbled(&error))?;
                 return Err(Failure::new(
                     Code::ConnectionLost,
                     "the host closed the connection before it answered",
@@ -233,6 +239,16 @@ pub(crate) fn unexpected(kind: MessageKind) -> Box<Failure> {
     )
 }
 
+/// Bytes of the other side that are no messages of this protocol: whoever it is,
+/// nothing that the user gave was too long.
+fn garbled(error: &FrameError) -> Box<Failure> {
+    Failure::new(
+        Code::ProtocolViolation,
+        format!("expected a host's messages, found something else: {error}"),
+    )
+    .helped("is another program listening at the socket? See --socket and --state")
+}
+
 fn lost(error: &io::Error) -> Box<Failure> {
     Failure::new(
         Code::ConnectionLost,
@@ -240,10 +256,17 @@ fn lost(error: &io::Error) -> Box<Failure> {
     )
 }
 
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    path.metadata()
+        .is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
 fn no_host(socket: &Path, error: &io::Error) -> Box<Failure> {
     let why = match error.kind() {
         io::ErrorKind::NotFound => "there is no such socket".to_owned(),
-        io::ErrorKind::ConnectionRefused => "its host is gone".to_owned(),
+        io::ErrorKind::ConnectionRefused if is_socket(socket) => "its host is gone".to_owned(),
+        io::ErrorKind::ConnectionRefused => "expected a socket, found another file".to_owned(),
         io::ErrorKind::PermissionDenied => {
             let message = format!(
                 "{}: this user may not connect to the host there",

@@ -73,7 +73,7 @@ pub(crate) fn run(cli: Cli, child: CompileChild) -> Done<Exit> {
         Command::Verify(args) => verify::run(&args, &context),
         Command::Trust(args) => trust::run(&args, &context),
         Command::Audit(args) => audit::run(&args, &context),
-        Command::Completions(args) => generate::completions(&args),
+        Command::Completions(args) => generate::completions(&args, context.out),
         Command::Man(args) => generate::man(&args, context.out),
     };
     done.map(|()| Exit::Done)

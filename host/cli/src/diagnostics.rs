@@ -4,7 +4,7 @@
 //! wrong part underlined, the guest's frames, and what to do. Colours only
 //! where standard error is a terminal. Decides nothing about exit statuses.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
 use odeon_protocol::Code;
@@ -14,8 +14,8 @@ use crate::{
     output::{clean, is_lively, turns_text},
 };
 
-/// The widest a message is drawn.
-const WIDTH: usize = 110;
+/// The widest a message is drawn, and the narrowest.
+const WIDTH: RangeInclusive<usize> = 40..=110;
 /// The longest text of the user's that is shown around a wrong part.
 const SHOWN: usize = 400;
 
@@ -32,12 +32,31 @@ pub(crate) fn render(failure: &Failure) -> String {
 fn draw(failure: &Failure, theme: GraphicalTheme) -> String {
     let report = Report::new(failure);
     let handler = GraphicalReportHandler::new_themed(theme)
-        .with_width(WIDTH)
-        .with_break_words(false);
+        .with_width(width())
+        .with_break_words(false)
+        // What is written with a dash may be meant to be typed.
+        .with_word_splitter(textwrap::WordSplitter::NoHyphenation);
     let mut text = String::new();
-    match handler.render_report(&mut text, &report) {
-        Ok(()) => text.trim_end().to_owned(),
-        Err(fmt::Error) => format!("{}: {}", failure.fault.code, report.message),
+    if handler.render_report(&mut text, &report).is_err() {
+        text = format!("{}: {}", failure.fault.code, report.message);
+    }
+    let mut text = text.trim_end().to_owned();
+    // Not wrapped: a command of it is copied, as one line.
+    for (index, line) in failure.help.iter().flat_map(|help| help.lines()).enumerate() {
+        let head = if index == 0 { "  help: " } else { "        " };
+        text.push_str(&format!("\n{head}{}", clean(line)));
+    }
+    text
+}
+
+/// As wide as the terminal, within reason.
+fn width() -> usize {
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr())
+        .map_or(*WIDTH.end(), |size| usize::from(size.ws_col));
+    match columns {
+        // A terminal that does not know.
+        0 => *WIDTH.end(),
+        columns => columns.clamp(*WIDTH.start(), *WIDTH.end()),
     }
 }
 
@@ -47,7 +66,6 @@ struct Report {
     message: String,
     source: Option<String>,
     label: Option<LabeledSpan>,
-    help: Option<String>,
 }
 
 impl Report {
@@ -71,13 +89,11 @@ impl Report {
             )
         });
         let (source, label) = place.unzip();
-        let help = (!failure.help.is_empty()).then(|| clean(&failure.help.join("\n")));
         Report {
             code: fault.code,
             message,
             source,
             label,
-            help,
         }
     }
 }
@@ -124,12 +140,6 @@ impl std::error::Error for Report {}
 impl Diagnostic for Report {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         Some(Box::new(self.code))
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help
-            .as_ref()
-            .map(|help| Box::new(help) as Box<dyn fmt::Display + 'a>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

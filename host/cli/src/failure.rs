@@ -30,6 +30,8 @@ pub(crate) struct Failure {
     pub(crate) wave: Option<String>,
     /// What the caller gave along, as the host repeats it.
     pub(crate) data: Option<serde_json::Value>,
+    /// What was said to people before, for programs.
+    pub(crate) warnings: Vec<String>,
     /// Nobody reads what this program writes: there is nobody to tell.
     pub(crate) unheard: bool,
 }
@@ -90,6 +92,16 @@ impl Failure {
         self
     }
 
+    /// Says which of the user's files it is about, where it does not yet.
+    #[must_use]
+    pub(crate) fn in_file(mut self: Box<Self>, path: &Path) -> Box<Self> {
+        let name = path.display().to_string();
+        if !self.fault.message.starts_with(&name) {
+            self.fault.message = format!("{name}: {}", self.fault.message);
+        }
+        self
+    }
+
     /// A WAVE error in `text`, which is what the user wrote.
     pub(crate) fn wave(error: &WaveError, text: &str) -> Box<Self> {
         let mut failure = Self::usage(error.to_string());
@@ -111,6 +123,7 @@ impl From<Fault> for Box<Failure> {
             serial: None,
             wave: None,
             data: None,
+            warnings: Vec::new(),
             unheard: false,
         })
     }
@@ -175,7 +188,9 @@ impl From<KeyError> for Box<Failure> {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::File(error) => error.into(),
-            KeyError::NotPrivate | KeyError::NotPublic(_) => Failure::usage(error.to_string()),
+            KeyError::NotPrivate | KeyError::Public | KeyError::NotPublic(_) => {
+                Failure::usage(error.to_string())
+            }
             KeyError::Random(_) => Failure::new(Code::Internal, error.to_string()),
         }
     }

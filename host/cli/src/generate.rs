@@ -26,9 +26,13 @@ pub(crate) struct Man {
 }
 
 /// Writes a shell's completions to standard output.
-pub(crate) fn completions(args: &Completions) -> Done {
+pub(crate) fn completions(args: &Completions, out: Output) -> Done {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "odeon", &mut text);
+    if out.is_json() {
+        let script = String::from_utf8_lossy(&text);
+        return out.document(&serde_json::json!({ "completions": script }));
+    }
     io::Write::write_all(&mut io::stdout().lock(), &text).map_err(|error| Failure::output(&error))
 }
 

@@ -25,6 +25,8 @@ struct Failed<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a serde_json::Value>,
     fault: &'a Fault,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
 }
 
 /// Says why, and with which status to end.
@@ -39,6 +41,7 @@ pub(crate) fn failed(failure: &Failure, out: Output) -> Exit {
             wave,
             serial,
             data,
+            warnings,
             ..
         } = failure;
         // There is nothing left to do when even this cannot be written.
@@ -48,6 +51,7 @@ pub(crate) fn failed(failure: &Failure, out: Output) -> Exit {
             serial: *serial,
             data: data.as_ref(),
             fault,
+            warnings,
         }));
         return exit;
     }
@@ -66,6 +70,13 @@ pub(crate) fn refused(error: &clap::Error) -> Exit {
         .skip(1)
         .take_while(|arg| arg != "--")
         .any(|arg| arg == "--json");
+    if error.kind() == ErrorKind::DisplayVersion && wants_json {
+        let document = serde_json::json!({ "version": env!("CARGO_PKG_VERSION") });
+        return match Output::new(true).document(&document) {
+            Ok(()) => Exit::Done,
+            Err(failure) => failed(&failure, Output::new(true)),
+        };
+    }
     if !asked && wants_json {
         let text = error.to_string();
         let message = text.trim().trim_start_matches("error: ");

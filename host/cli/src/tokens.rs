@@ -72,14 +72,9 @@ pub(crate) fn milliseconds(time: TimeSpan) -> u64 {
 
 /// The limits that these pairs set, in the form of a descriptor's `[limits]`.
 pub(crate) fn limits(pairs: &[Pair]) -> Done<LimitsPatch> {
-    let fields = by_name(pairs, "--limit")?.into_iter().map(|(name, value)| {
-        let value = value
-            .parse::<i64>()
-            .map_or(serde_json::Value::String(value), serde_json::Value::from);
-        (name, value)
-    });
-    serde_json::from_value(serde_json::Value::Object(fields.collect()))
-        .map_err(|error| Failure::usage(format!("--limit: {error}")))
+    let words = by_name(pairs, "--limit")?;
+    let words = words.iter().map(|(name, word)| (name.as_str(), word.as_str()));
+    LimitsPatch::from_words(words).map_err(|error| Failure::usage(error.to_string()))
 }
 
 #[cfg(test)]
@@ -117,7 +112,11 @@ mod tests {
                 .message
                 .contains("memory")
         );
-        assert!(limits(&pairs(&["cpu=2"])).is_err());
+        let message = limits(&pairs(&["cpu=2"])).unwrap_err().fault.message;
+        assert_eq!(
+            message,
+            "limit cpu: expected a time above zero like 500ms, 30s or 5m, found \"2\""
+        );
     }
 
     #[test]

@@ -25,10 +25,10 @@ pub(crate) const VERSIONS: &str = "versions.json";
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Whereabouts {
     /// The host's state directory [env: ODEON_STATE] [default: odeon in XDG_STATE_HOME or ~/.local/state]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Where the host is")]
     pub(crate) state: Option<PathBuf>,
     /// The host's control socket [env: ODEON_SOCKET] [default: control.sock in the state directory]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Where the host is")]
     pub(crate) socket: Option<PathBuf>,
 }
 
@@ -130,6 +130,10 @@ pub(crate) fn absolute(path: &Path) -> Done<PathBuf> {
 pub(crate) fn make_private(path: &Path) -> Done {
     let wrong =
         |error: io::Error| Failure::unwritable(path, &error).helped("choose another with --state DIR");
+    if path.exists() && !path.is_dir() {
+        let message = format!("{}: expected a directory, found a file", path.display());
+        return Err(Failure::new(Code::StateUnwritable, message).helped("choose another with --state DIR"));
+    }
     if !path.is_dir() {
         return DirBuilder::new()
             .recursive(true)

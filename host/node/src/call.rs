@@ -119,9 +119,7 @@ impl Inner {
         options: CallOptions,
     ) -> Result<CallReply, Fault> {
         let method = loaded.method(index)?;
-        let args = args.encode(&method.ty, &loaded.limits)?;
-        method.check(&args, &loaded.limits)?;
-        fits_user_data(&loaded, options.user_data.as_deref())?;
+        let args = prepared(&loaded, method, args, options.user_data.as_deref())?;
         let started = Instant::now();
         let serial = Serial::new();
         let context = CallContext {
@@ -203,8 +201,22 @@ pub(crate) fn again(moved: Option<Attempt>) -> Option<Attempt> {
     Some(moved.unwrap_or_else(Attempt::first).again())
 }
 
+/// What a caller gave along, in the wire form and within the plugin's limits. A
+/// limit that says no is counted.
+pub(crate) fn prepared(
+    loaded: &Loaded,
+    method: &MethodEntry,
+    args: Args<'_>,
+    user_data: Option<&str>,
+) -> Result<Vec<u8>, Fault> {
+    args.encode(&method.ty, &loaded.limits)
+        .and_then(|args| method.check(&args, &loaded.limits).map(|()| args))
+        .and_then(|args| fits_user_data(loaded, user_data).map(|()| args))
+        .inspect_err(|fault| loaded.plugin.refused(fault))
+}
+
 /// User data within the plugin's limit, and JSON.
-pub(crate) fn fits_user_data(loaded: &Loaded, data: Option<&str>) -> Result<(), Fault> {
+fn fits_user_data(loaded: &Loaded, data: Option<&str>) -> Result<(), Fault> {
     let Some(data) = data else { return Ok(()) };
     let most = loaded.plugin.spec().limits.user_data;
     if data.len() as u64 > most.bytes() {
@@ -214,7 +226,8 @@ pub(crate) fn fits_user_data(loaded: &Loaded, data: Option<&str>) -> Result<(), 
                 "user data expected at most {most} (limits.user-data), found {} bytes",
                 data.len()
             ),
-        ));
+        )
+        .with_details(serde_json::json!({ "limit": "user-data" })));
     }
     serde_json::from_str::<serde::de::IgnoredAny>(data)
         .map(|_| ())

@@ -123,7 +123,14 @@ impl Host {
                 .iter()
                 .map(|import| import.name.to_string())
                 .collect(),
-            asks: manifest.map(|manifest| manifest.asks.lines()).unwrap_or_default(),
+            // A manifest's request leaves it to the operator whether private
+            // addresses are meant: the word says nothing here.
+            asks: manifest
+                .map(|manifest| manifest.asks.lines())
+                .unwrap_or_default()
+                .into_iter()
+                .map(|ask| ask.strip_suffix(",private").map_or(ask.clone(), str::to_owned))
+                .collect(),
             wit: description.wit.clone(),
         })
     }

@@ -121,6 +121,9 @@ impl HostConfig {
                 "secrets: expected names of 1 to 64 of a-z, A-Z, 0-9, -, _ and ., found {shown:?}"
             ));
         }
+        let limits = Limits::default().replaced_by(&written.limits).check();
+        let host_limits = HostLimits::default().replaced_by(&written.host_limits).check();
+        limits.and(host_limits).map_err(|error| error.to_string())?;
         let beside = |path: PathBuf| folder.join(path);
         Ok(HostConfig {
             workers: written.host.workers,

@@ -221,16 +221,7 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
 
 /// Loads what is to be there from the start, then listens.
 async fn begin(shared: &Shared) -> Result<UnixListener, Fault> {
-    let loads = async {
-        let host = &shared.host;
-        if let Err(fault) = host.load_remembered().await {
-            tracing::error!(%fault, "nothing was loaded again");
-        }
-        match &shared.config.plugins {
-            Some(plugins) => host.load_descriptors(plugins).await.map(|_| ()),
-            None => Ok(()),
-        }
-    };
+    let loads = shared.host.load_at_start(shared.config.plugins.as_deref());
     // Whoever stops it does not wait for what it has not loaded yet.
     shared.stop.run_until_cancelled(loads).await.transpose()?;
     socket::bind(&shared.socket)

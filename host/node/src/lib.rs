@@ -40,11 +40,13 @@ mod config;
 pub mod daemon;
 mod entry;
 mod error;
+mod health;
 mod host;
 mod load;
 mod logs;
 mod registry;
 mod remember;
+mod replace;
 mod request;
 mod review;
 mod secrets;
@@ -62,10 +64,11 @@ pub use odeon_authority::{GrantSet, HostLimits, Limits, LimitsPatch, Placing, Pr
 pub use odeon_protocol::{Code, Fault};
 pub use odeon_rmi::{CancelOutcome, Event, Outcome, RequestLimits, Status, Watcher};
 pub use odeon_runtime::{
-    CompileChild, Compiler, Interrupt, Level, LogLine, LogSink, PoolSize, Progress, ProgressSink, Reason,
-    Reply, Stream,
+    CompileChild, Compiler, Interrupt, Level, LogLine, LogSink, Lookup, LookupError, LookupPlace, PoolSize,
+    Progress, ProgressSink, Reason, Reply, Resolver, StaticResolver, Stream, SystemResolver,
 };
 pub use remember::StartLoad;
+pub use replace::{ReplaceReport, ReplaceRequest};
 pub use request::CallRequest;
 pub use secrets::MAX_SECRET;
 pub use unload::{UnloadMode, UnloadReport};

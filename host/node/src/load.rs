@@ -28,7 +28,7 @@ pub(crate) use self::gatekeeper::Gatekeeper;
 pub use self::request::{LoadRequest, Source};
 pub(crate) use self::settle::engine_class;
 use crate::host::{Host, no_more_plugins};
-use crate::registry::{Loaded, Origin};
+use crate::registry::{Loaded, Origin, Reservation};
 
 /// What was put into service.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +57,31 @@ pub struct LoadReport {
     pub warnings: Vec<String>,
 }
 
+/// A component that was let in under a name that is kept for it.
+pub(crate) struct LetIn {
+    admitted: offer::Admitted,
+    started: Instant,
+}
+
+/// What becomes of a name.
+pub(crate) enum Way {
+    /// It is free, and kept for what is let in.
+    Load,
+    /// It is in use, and what is let in comes in the place of this one.
+    Replace {
+        reservation: Reservation,
+        before: Arc<Loaded>,
+    },
+}
+
+/// A generation that only has to be put into service.
+pub(crate) struct Ready {
+    loaded: Arc<Loaded>,
+    reservation: Reservation,
+    report: LoadReport,
+    started: Instant,
+}
+
 impl Host {
     /// Loads a component and puts it into service.
     ///
@@ -76,13 +101,33 @@ impl Host {
     /// The same for what a host loads by itself when it starts: that is no
     /// flood, however much it is.
     pub(crate) async fn load_uncounted(&self, request: LoadRequest) -> Result<LoadReport, Fault> {
+        let let_in = self.let_in(request, Way::Load).await?;
+        self.put_into_service(let_in).await
+    }
+
+    /// The first half of a load: the file, the decision, the name.
+    pub(crate) async fn let_in(&self, request: LoadRequest, way: Way) -> Result<LetIn, Fault> {
         let started = Instant::now();
-        let inner = &self.inner;
-        if inner.stopping.load(Ordering::SeqCst) {
+        if self.inner.stopping.load(Ordering::SeqCst) {
             return Err(no_more_plugins());
         }
         let host = self.clone();
-        let admitted = blocking(move || host.admit(request)).await??;
+        let admitted = blocking(move || host.admit(request, way)).await??;
+        Ok(LetIn { admitted, started })
+    }
+
+    /// The second: what takes long, and runs the plugin's own code; then it
+    /// serves.
+    pub(crate) async fn put_into_service(&self, let_in: LetIn) -> Result<LoadReport, Fault> {
+        let ready = self.make_ready(let_in).await?;
+        let host = self.clone();
+        blocking(move || host.publish(ready)).await?
+    }
+
+    /// Compiles and links it, and runs its own `load`.
+    pub(crate) async fn make_ready(&self, let_in: LetIn) -> Result<Ready, Fault> {
+        let inner = &self.inner;
+        let LetIn { admitted, started } = let_in;
         let offer::Admitted {
             bytes,
             admission,
@@ -111,13 +156,9 @@ impl Host {
             .unless_stopping(plugin.load())
             .await?
             .map_err(hook_failed)?;
-        let principal = request
-            .principal
-            .clone()
-            .unwrap_or_else(|| inner.principal.clone());
-        let origin = Origin::new(&admission, offered, principal, request.file().cloned(), size);
+        let principal = request.principal.unwrap_or_else(|| inner.principal.clone());
+        let origin = Origin::new(&admission, offered, principal, asked, size);
         let loaded = Arc::new(Loaded::new(plugin, origin));
-        let host = self.clone();
         let report = LoadReport {
             name: loaded.name.clone(),
             generation: loaded.generation,
@@ -129,29 +170,61 @@ impl Host {
             transient: loaded.origin.transient,
             from_cache: loaded.plugin.from_cache(),
             elapsed: Duration::ZERO,
-            warnings: Vec::new(),
-        };
-        let more = blocking(move || {
-            // Until it is published, so that a review sees it or it sees the
-            // policy that the review goes by.
-            let _turn = host.inner.gatekeeper.turn();
-            host.decide_again(&loaded)?;
-            host.note_load(&loaded, &request)?;
-            let warning = asked.and_then(|asked| host.remember(&loaded, &asked));
-            reservation.publish(loaded);
-            Ok::<_, Fault>(warning)
-        })
-        .await??;
-        warnings.extend(more);
-        Ok(LoadReport {
-            elapsed: started.elapsed(),
             warnings,
-            ..report
+        };
+        Ok(Ready {
+            loaded,
+            reservation,
+            report,
+            started,
         })
     }
 
+    /// Puts it into service under a name that was free. Blocks on the disk.
+    fn publish(&self, ready: Ready) -> Result<LoadReport, Fault> {
+        let Ready {
+            loaded,
+            reservation,
+            mut report,
+            started,
+        } = ready;
+        // Until it is published, so that a review sees it or it sees the
+        // policy that the review goes by.
+        let _turn = self.inner.gatekeeper.turn();
+        self.decide_again(&loaded)?;
+        self.note_load(&loaded)?;
+        report.warnings.extend(self.remember(&loaded));
+        reservation.publish(loaded);
+        report.elapsed = started.elapsed();
+        Ok(report)
+    }
+
+    /// Puts it into service in the place of `before`. Says how long nobody took
+    /// calls. Blocks on the disk.
+    pub(crate) fn switch(
+        &self,
+        ready: Ready,
+        before: &Arc<Loaded>,
+    ) -> Result<(LoadReport, Arc<Loaded>, Duration), Fault> {
+        let Ready {
+            loaded,
+            reservation,
+            mut report,
+            started,
+        } = ready;
+        let _turn = self.inner.gatekeeper.turn();
+        self.decide_again(&loaded)?;
+        self.note_replace(&loaded, before)?;
+        report.warnings.extend(self.remember(&loaded));
+        let began = Instant::now();
+        reservation.switch(loaded.clone(), before);
+        let switched_in = began.elapsed();
+        report.elapsed = started.elapsed();
+        Ok((report, loaded, switched_in))
+    }
+
     /// Refuses what the trust policy has come to deny since it was let in.
-    fn decide_again(&self, loaded: &Loaded) -> Result<(), Fault> {
+    pub(crate) fn decide_again(&self, loaded: &Loaded) -> Result<(), Fault> {
         let Some((offer, terms)) = loaded.origin.offered.as_deref() else {
             return Ok(());
         };
@@ -166,23 +239,17 @@ impl Host {
     }
 
     /// Writes down that a generation goes into service, before it does.
-    fn note_load(&self, loaded: &Loaded, request: &LoadRequest) -> Result<(), Fault> {
-        let inner = &self.inner;
-        if inner.one_shot {
+    fn note_load(&self, loaded: &Loaded) -> Result<(), Fault> {
+        if self.inner.one_shot {
             // The decision says all there is to say.
             return self.accept_version(loaded);
         }
-        let principal = request.principal.as_ref().unwrap_or(&inner.principal);
-        let event = Event::Load {
+        self.note(Event::Load {
             name: loaded.name.clone(),
             generation: loaded.generation,
             digest: loaded.origin.digest,
-            principal: principal.to_string().into(),
-        };
-        inner
-            .recorder
-            .append(event)
-            .map_err(|error| Fault::new(error.code(), error.to_string()))?;
+            principal: loaded.origin.principal.to_string().into(),
+        })?;
         // A version counts as accepted when the load is on record.
         self.accept_version(loaded)?;
         tracing::info!(
@@ -195,6 +262,35 @@ impl Host {
         Ok(())
     }
 
+    /// The same of a generation that comes in the place of another.
+    fn note_replace(&self, loaded: &Loaded, before: &Loaded) -> Result<(), Fault> {
+        self.note(Event::Replace {
+            name: loaded.name.clone(),
+            from: before.generation,
+            to: loaded.generation,
+            digest: loaded.origin.digest,
+            principal: loaded.origin.principal.to_string().into(),
+        })?;
+        self.accept_version(loaded)?;
+        tracing::info!(
+            plugin = loaded.name.as_str(),
+            from = before.generation.0,
+            generation = loaded.generation.0,
+            digest = %loaded.origin.digest,
+            rule = loaded.origin.rule,
+            "replaced"
+        );
+        Ok(())
+    }
+
+    /// Writes something down before it takes effect.
+    pub(crate) fn note(&self, event: Event) -> Result<(), Fault> {
+        let written = self.inner.recorder.append(event);
+        written
+            .map(drop)
+            .map_err(|error| Fault::new(error.code(), error.to_string()))
+    }
+
     fn accept_version(&self, loaded: &Loaded) -> Result<(), Fault> {
         match &loaded.origin.version {
             Some(version) if !loaded.origin.transient => {
@@ -204,14 +300,16 @@ impl Host {
         }
     }
 
-    /// Has the load done again at the next start, if it is to be.
-    fn remember(&self, loaded: &Loaded, request: &LoadRequest) -> Option<String> {
+    /// Has the load done again at the next start, if it is to be. Gives a
+    /// warning if that does not work.
+    pub(crate) fn remember(&self, loaded: &Loaded) -> Option<String> {
+        let asked = &loaded.origin.asked;
         let remembered = self
             .inner
             .remembered
             .as_ref()
-            .filter(|_| !loaded.origin.transient && request.remember)?;
-        match remembered.add(loaded, request) {
+            .filter(|_| !loaded.origin.transient && asked.remember)?;
+        match remembered.add(loaded, asked) {
             Ok(()) => None,
             Err(fault) => Some(format!(
                 "the load will not be repeated at the next start: {}",

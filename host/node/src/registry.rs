@@ -144,6 +144,23 @@ impl Registry {
         self.until_none_is(Claim::Unload).await;
     }
 
+    /// Waits until this generation is out of service. Cancellation safe.
+    pub(crate) async fn gone(&self, name: &PluginName, generation: Generation) {
+        loop {
+            let given_back = self.given_back.notified();
+            tokio::pin!(given_back);
+            // Registered before looking, so that it is not missed in between.
+            given_back.as_mut().enable();
+            if self
+                .get(name)
+                .map_or(true, |loaded| loaded.generation != generation)
+            {
+                return;
+            }
+            given_back.await;
+        }
+    }
+
     async fn until_none_is(&self, claim: Claim) {
         loop {
             let given_back = self.given_back.notified();
@@ -229,7 +246,9 @@ impl Registry {
             Some(Claim::Load | Claim::Unload) => {
                 return Err(Fault::new(
                     Code::Draining,
-                    format!("{name} is being unloaded already"),
+                    format!(
+                        "{name} is being unloaded already; to stop the calls that it waits for, say --now"
+                    ),
                 ));
             }
         }
@@ -242,6 +261,14 @@ impl Registry {
         ))
     }
 
+    /// Whether something is about to come in the place of what serves.
+    pub(crate) fn is_being_replaced(&self, name: &PluginName) -> bool {
+        let slots = self.slots.lock();
+        slots
+            .get(name)
+            .is_some_and(|place| place.claimed == Some(Claim::Replace))
+    }
+
     /// Generations that were replaced and still have calls, or may come back.
     pub(crate) fn leaving(&self) -> Vec<Arc<Loaded>> {
         self.leaving.lock().clone()
@@ -249,7 +276,11 @@ impl Registry {
 
     /// How many of them this name has.
     pub(crate) fn leaving_of(&self, name: &PluginName) -> usize {
-        self.leaving.lock().iter().filter(|loaded| loaded.name == *name).count()
+        self.leaving
+            .lock()
+            .iter()
+            .filter(|loaded| loaded.name == *name)
+            .count()
     }
 
     /// A generation that was replaced is gone.

@@ -9,6 +9,9 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use odeon_authority::{
     Bound, ClassWish, Event, FileError, GrantSet, InstanceMode, LimitsPatch, Placing, Principal, PublicKey,
     SignedAs, read_operators_text,
@@ -17,12 +20,16 @@ use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::error::io_words;
 use crate::host::Host;
-use crate::load::{LoadRequest, Source, blocking};
+use crate::load::{LetIn, LoadRequest, Source, Way, blocking};
 use crate::registry::Loaded;
 
 /// The longest file of remembered loads, in bytes.
 const MAX: u64 = 16 << 20;
+/// How many loads of a start are under way at a time, beside what they wait
+/// for: the places of compile children.
+const AT_ONCE: usize = 8;
 
 /// The file of remembered loads.
 pub(crate) struct Remembered {
@@ -228,56 +235,111 @@ impl Host {
 
     /// Loads again what was loaded to stay when the host ran last. Every load
     /// is decided anew; one that is refused is logged and stays in the list.
+    /// Some run side by side, so that none waits for one that hangs; the answer
+    /// is in the order of the names.
     ///
     /// # Errors
     ///
     /// When the list itself cannot be read.
     pub async fn load_remembered(&self) -> Result<Vec<StartLoad>, Fault> {
-        let Some(remembered) = &self.inner.remembered else {
-            return Ok(Vec::new());
-        };
-        Ok(self.load_all(remembered.requests()?).await)
+        Ok(self.load_all(self.remembered_requests()?).await)
     }
 
-    /// Loads every descriptor (`*.toml`) of a folder, in the order of their
-    /// names. One that is refused is logged.
+    fn remembered_requests(&self) -> Result<Vec<LoadRequest>, Fault> {
+        let remembered = self.inner.remembered.as_ref();
+        remembered.map_or_else(|| Ok(Vec::new()), Remembered::requests)
+    }
+
+    /// Loads every descriptor (`*.toml`) of a folder. One that is refused is
+    /// logged. They are let in, and answered about, in the order of their file
+    /// names: of two that want one name, the first has it.
     ///
     /// # Errors
     ///
     /// When the folder cannot be read.
     pub async fn load_descriptors(&self, folder: &Path) -> Result<Vec<StartLoad>, Fault> {
-        let unreadable = |error: std::io::Error| {
-            Fault::new(Code::FileUnreadable, format!("{}: {error}", folder.display()))
-        };
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
-                paths.push(path);
-            }
-        }
-        paths.sort();
-        let requests = paths.into_iter().map(|path| {
-            let mut request = LoadRequest::descriptor(path);
-            request.principal = Some(Principal::Host);
-            request.remember = false;
-            request
+        Ok(self.load_all(descriptor_requests(folder)?).await)
+    }
+
+    /// Loads what a daemon has from its start: first in line is what was
+    /// remembered, then the descriptors of a folder. A list that cannot be
+    /// read is logged; a folder that cannot be is the error.
+    pub(crate) async fn load_at_start(&self, descriptors: Option<&Path>) -> Result<(), Fault> {
+        let mut requests = self.remembered_requests().unwrap_or_else(|fault| {
+            tracing::error!(%fault, "nothing was loaded again");
+            Vec::new()
         });
-        Ok(self.load_all(requests.collect()).await)
+        let more = descriptors.map_or_else(|| Ok(Vec::new()), descriptor_requests);
+        let unreadable = match more {
+            Ok(more) => {
+                requests.extend(more);
+                None
+            }
+            Err(fault) => Some(fault),
+        };
+        self.load_all(requests).await;
+        unreadable.map_or(Ok(()), Err)
     }
 
     async fn load_all(&self, requests: Vec<LoadRequest>) -> Vec<StartLoad> {
         let mut loads = Vec::with_capacity(requests.len());
-        for request in requests {
-            let path = request.file().cloned().unwrap_or_default();
-            let outcome = self.load_uncounted(request).await.map(|report| report.name);
-            if let Err(fault) = &outcome {
-                tracing::error!(path = %path.display(), %fault, "a plugin was not loaded at start");
+        let mut under_way: FuturesUnordered<BoxFuture<'static, (usize, StartLoad)>> = FuturesUnordered::new();
+        for (index, request) in requests.into_iter().enumerate() {
+            while under_way.len() >= AT_ONCE {
+                loads.extend(under_way.next().await);
             }
-            loads.push(StartLoad { path, outcome });
+            let path = request.file().cloned().unwrap_or_default();
+            // One after the other, so that it is not chance who gets a name.
+            let letting = self.let_in(request, Way::Load);
+            tokio::pin!(letting);
+            let let_in = loop {
+                tokio::select! {
+                    let_in = &mut letting => break let_in,
+                    Some(load) = under_way.next() => loads.push(load),
+                }
+            };
+            under_way.push(Box::pin(self.clone().finish(index, path, let_in)));
         }
-        loads
+        while let Some(load) = under_way.next().await {
+            loads.push(load);
+        }
+        loads.sort_by_key(|(index, _)| *index);
+        loads.into_iter().map(|(_, load)| load).collect()
     }
+
+    async fn finish(self, index: usize, path: PathBuf, let_in: Result<LetIn, Fault>) -> (usize, StartLoad) {
+        let outcome = match let_in {
+            Ok(let_in) => self.put_into_service(let_in).await.map(|report| report.name),
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = &outcome {
+            tracing::error!(path = %path.display(), %fault, "a plugin was not loaded at start");
+        }
+        (index, StartLoad { path, outcome })
+    }
+}
+
+/// A load for every descriptor of a folder, in the order of their names.
+fn descriptor_requests(folder: &Path) -> Result<Vec<LoadRequest>, Fault> {
+    let unreadable = |error: std::io::Error| {
+        let message = format!("{}: {}", folder.display(), io_words(&error));
+        Fault::new(Code::FileUnreadable, message)
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let requests = paths.into_iter().map(|path| {
+        let mut request = LoadRequest::descriptor(path);
+        request.principal = Some(Principal::Host);
+        request.remember = false;
+        request
+    });
+    Ok(requests.collect())
 }
 
 /// Puts new content in the place of a file that only the owner can read.

@@ -136,14 +136,17 @@ impl Host {
         let (reservation, before) = inner.registry.claim_to_replace(&request.name)?;
         let load = request.load(&before)?;
         let (drain, window) = (request.drain, request.health_window);
-        let ready = self
-            .make_ready(load, Way::Replace(reservation, before.clone()))
-            .await?;
+        let way = Way::Replace {
+            reservation,
+            before: before.clone(),
+        };
+        let ready = self.make_ready(self.let_in(load, way).await?).await?;
         let (host, from) = (self.clone(), before.clone());
         let (report, after, switched_in) = blocking(move || host.switch(ready, &from)).await??;
         let (host, from) = (self.clone(), before.generation);
-        let task = async move { host.see_off(before, after, drain, window).await };
-        inner.tasks.spawn(task);
+        inner
+            .tasks
+            .spawn(async move { host.see_off(before, after, drain, window).await });
         Ok(ReplaceReport {
             from,
             loaded: report,
@@ -203,19 +206,17 @@ impl Host {
             let _turn = host.inner.gatekeeper.turn();
             host.decide_again(&old)?;
             let number = reservation.generation();
-            let event = Event::Rollback {
+            host.note(Event::Rollback {
                 name: old.name.clone(),
                 from: leaving.generation,
                 to: number,
                 digest: old.origin.digest,
                 reason: why.into(),
-            };
-            host.inner
-                .recorder
-                .append(event)
-                .map_err(|error| Fault::new(error.code(), error.to_string()))?;
+            })?;
             let revived = Arc::new(Loaded::revived(&old, number));
-            host.remember_again(&revived);
+            if let Some(warning) = host.remember(&revived) {
+                tracing::warn!(plugin = old.name.as_str(), warning);
+            }
             reservation.switch(revived, &leaving);
             host.inner.registry.let_go(&old);
             Ok::<_, Fault>(())

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use odeon_authority::{Event as AuditEvent, Principal};
 use odeon_protocol::{Code, Fault, Fingerprint, Kind, Serial};
 use odeon_rmi::{
-    Answer, CancelOutcome, CancelReason, CancelSignal, IfAbandoned, NewRequest, Outcome, Running, Ticket,
-    Watcher,
+    Account, Answer, CancelOutcome, CancelReason, CancelSignal, IfAbandoned, NewRequest, Outcome, Running,
+    Ticket, Watcher,
 };
 use odeon_runtime::{CallContext, Interrupt, ProgressSink, Reason, StartedHook};
 use parking_lot::Mutex;
 
 pub(crate) use self::cancels::Cancels;
-use crate::call::{Args, fits_user_data, guest_error, is_err};
+use crate::call::{Args, guest_error, is_err, prepared};
 use crate::entry::Found;
 use crate::host::{Host, Inner};
 use crate::registry::Loaded;
@@ -132,9 +132,7 @@ impl Host {
             )
             .with_details(serde_json::json!({ "fingerprint": method.fingerprint })));
         }
-        let args = call.args.encode(&method.ty, &loaded.limits)?;
-        method.check(&args, &loaded.limits)?;
-        fits_user_data(&loaded, call.user_data.as_deref())?;
+        let args = prepared(&loaded, method, call.args, call.user_data.as_deref())?;
         // A time that is longer than time itself is none.
         let within = |time: Option<Duration>| Instant::now().checked_add(time?);
         let wait_until = within(call.wait);
@@ -152,6 +150,7 @@ impl Host {
                 IfAbandoned::Cancel
             },
             bytes: args.len(),
+            account: caller.account.clone(),
         };
         let (ticket, watcher) = inner.requests.accept(request)?;
         let signal = watcher.signal();
@@ -176,6 +175,8 @@ pub(crate) struct Caller {
     text: Arc<str>,
     /// The chain of callers that the guest sees.
     chain: Arc<[Principal]>,
+    /// What is held for it, where that is counted apart.
+    account: Option<Account>,
 }
 
 impl Caller {
@@ -183,6 +184,15 @@ impl Caller {
         Caller {
             text: principal.to_string().into(),
             chain: Arc::from([principal.clone()]),
+            account: None,
+        }
+    }
+
+    /// One who may hold twice what he leaves to the others.
+    pub(crate) fn with_account(principal: &Principal, account: Account) -> Self {
+        Caller {
+            account: Some(account),
+            ..Caller::new(principal)
         }
     }
 
@@ -319,7 +329,6 @@ fn runtime_reason(reason: CancelReason) -> Reason {
     match reason {
         CancelReason::Caller | CancelReason::Operator => Reason::Cancelled,
         CancelReason::Deadline => Reason::WaitEnded,
-        CancelReason::Replaced => Reason::Replaced,
         CancelReason::Unloaded => Reason::Unloaded,
         CancelReason::Shutdown => Reason::Shutdown,
         CancelReason::Disconnected => Reason::CallerGone,

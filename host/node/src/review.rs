@@ -62,8 +62,16 @@ impl Host {
             let name = refusal.loaded.name.clone();
             failed.extend(refusal.unrecorded.map(|fault| (name.clone(), fault)));
             // Somebody may be unloading it already; its calls were interrupted.
-            let Ok((reservation, current)) = self.inner.registry.claim(&name) else {
-                continue;
+            let (reservation, current) = match self.inner.registry.claim(&name) {
+                Ok(claimed) => claimed,
+                Err(fault) => {
+                    // What is being replaced is looked at again: what comes in
+                    // its place is decided upon by itself.
+                    if self.inner.registry.is_being_replaced(&name) {
+                        failed.push((name, fault));
+                    }
+                    continue;
+                }
             };
             if current.generation != refusal.loaded.generation {
                 continue;
@@ -114,6 +122,16 @@ impl Host {
                 loaded.set_draining();
                 loaded.plugin.interrupt(Reason::Unloaded);
                 refused.push((loaded, decision, code));
+            }
+        }
+        // What was replaced is on its way out, and does not come back.
+        for loaded in self.inner.registry.leaving() {
+            let denied = loaded.origin.offered.as_deref().is_some_and(|(offer, terms)| {
+                let decision = decide(Ok(&policy), offer, terms);
+                matches!(decision.verdict, Verdict::Deny { .. })
+            });
+            if denied {
+                loaded.plugin.interrupt(Reason::Unloaded);
             }
         }
         // The disk may be slow; by now all of them are closed.

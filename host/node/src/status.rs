@@ -128,7 +128,7 @@ impl Host {
                     "generation": loaded.generation,
                     "rule": loaded.origin.rule,
                     "loaded_by": loaded.origin.principal,
-                    "file": loaded.origin.file,
+                    "file": loaded.origin.asked.file(),
                     "calls": stats.calls,
                     "faults": stats.faults,
                     "denials": stats.denials,

@@ -65,6 +65,10 @@ impl Host {
                     hook: None,
                 });
             }
+            // Who does not want to wait any more for an unload that is under way.
+            Err(fault) if fault.code == Code::Draining && mode == UnloadMode::Now => {
+                return self.hurry(name).await;
+            }
             Err(fault) => return Err(fault),
         };
         let (host, principal) = (self.clone(), principal.clone());
@@ -77,6 +81,20 @@ impl Host {
             .spawn(work)
             .await
             .map_err(|_| Fault::new(Code::Internal, "the unload broke off in the host; see its log"))?
+    }
+
+    /// Ends what an unload of somebody else's waits for, and waits for that.
+    async fn hurry(&self, name: &PluginName) -> Result<UnloadReport, Fault> {
+        let loaded = self.inner.registry.get(name)?;
+        let interrupted = loaded.plugin.stats().in_flight;
+        loaded.plugin.interrupt(Reason::Unloaded);
+        self.inner.registry.gone(name, loaded.generation).await;
+        Ok(UnloadReport {
+            name: name.clone(),
+            generation: loaded.generation,
+            interrupted,
+            hook: None,
+        })
     }
 
     pub(crate) async fn take_out(

@@ -137,7 +137,7 @@ codes! {
     Cancelled = "ODN-1009", Cancelled, Peer, Unsafe;
     /// The method returned its own error.
     GuestError = "ODN-1010", GuestError, Guest, Unsafe;
-    /// The plugin is being replaced or unloaded and takes no calls.
+    /// The plugin is being unloaded, or the host stops; no calls are taken.
     Draining = "ODN-1011", Unavailable, Operator, Safe;
     /// No request of this serial is known.
     RequestNotFound = "ODN-1012", NotFound, Peer, Never;

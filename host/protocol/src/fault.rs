@@ -47,6 +47,22 @@ impl Fault {
         self
     }
 
+    /// The caller's waiting time ended. Whoever finds that out first, the
+    /// request's clock or the call itself, says it in the same words.
+    pub fn wait_ended(executed: Executed) -> Self {
+        let (message, details) = match executed {
+            Executed::Maybe => (
+                "the call was stopped because the caller's waiting time ended; wait longer, or call without waiting",
+                serde_json::json!({ "reason": "deadline" }),
+            ),
+            Executed::Not => (
+                "the caller's waiting time ended before the call was started; wait longer, or call without waiting",
+                serde_json::json!({ "reason": "deadline", "executed": false }),
+            ),
+        };
+        Fault::new(Code::WaitEnded, message).with_details(details)
+    }
+
     /// What sort of thing happened.
     pub fn kind(&self) -> Kind {
         self.code.kind()
@@ -61,6 +77,15 @@ impl Fault {
     pub fn retry(&self) -> Retry {
         self.code.retry()
     }
+}
+
+/// Whether anything of a call was executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executed {
+    /// It was started, and may have had effects.
+    Maybe,
+    /// It was never started.
+    Not,
 }
 
 /// The form in which a fault is written as JSON: `code`, `kind`, `message`,

@@ -29,7 +29,7 @@ pub use envelope::{
     MAX_IDEMPOTENCY_KEY, MAX_PRINCIPAL, MAX_PROGRESS_DETAILS, MAX_REPLY_TO, MAX_SOFTWARE, MAX_TARGET,
     MAX_TRACEPARENT, MAX_UNKNOWN_DEPTH, MAX_USER_DATA, MessageKind, ProgressReport, fault_text, max_frame,
 };
-pub use fault::Fault;
+pub use fault::{Executed, Fault};
 pub use fingerprint::{Fingerprint, type_diff};
 pub use frame::{FRAME_HEADER, FrameDecoder, FrameError, encode_frame, encode_frame_with};
 pub use id::{Digest, Generation, InvalidId, PluginName, Serial};

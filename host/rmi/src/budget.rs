@@ -3,6 +3,10 @@
 //! Owns one number for all of them: arguments of requests that have not ended,
 //! results that nobody has fetched, messages that have not arrived whole. A
 //! share is a guard, so that what is dropped, by whatever hand, is given back.
+//!
+//! **Invariant:** no peer fills the budget: he holds at most twice what he
+//! leaves over. One alone has two thirds of it, two have two fifths each, and
+//! there is room for one more however many there are.
 
 use std::sync::{
     Arc,
@@ -29,23 +33,92 @@ impl Budget {
             held: AtomicUsize::new(0),
         })
     }
+}
 
-    pub(crate) fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+/// In whose name bytes are held. Cheap to clone; all clones are one account.
+#[derive(Clone, Debug)]
+pub struct Account(Arc<Holder>);
+
+#[derive(Debug)]
+struct Holder {
+    budget: Arc<Budget>,
+    held: AtomicUsize,
+    /// He has to leave half as much as he holds.
+    is_peer: bool,
+}
+
+impl Account {
+    /// The account of whoever may use up all there is.
+    pub(crate) fn unshared(budget: Arc<Budget>) -> Self {
+        Account::new(budget, false)
     }
 
-    /// A share of this many bytes, if there are as many.
-    pub(crate) fn share(self: &Arc<Self>, bytes: usize) -> Option<Share> {
-        let mut share = Share::of(self.clone());
-        share.set(bytes).then_some(share)
+    /// A new account of one among many.
+    pub(crate) fn of_a_peer(&self) -> Self {
+        Account::new(self.0.budget.clone(), true)
+    }
+
+    fn new(budget: Arc<Budget>, is_peer: bool) -> Self {
+        Account(Arc::new(Holder {
+            budget,
+            held: AtomicUsize::new(0),
+            is_peer,
+        }))
+    }
+
+    pub(crate) fn held_by_all(&self) -> usize {
+        self.0.budget.held.load(Ordering::Relaxed)
+    }
+
+    /// A share of nothing yet.
+    pub fn share(&self) -> Share {
+        Share {
+            account: self.clone(),
+            bytes: 0,
+        }
+    }
+
+    fn take(&self, more: usize) -> Result<(), Fault> {
+        let Holder {
+            budget,
+            held,
+            is_peer,
+        } = &*self.0;
+        // His own first: of two shares that grow at once, each sees the other.
+        let own = held.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+        let to_leave = if *is_peer { own.div_ceil(2) } else { 0 };
+        let room = |all: usize| {
+            let sum = all.checked_add(more)?;
+            (sum.checked_add(to_leave)? <= budget.limit).then_some(sum)
+        };
+        let taken = budget
+            .held
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
+        taken.map(|_| ()).map_err(|all| {
+            held.fetch_sub(more, Ordering::Relaxed);
+            self.refusal(more, all)
+        })
+    }
+
+    fn give_back(&self, less: usize) {
+        self.0.held.fetch_sub(less, Ordering::Relaxed);
+        self.0.budget.held.fetch_sub(less, Ordering::Relaxed);
     }
 
     /// What somebody is told for whom nothing is left.
-    pub(crate) fn used_up(&self) -> Fault {
-        let text = format!(
-            "the host holds {} bytes of requests and results, which is all it takes; try again later",
-            self.limit
-        );
+    fn refusal(&self, more: usize, all: usize) -> Fault {
+        let limit = self.0.budget.limit;
+        let text = if all.checked_add(more).is_none_or(|sum| sum > limit) {
+            format!(
+                "the host holds {all} bytes of requests and results, of {limit} that it takes; try again later"
+            )
+        } else {
+            let own = self.0.held.load(Ordering::Relaxed);
+            format!(
+                "the host holds {own} bytes of requests and results for this caller, and with {more} more too \
+                 few would be left to others; read the results that are there, or try again later"
+            )
+        };
         Fault::new(Code::Overloaded, text)
     }
 }
@@ -53,54 +126,31 @@ impl Budget {
 /// Bytes of the budget, given back when it is dropped.
 #[derive(Debug)]
 pub struct Share {
-    budget: Arc<Budget>,
+    account: Account,
     bytes: usize,
 }
 
 impl Share {
-    pub(crate) fn of(budget: Arc<Budget>) -> Self {
-        Share { budget, bytes: 0 }
-    }
-
     /// Holds this many bytes from now on, instead of those of before.
     ///
     /// # Errors
     ///
-    /// `ODN-1006` when there are not as many. It then holds what it held.
+    /// `ODN-1006` when there are not as many, or too few would be left to
+    /// others. It then holds what it held.
     pub fn hold(&mut self, bytes: usize) -> Result<(), Fault> {
-        if self.set(bytes) {
-            return Ok(());
-        }
-        Err(self.budget.used_up())
-    }
-
-    /// Whether it holds as many now.
-    fn set(&mut self, bytes: usize) -> bool {
         let counted = bytes.saturating_sub(FREE);
-        let fits = match counted.checked_sub(self.bytes) {
-            None => {
-                let less = self.bytes.saturating_sub(counted);
-                self.budget.held.fetch_sub(less, Ordering::Relaxed);
-                true
-            }
-            Some(0) => true,
-            Some(more) => {
-                let limit = self.budget.limit;
-                let room = |held: usize| held.checked_add(more).filter(|sum| *sum <= limit);
-                let held = &self.budget.held;
-                held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
-                    .is_ok()
-            }
-        };
-        if fits {
-            self.bytes = counted;
+        match counted.checked_sub(self.bytes) {
+            None => self.account.give_back(self.bytes.saturating_sub(counted)),
+            Some(0) => {}
+            Some(more) => self.account.take(more)?,
         }
-        fits
+        self.bytes = counted;
+        Ok(())
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.account.give_back(self.bytes);
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
-use odeon_protocol::{Code, Fault};
+use odeon_protocol::{Code, Executed, Fault};
 use tokio::sync::Notify;
 
 use crate::{outcome::Outcome, request::Request};
@@ -27,22 +27,19 @@ pub enum CancelReason {
     Operator = 2,
     /// The time by which its caller wanted it finished has come.
     Deadline = 3,
-    /// Its plugin was replaced and the drain time of the old generation is over.
-    Replaced = 4,
     /// Its plugin was unloaded.
-    Unloaded = 5,
+    Unloaded = 4,
     /// The host stops.
-    Shutdown = 6,
+    Shutdown = 5,
     /// Its caller went away, and nobody else waits for it.
-    Disconnected = 7,
+    Disconnected = 6,
 }
 
 impl CancelReason {
-    const ALL: [CancelReason; 7] = [
+    const ALL: [CancelReason; 6] = [
         CancelReason::Caller,
         CancelReason::Operator,
         CancelReason::Deadline,
-        CancelReason::Replaced,
         CancelReason::Unloaded,
         CancelReason::Shutdown,
         CancelReason::Disconnected,
@@ -54,7 +51,6 @@ impl CancelReason {
             CancelReason::Caller => "caller",
             CancelReason::Operator => "operator",
             CancelReason::Deadline => "deadline",
-            CancelReason::Replaced => "replaced",
             CancelReason::Unloaded => "unloaded",
             CancelReason::Shutdown => "shutdown",
             CancelReason::Disconnected => "disconnected",
@@ -67,14 +63,7 @@ impl CancelReason {
         let (code, message) = match self {
             CancelReason::Caller => (Code::Cancelled, "cancelled: its caller ended the request"),
             CancelReason::Operator => (Code::Cancelled, "cancelled: an operator ended the request"),
-            CancelReason::Deadline => (
-                Code::WaitEnded,
-                "the caller's waiting time ended and the call was stopped; wait longer",
-            ),
-            CancelReason::Replaced => (
-                Code::Cancelled,
-                "cancelled: replaced, the plugin's new generation takes calls now",
-            ),
+            CancelReason::Deadline => return Fault::wait_ended(Executed::Maybe),
             CancelReason::Unloaded => (Code::Unloaded, "the plugin was unloaded while the call ran"),
             CancelReason::Shutdown => (Code::Cancelled, "cancelled: shutdown, the host stops"),
             CancelReason::Disconnected => (Code::Cancelled, "cancelled: its caller went away"),
@@ -88,14 +77,9 @@ impl CancelReason {
     pub(crate) fn withdrawn(self) -> Outcome {
         let refused = |message| Outcome::Rejected(self.with_reason(Code::Draining, message));
         match self {
-            CancelReason::Replaced => refused("the plugin was replaced before the call was started"),
             CancelReason::Unloaded => refused("the plugin was unloaded before the call was started"),
             CancelReason::Shutdown => refused("the host stops and the call was not started"),
-            CancelReason::Deadline => {
-                let text = "the caller's waiting time ended before the call was started; wait longer";
-                let details = serde_json::json!({ "reason": self.as_str(), "executed": false });
-                Outcome::Cancelled(Fault::new(Code::WaitEnded, text).with_details(details))
-            }
+            CancelReason::Deadline => Outcome::Cancelled(Fault::wait_ended(Executed::Not)),
             CancelReason::Caller | CancelReason::Operator | CancelReason::Disconnected => {
                 Outcome::Cancelled(self.fault())
             }

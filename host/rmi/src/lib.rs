@@ -26,7 +26,7 @@ mod requests;
 mod ticket;
 mod watcher;
 
-pub use budget::Share;
+pub use budget::{Account, Share};
 pub use cancel::{CancelOutcome, CancelReason, CancelSignal};
 pub use limits::RequestLimits;
 pub use outcome::{Answer, Final, Outcome};

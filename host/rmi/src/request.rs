@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
-    budget::Share,
+    budget::{Account, Share},
     cancel::{CancelOutcome, CancelReason, CancelSwitch},
     outcome::Outcome,
     requests::{IfAbandoned, OpenRow, OpenState, Shared},
@@ -39,6 +39,8 @@ pub(crate) struct Request {
     pub(crate) start_by: Option<Instant>,
     pub(crate) finish_by: Option<Instant>,
     pub(crate) if_abandoned: IfAbandoned,
+    /// In whose name its bytes are held.
+    account: Account,
     pub(crate) cancel: CancelSwitch,
     /// What the sweeper may read without the lock: it holds the table's.
     started: AtomicBool,
@@ -85,6 +87,7 @@ pub(crate) struct Accepted {
     pub(crate) start_by: Option<Instant>,
     pub(crate) finish_by: Option<Instant>,
     pub(crate) if_abandoned: IfAbandoned,
+    pub(crate) account: Account,
     pub(crate) arguments: Share,
 }
 
@@ -98,6 +101,7 @@ impl Request {
             start_by,
             finish_by,
             if_abandoned,
+            account,
             arguments,
         } = accepted;
         Request {
@@ -109,6 +113,7 @@ impl Request {
             start_by,
             finish_by,
             if_abandoned,
+            account,
             cancel: CancelSwitch::default(),
             started: AtomicBool::new(false),
             life: Mutex::new(Life {
@@ -364,20 +369,19 @@ impl Request {
         let Some(answer) = outcome.answer() else {
             return outcome;
         };
-        match self.shared.budget.share(answer.body.len()) {
-            Some(share) => {
-                life.result = Some(share);
-                outcome
-            }
-            None => Outcome::failed(Fault::new(
-                Code::ResultTooLarge,
-                format!(
-                    "the call was executed and its result of {} bytes was dropped, because the host holds as many \
-                     bytes of requests and results as it may; fetch results sooner, or ask for smaller ones",
-                    answer.body.len()
-                ),
-            )),
+        let mut share = self.account.share();
+        if share.hold(answer.body.len()).is_ok() {
+            life.result = Some(share);
+            return outcome;
         }
+        Outcome::failed(Fault::new(
+            Code::ResultTooLarge,
+            format!(
+                "the call was executed and its result of {} bytes was dropped, because as many bytes of requests and \
+                 results are held for its caller, or for all, as may be; fetch results sooner, or ask for smaller ones",
+                answer.body.len()
+            ),
+        ))
     }
 
     fn conclude(&self, life: &mut Life, outcome: Outcome) {

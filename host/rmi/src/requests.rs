@@ -25,7 +25,7 @@ use tokio::{sync::Notify, time::Instant};
 pub use rows::{FinishedRow, OpenRow, OpenState};
 
 use crate::{
-    budget::{Budget, Share},
+    budget::{Account, Budget},
     cancel::{CancelOutcome, CancelReason},
     limits::RequestLimits,
     outcome::{Final, Outcome},
@@ -63,6 +63,8 @@ pub struct NewRequest {
     pub if_abandoned: IfAbandoned,
     /// How many bytes its arguments hold until it has ended.
     pub bytes: usize,
+    /// Who answers for what it holds; absent: the host itself.
+    pub account: Option<Account>,
 }
 
 impl NewRequest {
@@ -77,6 +79,7 @@ impl NewRequest {
             deadline: None,
             if_abandoned: IfAbandoned::LetRun,
             bytes: 0,
+            account: None,
         }
     }
 }
@@ -90,7 +93,8 @@ pub struct Requests {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) limits: RequestLimits,
-    pub(crate) budget: Arc<Budget>,
+    /// The host's own.
+    account: Account,
     table: Mutex<Table>,
     running: AtomicU64,
     /// The sweeper has something earlier to do than it knew.
@@ -123,7 +127,7 @@ impl Requests {
         limits.keep_finished = limits.keep_finished.min(RequestLimits::MAX_FINISHED);
         Requests {
             shared: Arc::new(Shared {
-                budget: Budget::new(limits.max_bytes_total),
+                account: Account::unshared(Budget::new(limits.max_bytes_total)),
                 limits,
                 table: Mutex::default(),
                 running: AtomicU64::new(0),
@@ -157,17 +161,19 @@ impl Requests {
             deadline,
             if_abandoned,
             bytes,
+            account,
         } = request;
         let attached = user_data.as_ref().map_or(0, |data| data.len());
         within("the method's path", target.len(), MAX_TARGET)?;
         within("the principal", principal.len(), MAX_PRINCIPAL)?;
         within("user data", attached, limits.max_user_data)?;
-        let budget = &self.shared.budget;
-        let Some(arguments) = budget.share(bytes) else {
+        let account = account.unwrap_or_else(|| self.shared.account.clone());
+        let mut arguments = account.share();
+        if let Err(fault) = arguments.hold(bytes) {
             let mut table = self.shared.table.lock();
             table.totals.refused = table.totals.refused.saturating_add(1);
-            return Err(budget.used_up());
-        };
+            return Err(fault);
+        }
         let now = Instant::now();
         let accepted = Accepted {
             serial: serial.unwrap_or_default(),
@@ -178,6 +184,7 @@ impl Requests {
             start_by: ttl.and_then(|ttl| now.checked_add(ttl)),
             finish_by: deadline,
             if_abandoned,
+            account,
             arguments,
         };
         let request = Arc::new(Request::new(accepted, now, self.shared.clone()));
@@ -185,15 +192,15 @@ impl Requests {
         Ok((Ticket::new(request.clone()), Watcher::new(request)))
     }
 
-    /// A share of what the host may hold, of nothing yet: for messages that
-    /// are no request so far.
-    pub fn share(&self) -> Share {
-        Share::of(self.shared.budget.clone())
+    /// An account for one peer, who may hold twice what he leaves to the
+    /// others: for his requests, and for messages that are no request so far.
+    pub fn account(&self) -> Account {
+        self.shared.account.of_a_peer()
     }
 
     /// How many bytes are held.
     pub fn held(&self) -> usize {
-        self.shared.budget.held()
+        self.shared.account.held_by_all()
     }
 
     /// Ends the request of this serial.

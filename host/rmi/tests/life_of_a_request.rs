@@ -16,8 +16,8 @@ use std::{sync::Arc, time::Duration};
 
 use odeon_protocol::{Code, Fault, Generation, MAX_PRINCIPAL, MAX_TARGET, Serial};
 use odeon_rmi::{
-    Answer, CancelOutcome, CancelReason, Event, Final, IfAbandoned, NewRequest, OpenState, Outcome, Progress,
-    ProgressError, RequestLimits, Requests, Ticket, Watcher,
+    Account, Answer, CancelOutcome, CancelReason, Event, Final, IfAbandoned, NewRequest, OpenState, Outcome,
+    Progress, ProgressError, RequestLimits, Requests, Ticket, Watcher,
 };
 use tokio::time::Instant;
 
@@ -154,7 +154,6 @@ async fn a_pending_request_that_is_cancelled_ends_at_once_and_never_starts() {
         (CancelReason::Operator, "accepted, cancelled ODN-1009"),
         (CancelReason::Disconnected, "accepted, cancelled ODN-1009"),
         (CancelReason::Deadline, "accepted, cancelled ODN-1007"),
-        (CancelReason::Replaced, "accepted, rejected ODN-1011"),
         (CancelReason::Unloaded, "accepted, rejected ODN-1011"),
         (CancelReason::Shutdown, "accepted, rejected ODN-1011"),
     ] {
@@ -178,7 +177,6 @@ async fn a_running_request_hears_why_it_is_to_end() {
         (CancelReason::Caller, Code::Cancelled),
         (CancelReason::Operator, Code::Cancelled),
         (CancelReason::Deadline, Code::WaitEnded),
-        (CancelReason::Replaced, Code::Cancelled),
         (CancelReason::Unloaded, Code::Unloaded),
         (CancelReason::Shutdown, Code::Cancelled),
         (CancelReason::Disconnected, Code::Cancelled),
@@ -695,8 +693,8 @@ async fn results_are_held_until_they_are_fetched_and_dropped_when_there_is_no_ro
 
 #[tokio::test]
 async fn a_share_of_the_bytes_grows_shrinks_and_is_given_back() {
-    let requests = held_up_to(10 * KIB);
-    let mut share = requests.share();
+    let requests = held_up_to(20 * KIB);
+    let mut share = requests.account().share();
     share.hold(14 * KIB).unwrap();
     assert_eq!(share.hold(14 * KIB + 1).unwrap_err().code, Code::Overloaded);
     assert_eq!(requests.held(), 10 * KIB, "it holds what it held");
@@ -704,6 +702,39 @@ async fn a_share_of_the_bytes_grows_shrinks_and_is_given_back() {
     assert_eq!(requests.held(), KIB);
     drop(share);
     assert_eq!(requests.held(), 0);
+}
+
+#[tokio::test]
+async fn a_peer_holds_no_more_than_twice_what_he_leaves_to_the_others() {
+    let requests = held_up_to(81 * KIB);
+    let greedy = requests.account();
+    let of = |bytes, account: &Account| {
+        requests.accept(NewRequest {
+            bytes: bytes + 4 * KIB,
+            account: Some(account.clone()),
+            ..new()
+        })
+    };
+    let (ticket, watcher) = of(50 * KIB, &greedy).unwrap();
+    let (_queued, _watches) = of(4 * KIB, &greedy).expect("two thirds of it are his");
+    let refused = of(2, &greedy).unwrap_err();
+    assert_eq!(refused.code, Code::Overloaded);
+    assert!(refused.message.contains("left to others"), "{refused}");
+    assert!(greedy.share().hold(4 * KIB + 2).is_err(), "messages count too");
+
+    let other = requests.account();
+    let (_second, _waits) = of(18 * KIB, &other).expect("two thirds of the rest are for the next");
+    assert!(of(2, &other).is_err());
+    let (_third, _waits_too) = of(6 * KIB, &requests.account()).expect("there is always some left");
+
+    // A result is held where the arguments were.
+    ticket.start().unwrap().finish(Outcome::Succeeded(Answer {
+        body: vec![0; 9 * KIB],
+        ..Answer::default()
+    }));
+    assert_eq!(requests.held(), (4 + 18 + 6 + 5) * KIB);
+    drop(watcher);
+    assert_eq!(requests.held(), (4 + 18 + 6) * KIB);
 }
 
 #[tokio::test]

@@ -28,10 +28,8 @@ pub enum Reason {
     CallerGone = 3,
     /// The plugin is being unloaded.
     Unloaded = 4,
-    /// The plugin was replaced and the drain deadline has passed.
-    Replaced = 5,
     /// The host is stopping.
-    Shutdown = 6,
+    Shutdown = 5,
 }
 
 impl Reason {
@@ -41,7 +39,6 @@ impl Reason {
             Reason::WaitEnded,
             Reason::CallerGone,
             Reason::Unloaded,
-            Reason::Replaced,
             Reason::Shutdown,
         ]
         .into_iter()

@@ -82,12 +82,16 @@ impl Unit {
     ) -> bool {
         let limits = &self.spec.limits;
         let most = usize::try_from(limits.log_line.bytes()).unwrap_or(usize::MAX);
+        if text.len() > most {
+            self.counters.hit("log-line");
+        }
         let text = cut(text, most);
         let context = cut(context, most);
         let cost = (text.len() + context.len()) as u64 + LINE_COST;
         let rate = limits.log_rate.bytes();
         if !self.log_gate.admit(cost, rate, self.ticker.now_ms()) {
             self.log_gate.drop_lines(1);
+            self.counters.hit("log-rate");
             return false;
         }
         self.spec.logs.line(LogLine {
@@ -190,6 +194,9 @@ impl LineSplitter {
             "",
             text.strip_suffix('\r').unwrap_or(&text),
         );
+        if self.cut {
+            unit.counters.hit("log-line");
+        }
         self.line.clear();
         self.cut = false;
         passed

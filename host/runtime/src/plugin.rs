@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use odeon_protocol::{FunctionType, Generation, ValueLimits};
+use odeon_protocol::{Fault, FunctionType, Generation, ValueLimits};
 
 pub use self::entry::{Attempt, Entered, NotEntered, Place};
 use self::idle::Idle;
@@ -222,6 +222,12 @@ impl Plugin {
     /// The functions that can be called.
     pub fn methods(&self) -> &[Method] {
         &self.shared.methods
+    }
+
+    /// Counts the limit by which a call was refused before it came here.
+    #[cold]
+    pub fn refused(&self, fault: &Fault) {
+        self.shared.count_limit(fault);
     }
 
     /// What it is doing.

@@ -71,9 +71,6 @@ impl RuntimeConfig {
 /// Why a runtime does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An engine cannot be made.
-    #[error("the engine cannot be started: {0}")]
-    Engine(String),
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write as _};
 
-use odeon_protocol::{Code, Fault};
+use odeon_protocol::{Code, Executed, Fault};
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::codec::BadValue;
@@ -40,18 +40,11 @@ pub(crate) enum Stop {
 impl Stop {
     pub(crate) fn fault(self, limits: &odeon_authority::Limits) -> Fault {
         match self {
-            Stop::Interrupted(Reason::WaitEnded) | Stop::WaitEnded => Fault::new(
-                Code::WaitEnded,
-                "the call was stopped because the caller's waiting time ended; wait longer, or call without waiting",
-            ),
+            Stop::Interrupted(Reason::WaitEnded) | Stop::WaitEnded => Fault::wait_ended(Executed::Maybe),
             Stop::Interrupted(Reason::Cancelled) => Fault::new(Code::Cancelled, "the request was cancelled"),
             Stop::Interrupted(Reason::CallerGone) => Fault::new(
                 Code::Cancelled,
                 "the request was cancelled because its caller went away",
-            ),
-            Stop::Interrupted(Reason::Replaced) => Fault::new(
-                Code::Cancelled,
-                "cancelled: replaced; the call did not end before the drain deadline",
             ),
             Stop::Interrupted(Reason::Unloaded) => {
                 Fault::new(Code::Unloaded, "the plugin was unloaded while the call ran")
@@ -122,7 +115,10 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
             BadValue::TooDeep => limit_fault(
                 Code::ResultTooLarge,
                 "value-depth",
-                &format!("the result is nested more than {} levels deep", limits.value_depth),
+                &format!(
+                    "the result is nested more than {} levels deep",
+                    limits.value_depth
+                ),
             ),
             BadValue::NotCarriable | BadValue::Encoding => Fault::new(Code::NotCarriable, bad.to_string()),
             _ => Fault::new(

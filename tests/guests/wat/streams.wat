@@ -1,5 +1,6 @@
-;; Connects over sockets of WASI 0.3 and lets go of each socket, but not of the stream that came out of it: the
-;; connection lives on in the stream. Says how many connections there were before one was refused.
+;; Connects over sockets of WASI 0.3 and lets go of each socket: the connection lives on in the stream that came out of
+;; it. Keeps the streams, or lets go of each and waits for the end that it is told, or does not wait. Says how many
+;; connections there were before one was refused.
 (component
     (import "wasi:sockets/types@0.3.0" (instance $sockets
         (export "tcp-socket" (type $tcp (sub resource)))
@@ -45,7 +46,11 @@
     (core func $receive (canon lower (func $sockets "[method]tcp-socket.receive") (memory $mem)))
     (core func $drop-socket (canon resource.drop $tcp))
     (core func $drop-stream (canon stream.drop-readable $bytes))
+    (core func $read-end (canon future.read $end async (memory $mem) (realloc (core func $m "realloc"))))
     (core func $drop-end (canon future.drop-readable $end))
+    (core func $new-set (canon waitable-set.new))
+    (core func $join (canon waitable.join))
+    (core func $wait (canon waitable-set.wait (memory $mem)))
     (core module $main
         (import "" "memory" (memory 1))
         (import "" "create" (func $create (param i32 i32)))
@@ -54,8 +59,21 @@
         (import "" "receive" (func $receive (param i32 i32)))
         (import "" "drop-socket" (func $drop-socket (param i32)))
         (import "" "drop-stream" (func $drop-stream (param i32)))
+        (import "" "read-end" (func $read-end (param i32 i32) (result i32)))
         (import "" "drop-end" (func $drop-end (param i32)))
-        (func $run (param $port i32) (param $times i32) (param $keep i32) (result i32)
+        (import "" "new-set" (func $new-set (result i32)))
+        (import "" "join" (func $join (param i32 i32)))
+        (import "" "wait" (func $wait (param i32 i32) (result i32)))
+        ;; Returns when it is told the end.
+        (func $await (param $end i32)
+            (local $set i32)
+            (if (i32.eq (call $read-end (local.get $end) (i32.const 256)) (i32.const -1))
+                (then
+                    (local.set $set (call $new-set))
+                    (call $join (local.get $end) (local.get $set))
+                    (drop (call $wait (local.get $set) (i32.const 512)))
+                    (call $join (local.get $end) (i32.const 0)))))
+        (func $run (param $port i32) (param $times i32) (param $keep i32) (param $waits i32) (result i32)
             (local $done i32) (local $socket i32)
             (block $refused
                 (loop $again
@@ -69,17 +87,21 @@
                         (i32.const 64))
                     (br_if $refused (i32.load8_u (i32.const 64)))
                     (call $receive (local.get $socket) (i32.const 128))
-                    (call $drop-end (i32.load (i32.const 132)))
                     (call $drop-socket (local.get $socket))
                     (if (i32.eqz (local.get $keep))
                         (then (call $drop-stream (i32.load (i32.const 128)))))
+                    (if (local.get $waits)
+                        (then (call $await (i32.load (i32.const 132)))))
+                    (call $drop-end (i32.load (i32.const 132)))
                     (local.set $done (i32.add (local.get $done) (i32.const 1)))
                     (br $again)))
             (local.get $done))
         (func (export "keep") (param i32 i32) (result i32)
-            (call $run (local.get 0) (local.get 1) (i32.const 1)))
+            (call $run (local.get 0) (local.get 1) (i32.const 1) (i32.const 0)))
         (func (export "drop") (param i32 i32) (result i32)
-            (call $run (local.get 0) (local.get 1) (i32.const 0))))
+            (call $run (local.get 0) (local.get 1) (i32.const 0) (i32.const 0)))
+        (func (export "wait") (param i32 i32) (result i32)
+            (call $run (local.get 0) (local.get 1) (i32.const 0) (i32.const 1))))
     (core instance $i (instantiate $main (with "" (instance
         (export "memory" (memory $mem))
         (export "create" (func $create))
@@ -87,9 +109,15 @@
         (export "receive" (func $receive))
         (export "drop-socket" (func $drop-socket))
         (export "drop-stream" (func $drop-stream))
-        (export "drop-end" (func $drop-end))))))
+        (export "read-end" (func $read-end))
+        (export "drop-end" (func $drop-end))
+        (export "new-set" (func $new-set))
+        (export "join" (func $join))
+        (export "wait" (func $wait))))))
     (func (export "connect-and-keep") async (param "port" u16) (param "times" u32) (result u32)
         (canon lift (core func $i "keep")))
     (func (export "connect-and-drop") async (param "port" u16) (param "times" u32) (result u32)
         (canon lift (core func $i "drop")))
+    (func (export "connect-and-wait") async (param "port" u16) (param "times" u32) (result u32)
+        (canon lift (core func $i "wait")))
 )

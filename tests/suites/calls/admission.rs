@@ -157,7 +157,7 @@ async fn a_caller_on_a_thread_does_not_wait_for_ever() {
     let waits = std::sync::Mutex::new(waits);
     let inside = call(CallContext {
         started: Some(std::sync::Arc::new(move || {
-            waits.lock().unwrap().recv().unwrap();
+            waits.lock().unwrap().recv_timeout(Duration::from_secs(10)).ok();
             Ok(())
         })),
         ..CallContext::default()

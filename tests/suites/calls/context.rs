@@ -16,19 +16,13 @@ async fn a_guest_sees_the_request_it_serves() {
     let serial = Serial::new();
     let context = CallContext {
         serial: Some(serial),
-        callers: Arc::from([
-            Principal::LocalUser { uid: 7 },
-            Principal::Plugin("first".parse().unwrap()),
-        ]),
+        callers: Arc::from([Principal::LocalUser { uid: 7 }, Principal::Embedder]),
         user_data: Some("{\"ticket\":12}".into()),
         ..CallContext::default()
     };
     let facts = call_with(&plugin, "identity.facts", context).await.unwrap();
     assert!(facts.contains(&format!("serial: \"{serial}\"")), "{facts}");
-    assert!(
-        facts.contains(r#"callers: ["user:7", "plugin:first"]"#),
-        "{facts}"
-    );
+    assert!(facts.contains(r#"callers: ["user:7", "embedder"]"#), "{facts}");
     assert!(facts.contains(r#"user-data: some("{\"ticket\":12}")"#), "{facts}");
     assert!(facts.contains("cancelled: false"), "{facts}");
 }

@@ -205,7 +205,6 @@ async fn timed_an_interrupt_ends_all_calls_of_the_plugin() {
     let runtime = runtime();
     for (reason, code) in [
         (Reason::Unloaded, Code::Unloaded),
-        (Reason::Replaced, Code::Cancelled),
         (Reason::Shutdown, Code::Unloaded),
     ] {
         let plugin = spec().load(&runtime, "guest-spin").await;

@@ -102,6 +102,27 @@ impl Desk {
         }
     }
 
+    /// Where a host that is told nothing answers.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path("home/.local/state/odeon/control.sock")
+    }
+
+    /// Starts a host on two of the cores there are, however many that is.
+    pub(crate) fn serve_on_two_cores(&self, args: &[&str]) -> Server {
+        // A process has the cores of the thread that starts it.
+        std::thread::scope(|scope| {
+            let starts = scope.spawn(|| {
+                let all = rustix::thread::sched_getaffinity(None).unwrap();
+                let mut two = rustix::thread::CpuSet::new();
+                let cores = (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| all.is_set(*core));
+                cores.take(2).for_each(|core| two.set(core));
+                rustix::thread::sched_setaffinity(None, &two).unwrap();
+                self.serve(args)
+            });
+            starts.join().unwrap()
+        })
+    }
+
     /// Starts a host and waits until it accepts calls.
     pub(crate) fn serve(&self, args: &[&str]) -> Server {
         let mut command = self.command(&[&["serve"], args].concat());

@@ -18,12 +18,23 @@
 
 mod bombs;
 mod components;
+mod daemons;
 mod desk;
 mod errors;
 mod exit;
+#[path = "../egress/harness.rs"]
+#[allow(dead_code, reason = "shared with the suite `egress`, which needs more of it")]
+mod harness;
 mod host;
+mod hostile;
 mod output;
+#[path = "../node/peer.rs"]
+#[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
+mod peer;
 mod run;
+#[path = "../node/slow.rs"]
+#[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
+mod slow;
 mod tour;
 mod trust;
 mod unread;

@@ -64,6 +64,38 @@ fn the_embedding_example_of_the_readme_runs() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "ok((3, 2))\n42\n");
 }
 
+/// The plugin that the README writes is built from files of its own, which are
+/// the README's text.
+#[test]
+fn the_plugin_that_the_readme_writes_greets() {
+    let shown = section(README, "## Write a plugin");
+    let wit = include_str!("../../../sample-plugins/greeter/wit/world.wit");
+    assert!(
+        shown.contains(&format!("```wit\n{wit}```")),
+        "expected the README to show sample-plugins/greeter/wit/world.wit"
+    );
+    let source = include_str!("../../../sample-plugins/greeter/src/lib.rs");
+    let (_, code) = source.split_once("\n\n").expect("a head and the code");
+    assert!(
+        shown.contains(&format!("```rust,ignore\n{code}```")),
+        "expected the README to show sample-plugins/greeter/src/lib.rs"
+    );
+    let lines = wit
+        .lines()
+        .chain(code.lines())
+        .filter(|line| !line.trim().is_empty());
+    assert!(lines.count() < 20, "fewer lines than that are promised");
+    let mut shell = Shell::start();
+    let built = shell.folder.path().join("target/wasm32-wasip2/release");
+    std::fs::create_dir_all(&built).unwrap();
+    std::fs::write(built.join("greeter.wasm"), guests::bytes("sample-greeter")).unwrap();
+    let steps = steps(shown);
+    assert!(steps.len() == 2 && steps[0].command.starts_with("cargo build"));
+    let Step { command, shown } = &steps[1];
+    let printed = shell.run(command, shown);
+    assert!(is_shown(shown, &printed), "$ {command}\n{printed}");
+}
+
 /// The lines that samples show, but for those that need a host or the network.
 #[test]
 fn what_the_samples_show_can_be_typed() {
@@ -71,6 +103,10 @@ fn what_the_samples_show_can_be_typed() {
         (
             "calculator",
             include_str!("../../../sample-plugins/calculator/README.md"),
+        ),
+        (
+            "greeter",
+            include_str!("../../../sample-plugins/greeter/README.md"),
         ),
         (
             "markdown",

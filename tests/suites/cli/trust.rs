@@ -13,7 +13,7 @@ use crate::{
 const MANIFEST: &str = "[plugin]\nname = \"kit\"\nversion = \"1.2.3\"\n";
 
 /// A desk with a key, and the kit packed and signed with it as `signed.wasm`.
-fn signed() -> Desk {
+pub(crate) fn signed() -> Desk {
     let desk = Desk::with_kit();
     desk.write("odeon.toml", MANIFEST);
     desk.odeon(&["keygen", "-o", "author.key"]).ended(0);

@@ -45,7 +45,10 @@ async fn timed_a_server_that_accepts_and_says_nothing_is_not_waited_for() {
             let began = Instant::now();
             assert_eq!(told(&plugin, &call).await, late, "{call}");
             let took = began.elapsed();
-            assert!(took >= SHORT && took < Duration::from_secs(10), "{call}: {took:?}");
+            assert!(
+                took >= SHORT && took < Duration::from_secs(10),
+                "{call}: {took:?}"
+            );
         }
     }
     server.assert_connections(6);

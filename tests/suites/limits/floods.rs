@@ -214,9 +214,9 @@ async fn a_result_is_nested_as_deep_as_a_value_may_be() {
              (func (export \"shallow\") (result i32) (i32.const 64)))
            (core instance $i (instantiate $m))
            (func (export \"deep\") (result (list (list u8)))
-             (canon lift (core func $i \"deep\") (memory $i \"memory\")))
+             (canon lift (core func $i \"deep\") (memory (core memory $i \"memory\"))))
            (func (export \"shallow\") (result (list (list u8)))
-             (canon lift (core func $i \"shallow\") (memory $i \"memory\"))))",
+             (canon lift (core func $i \"shallow\") (memory (core memory $i \"memory\")))))",
     );
     let runtime = runtime();
     let levels = async |most: u64| {

@@ -169,15 +169,25 @@ async fn hundreds_of_memories_do_not_fit() {
 #[tokio::test]
 async fn memories_choose_the_engine_class_by_how_often_they_are_made() {
     let runtime = runtime();
-    for (instances, class) in [(8, EngineClass::Fast), (9, EngineClass::Heavy), (32, EngineClass::Heavy)] {
-        for text in [made_of(instances, "(memory 0)"), handed_on(instances, "(memory 0)")] {
+    for (instances, class) in [
+        (8, EngineClass::Fast),
+        (9, EngineClass::Heavy),
+        (32, EngineClass::Heavy),
+    ] {
+        for text in [
+            made_of(instances, "(memory 0)"),
+            handed_on(instances, "(memory 0)"),
+        ] {
             let plugin = spec().prepare(&runtime, &assemble(&text)).await.unwrap();
             assert_eq!(plugin.description().class, class, "{instances}");
             assert_eq!(call(&plugin, "answer").await.unwrap(), "42");
         }
     }
     let text = made_of(9, "(memory 0)");
-    let fast = spec().class(EngineClass::Fast).prepare(&runtime, &assemble(&text)).await;
+    let fast = spec()
+        .class(EngineClass::Fast)
+        .prepare(&runtime, &assemble(&text))
+        .await;
     let error = fast.map(|_| ()).unwrap_err();
     assert_eq!(error.code(), Code::DoesNotFit, "{error}");
     assert!(error.to_string().contains("9 memories"), "{error}");
@@ -204,7 +214,10 @@ async fn a_part_that_no_slot_holds_goes_where_there_are_none() {
     let plugin = spec().prepare(&runtime, &assemble(&text)).await.unwrap();
     assert_eq!(plugin.description().class, EngineClass::Heavy);
     assert_eq!(call(&plugin, "answer").await.unwrap(), "42");
-    let fast = spec().class(EngineClass::Fast).prepare(&runtime, &assemble(&text)).await;
+    let fast = spec()
+        .class(EngineClass::Fast)
+        .prepare(&runtime, &assemble(&text))
+        .await;
     assert_eq!(fast.map(|_| ()).unwrap_err().code(), Code::DoesNotFit);
 }
 

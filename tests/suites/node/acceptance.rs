@@ -1,32 +1,16 @@
 //! The promises of the whole, kept by a whole host: what is refused is on
-//! record, what a guest is denied is too, and whoever is hostile is stopped.
+//! record, what a guest is denied is too, and a good plugin answers in time
+//! beside hostile ones.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
-use odeon::{Args, CallOptions, Code, Host, LimitsPatch, LoadRequest};
-use odeon_authority::{Claim, GrantSet, SigningKey, sign};
-use odeon_tests::clock::assert_quiet;
+use odeon::{Args, CallOptions, Code, LimitsPatch, LoadRequest};
+use odeon_authority::{Claim, SigningKey, sign};
 use odeon_tests::guests;
 
-use crate::host::{at, audit, ephemeral, fault, soon, state};
-
-/// What a stop may take beyond its limit.
-const SLACK: Duration = Duration::from_millis(100);
-
-/// Loads a guest with these grants and limits.
-async fn load_with(host: &Host, guest: &str, name: &str, grants: &[&str], limits: LimitsPatch) {
-    let mut granted = GrantSet::default();
-    for grant in grants {
-        granted.add(grant.parse().unwrap()).unwrap();
-    }
-    let request = LoadRequest::component(guests::component(guest))
-        .named(name.parse().unwrap())
-        .with_grants(granted)
-        .with_limits(limits)
-        .allow_unsigned();
-    host.load(request).await.expect("the guest loads");
-}
+use crate::host::{at, audit, ephemeral, fault, load, load_with, soon, state};
 
 /// Falls with `Host::refused`: a file that is refused while it is read is on
 /// record as one is that is decided upon.
@@ -74,6 +58,74 @@ async fn whatever_is_refused_is_on_record() {
     }
 }
 
+/// Falls with `Host::on_record`: that a name is another's is a refusal like any
+/// other, whether a plugin has it or a key.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_tries_to_take_anothers_name_is_on_record() {
+    let folder = state();
+    let host = at(folder.path());
+    load(&host, "guest-echo", "taken").await;
+    let (owner, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    let policy = format!(
+        "[[key]]\nkey = \"{}\"\n\n[[key]]\nkey = \"{}\"\n\n[[pin]]\nname = \"pinned\"\nkey = \"{}\"\n",
+        owner.public(),
+        other.public(),
+        owner.public(),
+    );
+    let path = folder.path().join("trust.toml");
+    std::fs::write(&path, policy).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let signed = |key: &SigningKey, name: &str| {
+        let claim = Claim {
+            name: name.parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+        };
+        sign(&guests::bytes("guest-forger"), key, &claim).unwrap()
+    };
+    let cases = [
+        (
+            "taken",
+            LoadRequest::bytes(signed(&other, "taken")),
+            Code::NameTaken,
+        ),
+        (
+            "taken",
+            LoadRequest::component(guests::component("guest-forger"))
+                .named("taken".parse().unwrap())
+                .allow_unsigned(),
+            Code::NameTaken,
+        ),
+        (
+            "pinned",
+            LoadRequest::bytes(signed(&other, "pinned")),
+            Code::NamePinned,
+        ),
+    ];
+    for (name, request, code) in cases {
+        let before = audit(folder.path()).len();
+        assert_eq!(fault(host.load(request).await).code, code, "{name}");
+        let lines = audit(folder.path());
+        assert_eq!(lines.len(), before + 1, "{name}: one line each");
+        let event = &lines.last().unwrap()["event"];
+        assert_eq!(
+            (&event["kind"], &event["allowed"], &event["code"], &event["name"]),
+            (
+                &"decision".into(),
+                &false.into(),
+                &code.as_str().into(),
+                &name.into()
+            )
+        );
+        assert!(!event["reason"].as_str().unwrap().is_empty());
+    }
+    // Its owner takes the pinned name, and what had the other one still has it.
+    host.load(LoadRequest::bytes(signed(&owner, "pinned")))
+        .await
+        .expect("the key that the name is pinned to");
+    let sum = host.call("taken/echo.add", Args::Wave("1, 2"), CallOptions::default());
+    assert_eq!(sum.await.unwrap().wave().unwrap(), "3");
+}
+
 /// Falls with `Recorder::denied`. The first is written at once; the rest are
 /// counted and written with the next.
 #[tokio::test(flavor = "multi_thread")]
@@ -116,152 +168,6 @@ async fn what_a_guest_is_denied_is_in_the_audit() {
         assert!(counts.len() <= 3, "{plugin}: {counts:?}");
     }
     assert!(listener.accept().is_err(), "somebody connected");
-}
-
-/// One hostile guest and what stops it.
-struct Hostile {
-    guest: &'static str,
-    call: &'static str,
-    args: &'static str,
-    /// The faults that are right, none for a guest that is told no and ends by itself.
-    codes: &'static [Code],
-}
-
-const fn hostile(
-    guest: &'static str,
-    call: &'static str,
-    args: &'static str,
-    codes: &'static [Code],
-) -> Hostile {
-    Hostile {
-        guest,
-        call,
-        args,
-        codes,
-    }
-}
-
-const TIME: &[Code] = &[Code::DeadlineLimit];
-
-/// Guests that would go on for ever, each stopped by the limit that is
-/// nearest to it.
-const HOSTILE: &[Hostile] = &[
-    hostile("guest-spin", "cpu.spin", "", TIME),
-    hostile("guest-spin", "cpu.spin-with-host-calls", "", TIME),
-    hostile("guest-spin", "cpu.recurse", "100000000", &[Code::StackLimit]),
-    hostile("guest-spin", "wait.sleep-forever", "", TIME),
-    hostile("guest-spin", "wait.drip", "1", TIME),
-    hostile("guest-spin", "wait.poll-forever", "500", TIME),
-    hostile("guest-spin", "memory.grow-until-refused", "true", &[]),
-    hostile(
-        "guest-spin",
-        "memory.allocate-until-abort",
-        "",
-        &[Code::MemoryLimit],
-    ),
-    hostile(
-        "guest-spin",
-        "memory.huge-result",
-        "20000000",
-        &[Code::MemoryLimit],
-    ),
-    hostile("guest-spin", "ending.unreachable", "", &[Code::Trapped]),
-    hostile("guest-spin", "flood.log-forever", "", TIME),
-    hostile("guest-spin", "flood.log-huge-forever", "100000", TIME),
-    hostile("guest-spin", "flood.stdout-forever", "", TIME),
-    hostile("guest-spin", "flood.pollables-forever", "", &[Code::HandleLimit]),
-    hostile("guest-spin", "flood.streams-forever", "", &[Code::HandleLimit]),
-    hostile("guest-spin", "flood.random-forever", "1000", TIME),
-    hostile("guest-forger", "conduct.ignore-cancel", "", TIME),
-    hostile("guest-forger", "conduct.report-forever", "100", TIME),
-    hostile("guest-egress", "sockets.resolve-forever", "\"flood.test\"", TIME),
-    hostile("guest-egress", "sockets.sockets-forever", "", &[]),
-    hostile("guest-egress", "sockets.connect-forever", "\"127.0.0.1\", 1", &[]),
-    hostile(
-        "guest-egress",
-        "web.requests-forever",
-        "\"127.0.0.1:1\", \"/\"",
-        &[],
-    ),
-    hostile(
-        "guest-egress",
-        "web.fields-forever",
-        "1000",
-        &[Code::HostCallBytesLimit, Code::HandleLimit],
-    ),
-    hostile("guest-concurrent", "work.spin", "", TIME),
-    hostile("guest-concurrent", "work.sleep-forever", "", TIME),
-    hostile("guest-concurrent", "work.drip", "1", TIME),
-    hostile("guest-concurrent", "work.yield-forever", "", TIME),
-    hostile(
-        "guest-concurrent",
-        "work.streams-forever",
-        "",
-        &[Code::HandleLimit],
-    ),
-    hostile(
-        "guest-concurrent",
-        "work.futures-forever",
-        "",
-        &[Code::HandleLimit],
-    ),
-    hostile(
-        "guest-concurrent",
-        "work.subtasks-forever",
-        "",
-        &[Code::HandleLimit],
-    ),
-    hostile("guest-concurrent", "work.trap", "", &[Code::Trapped]),
-    hostile("guest-concurrent", "output.flood", "", TIME),
-    hostile("guest-concurrent", "output.endless-line", "", TIME),
-    hostile("wat-start-spins", "answer", "", TIME),
-];
-
-/// Falls with whichever limit stops the guest: `HostState::must_stop`,
-/// `drive::watch`, `Meter`, the tables' capacities, `Shared::settle`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn timed_every_hostile_guest_is_stopped_within_its_limit() {
-    const LIMIT: Duration = Duration::from_millis(300);
-    let host = ephemeral();
-    let limits = || LimitsPatch {
-        deadline: Some("300ms".parse().unwrap()),
-        cpu: Some("10s".parse().unwrap()),
-        memory: Some("16MiB".parse().unwrap()),
-        ..LimitsPatch::default()
-    };
-    let mut loaded = Vec::new();
-    for case in HOSTILE {
-        if !loaded.contains(&case.guest) {
-            load_with(&host, case.guest, case.guest, &[], limits()).await;
-            loaded.push(case.guest);
-        }
-    }
-    let (mut last, mut wrong) = ("", Vec::new());
-    for case in HOSTILE {
-        if last != case.guest && !last.is_empty() {
-            tokio::task::spawn_blocking(assert_quiet).await.unwrap();
-        }
-        last = case.guest;
-        let method = format!("{}/{}", case.guest, case.call);
-        let began = Instant::now();
-        let ended = host
-            .call(&method, Args::Wave(case.args), CallOptions::default())
-            .await;
-        let took = began.elapsed();
-        let right = match &ended {
-            Ok(_) => case.codes.is_empty(),
-            Err(fault) => case.codes.contains(&fault.code),
-        };
-        if !right || took > LIMIT + SLACK {
-            let ended = ended.map(|_| "a result").map_err(|fault| fault.to_string());
-            wrong.push(format!("{method}: {ended:?} after {took:?}"));
-        }
-        let rows = host.list();
-        let row = rows.iter().find(|row| row.name.as_str() == case.guest).unwrap();
-        assert_eq!((row.instances, row.in_flight), (0, 0), "{method}");
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    tokio::task::spawn_blocking(assert_quiet).await.unwrap();
 }
 
 /// A good plugin on the host of hostile ones. Falls with `drive::turn` and

@@ -130,6 +130,33 @@ async fn messages_that_have_not_arrived_whole_count_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_connection_holds_no_more_than_twice_what_it_leaves_to_the_others() {
+    let folder = state();
+    let host = builder()
+        .state_dir(folder.path())
+        .request_limits(held_up_to(9 * MIB))
+        .start()
+        .unwrap();
+    load(&host, "guest-echo", "echo").await;
+    let daemon = serve(host, patient()).await.unwrap();
+    let mut greedy = Peer::greeted(daemon.socket()).await;
+    greedy.announce(12 * MIB).await;
+    greedy.stream.write_all(&vec![0; 2 * MIB]).await.unwrap();
+    let long = u32::try_from(MIB / 2).unwrap();
+    let args = [&long.to_le_bytes()[..], &vec![7; MIB / 2]].concat();
+    let reply = Peer::greeted(daemon.socket())
+        .await
+        .call("echo/echo.bytes", &args)
+        .await;
+    assert_eq!(reply.body, args, "{:?}", reply.fault);
+    // Seven of nine would leave too few, though there are as many.
+    greedy.stream.write_all(&vec![0; 5 * MIB]).await.ok();
+    let refused = greedy.next().await.expect("a fault").fault.unwrap();
+    assert_eq!(refused.code, Code::Overloaded);
+    assert!(refused.message.contains("left to others"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn before_the_hello_a_message_is_short() {
     let folder = state();
     let daemon = serve(at(folder.path()), config()).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odeon::daemon::{Daemon, DaemonConfig, serve};
-use odeon::{Compiler, Fault, Host, HostBuilder, HostLimits, LoadReport, LoadRequest};
+use odeon::{Compiler, Fault, GrantSet, Host, HostBuilder, HostLimits, LimitsPatch, LoadReport, LoadRequest};
 use odeon_tests::guests;
 use tempfile::TempDir;
 
@@ -38,6 +38,20 @@ pub(crate) async fn load(host: &Host, guest: &str, name: &str) -> LoadReport {
         .named(name.parse().unwrap())
         .allow_unsigned();
     host.load(request).await.expect("the guest loads")
+}
+
+/// Loads a guest under these grants and limits, although nothing vouches for it.
+pub(crate) async fn load_with(host: &Host, guest: &str, name: &str, grants: &[&str], limits: LimitsPatch) {
+    let request = request(guest, name, grants).with_limits(limits);
+    host.load(request).await.expect("the guest loads");
+}
+
+/// A load of a guest under these grants, although nothing vouches for it.
+pub(crate) fn request(guest: &str, name: &str, grants: &[&str]) -> LoadRequest {
+    LoadRequest::component(guests::component(guest))
+        .named(name.parse().unwrap())
+        .with_grants(GrantSet::parse(grants.iter().copied()).unwrap())
+        .allow_unsigned()
 }
 
 /// A daemon on this folder, with short times.

@@ -17,8 +17,14 @@
 mod acceptance;
 mod budgets;
 mod calling;
+mod cancelling;
 mod ending;
+mod escapes;
+#[path = "../egress/harness.rs"]
+#[allow(dead_code, reason = "shared with the suite `egress`, which needs more of it")]
+mod harness;
 mod host;
+mod hostile;
 mod loading;
 mod peer;
 mod peers;
@@ -26,4 +32,6 @@ mod queueing;
 mod requests;
 mod revoking;
 mod serving;
+mod slow;
+mod starting;
 mod stopping;

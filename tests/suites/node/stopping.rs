@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use odeon::daemon::{DaemonConfig, serve};
 use odeon::{Args, CallRequest, Code, Host, LimitsPatch, LoadRequest, UnloadMode};
-use odeon_authority::{Claim, SigningKey, TimeSpan, sign};
+use odeon_authority::TimeSpan;
 use odeon_protocol::{AdminRequest, CancelReply, PluginRow, PluginState, StatusReport};
 use odeon_tests::guests;
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::host::{at, audit, builder, config, ephemeral, fault, few_loads, load, soon, state};
-use crate::loading::{signed, trust};
+use crate::host::{at, audit, config, ephemeral, fault, load, soon, state};
 use crate::peer::Peer;
 
 /// A stop that waits for longer than any test does.
@@ -24,7 +23,7 @@ fn patient() -> DaemonConfig {
     }
 }
 
-fn kinds(folder: &std::path::Path) -> Vec<String> {
+pub(crate) fn kinds(folder: &std::path::Path) -> Vec<String> {
     audit(folder)
         .iter()
         .map(|line| line["event"]["kind"].as_str().unwrap().to_owned())
@@ -224,62 +223,6 @@ async fn what_fails_after_the_start_is_an_end_in_the_audit_too() {
     serve(at(folder.path()), config())
         .await
         .expect("the directory is free again");
-}
-
-/// A folder of descriptors of plugins whose files the policy lets in.
-fn descriptors(folder: &std::path::Path, load: &str) -> std::path::PathBuf {
-    let key = SigningKey::generate().unwrap();
-    trust(folder, &key);
-    let claim = Claim {
-        name: "guest-lifecycle".parse().unwrap(),
-        version: "0.1.0".parse().unwrap(),
-    };
-    let life = sign(&guests::bytes("guest-lifecycle"), &key, &claim).unwrap();
-    std::fs::write(folder.join("life.wasm"), life).unwrap();
-    std::fs::write(folder.join("echo.wasm"), signed("1.2.0", &key)).unwrap();
-    let plugins = folder.join("plugins.d");
-    std::fs::create_dir(&plugins).unwrap();
-    let life = format!("source = \"../life.wasm\"\n[config]\nload = \"{load}\"\n");
-    std::fs::write(plugins.join("life.toml"), life).unwrap();
-    std::fs::write(plugins.join("echo.toml"), "source = \"../echo.wasm\"\n").unwrap();
-    plugins
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_signal_is_heard_while_plugins_are_loaded_at_start() {
-    let folder = state();
-    let plugins = descriptors(folder.path(), "sleep");
-    let starting = DaemonConfig {
-        plugins: Some(plugins),
-        signals: true,
-        ..config()
-    };
-    let host = at(folder.path());
-    let serving = tokio::spawn(serve(host.clone(), starting));
-    soon("the first is loaded, the second loads for ever", || {
-        host.list().len() == 1
-    })
-    .await;
-    kill_process(getpid(), Signal::TERM).unwrap();
-    let ended = tokio::time::timeout(Duration::from_secs(5), async {
-        serving.await.unwrap().unwrap().stopped().await
-    });
-    ended.await.expect("it does not wait for the load").unwrap();
-    assert_eq!(kinds(folder.path()).last().unwrap(), "stop");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_loaded_at_start_is_no_flood() {
-    let folder = state();
-    let plugins = descriptors(folder.path(), "ok");
-    let host = builder()
-        .state_dir(folder.path())
-        .host_limits(few_loads(1))
-        .start()
-        .unwrap();
-    let loads = host.load_descriptors(&plugins).await.unwrap();
-    assert!(loads.iter().all(|load| load.outcome.is_ok()), "{loads:?}");
-    assert_eq!(loads.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,37 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<Finding>> {
             ));
         }
     }
+    findings.extend(unused(tree));
     Ok(findings)
+}
+
+/// Codes of the table that no code of the host gives.
+fn unused(tree: &Tree) -> Vec<Finding> {
+    let names = tree.need(TABLE).unwrap_or_default().lines().filter_map(|line| {
+        let (name, rest) = line.trim().split_once(" = \"ODN-")?;
+        line.trim().ends_with(';').then_some((name, rest.get(..4)?))
+    });
+    let is_used = |name: &str| {
+        let path = format!("Code::{name}");
+        tree.below("host", ".rs")
+            .filter(|(path, _)| *path != TABLE && !path.contains("/tests"))
+            .any(|(_, text)| {
+                text.match_indices(&path).any(|(at, _)| {
+                    !text
+                        .get(at + path.len()..)
+                        .unwrap_or_default()
+                        .starts_with(|c: char| c.is_alphanumeric())
+                })
+            })
+    };
+    names
+        .filter(|(name, _)| !is_used(name))
+        .map(|(name, digits)| {
+            let message =
+                format!("no code of the host gives ODN-{digits} ({name}); use it, or remove it and its page");
+            Finding::of(TABLE, message)
+        })
+        .collect()
 }
 
 /// The codes of the table with their summaries: the doc comment above each row.
@@ -79,6 +109,8 @@ mod tests {
     const ROWS: &str =
         "codes! {\n    /// No such\n    /// plugin.\n    A = \"ODN-1001\", NotFound, Peer, Safe;\n}\n";
 
+    const USE: (&str, &str) = ("host/node/src/load.rs", "Fault::new(Code::A, text)");
+
     #[test]
     fn rows_are_read_with_their_summaries() {
         assert_eq!(
@@ -91,7 +123,12 @@ mod tests {
     fn a_page_that_agrees_passes_with_or_without_the_full_stop() {
         for page in ["# ODN-1001: No such plugin\n", "# ODN-1001: No such plugin.\n"] {
             assert_eq!(
-                check(&Tree::of(&[(TABLE, ROWS), ("docs/errors/ODN-1001.md", page)])).unwrap(),
+                check(&Tree::of(&[
+                    (TABLE, ROWS),
+                    USE,
+                    ("docs/errors/ODN-1001.md", page)
+                ]))
+                .unwrap(),
                 []
             );
         }
@@ -99,9 +136,19 @@ mod tests {
 
     #[test]
     fn missing_wrong_and_orphaned_pages_are_found() {
-        assert_eq!(check(&Tree::of(&[(TABLE, ROWS)])).unwrap().len(), 1);
+        assert_eq!(check(&Tree::of(&[(TABLE, ROWS), USE])).unwrap().len(), 1);
+        let unused = Tree::of(&[
+            (TABLE, ROWS),
+            ("docs/errors/ODN-1001.md", "# ODN-1001: No such plugin"),
+        ]);
+        assert!(
+            check(&unused).unwrap()[0]
+                .message
+                .contains("no code of the host gives")
+        );
         let wrong = Tree::of(&[
             (TABLE, ROWS),
+            USE,
             ("docs/errors/ODN-1001.md", "# ODN-1001: Other"),
             ("docs/errors/ODN-1002.md", "# ODN-1002: Gone"),
             ("docs/errors/README.md", "# Errors"),

@@ -6,6 +6,12 @@ use super::{Finding, Tree, guests, markdown};
 
 const TABLE: &str = "host/authority/src/limits.rs";
 const PAGE: &str = "docs/limits.md";
+/// The plugin's limits end here in the table; what follows are the host's.
+const HOST: &str = "    HostLimits,";
+/// Where limits say no and count it.
+const COUNTED: &[&str] = &["host/runtime/src", "host/node/src"];
+/// Where the other counters get their names.
+const STATUS: &str = "host/node/src/status.rs";
 const COLUMNS: &[&str] = &["field", "default", "guest", "test"];
 
 /// A row of the table in the code.
@@ -61,7 +67,56 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<Finding>> {
         );
         findings.push(Finding::of(PAGE, message));
     }
+    findings.extend(metrics(tree)?);
     Ok(findings)
+}
+
+/// What is wrong with the counters that the page names: each limit of a plugin
+/// has one that the code has too, or says why there is none.
+fn metrics(tree: &Tree) -> Result<Vec<Finding>> {
+    let table = tree.need(TABLE)?;
+    let of_plugins = table.split_once(HOST).map_or(table, |(plugins, _)| plugins);
+    let rows = markdown::rows(tree.need(PAGE)?, &["field", "metric"]);
+    let status = tree.text(STATUS).unwrap_or_default();
+    let mut findings = Vec::new();
+    for Limit { name, .. } in limits(of_plugins) {
+        let row = rows.iter().find(|(_, cells)| {
+            cells
+                .first()
+                .is_some_and(|field| markdown::spans(field) == [name])
+        });
+        let Some((line, metric)) = row.and_then(|(line, cells)| Some((*line, *cells.get(1)?))) else {
+            let message = format!("`{name}`: expected a column Metric that names its counter");
+            findings.push(Finding::of(PAGE, message));
+            continue;
+        };
+        let spans = markdown::spans(metric);
+        if spans.is_empty() && !metric.starts_with("none: ") {
+            let message =
+                format!("`{name}`: expected a counter, or `none: ` and the reason, found {metric:?}");
+            findings.push(Finding::at(PAGE, line, message));
+        }
+        for span in spans {
+            let is_there = match span.strip_prefix("limits_hit.") {
+                Some(counted) => counted == name && is_counted(tree, name),
+                None => status.contains(&format!("\"{span}\":")),
+            };
+            if !is_there {
+                let message = format!("`{name}`: nothing in {} counts `{span}`", COUNTED.join(" or "));
+                findings.push(Finding::at(PAGE, line, message));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Whether code that enforces something says this name.
+fn is_counted(tree: &Tree, name: &str) -> bool {
+    let literal = format!("\"{name}\"");
+    COUNTED
+        .iter()
+        .flat_map(|folder| tree.below(folder, ".rs"))
+        .any(|(_, text)| text.contains(&literal))
 }
 
 /// What is wrong with the guest and the test of a row.
@@ -153,6 +208,8 @@ mod tests {
         Tree::of(&[
             (TABLE, CODE),
             (PAGE, page),
+            ("host/runtime/src/meter.rs", "counters.hit(\"memory\");"),
+            (STATUS, "\"waiting\": stats.waiting,"),
             ("tests/guests/wat/grow.wat", ""),
             (
                 "tests/suites/limits.rs",
@@ -169,10 +226,32 @@ mod tests {
 
     #[test]
     fn a_page_that_agrees_passes() {
-        let page = "| Limit | Default | Field | Guest | Test |\n|---|---|---|---|---|\n\
-            | m | 64MiB | `memory` | `wat-grow` | `memory_stops` |\n\
-            | t | `20000` | `table-elements` | `wat-grow` | `limits::tables_stop` |\n";
+        let page = "| Limit | Default | Field | Guest | Test | Metric |\n|---|---|---|---|---|---|\n\
+            | m | 64MiB | `memory` | `wat-grow` | `memory_stops` | `limits_hit.memory` |\n\
+            | t | `20000` | `table-elements` | `wat-grow` | `limits::tables_stop` | `waiting` |\n";
         assert_eq!(check(&tree(page)).unwrap(), []);
+    }
+
+    #[test]
+    fn a_counter_that_the_code_does_not_have_is_found() {
+        let row = |metric: &str| {
+            format!(
+                "| Field | Default | Guest | Test | Metric |\n|---|---|---|---|---|\n\
+                 | `memory` | 64MiB | `wat-grow` | `memory_stops` | `limits_hit.memory` |\n\
+                 | `table-elements` | 20000 | `wat-grow` | `tables_stop` | {metric} |\n"
+            )
+        };
+        for metric in [
+            "`limits_hit.table-elements`",
+            "`limits_hit.memory`",
+            "`gone`",
+            "",
+            "none",
+        ] {
+            let found = check(&tree(&row(metric))).unwrap();
+            assert_eq!(found.len(), 1, "{metric}: {found:?}");
+        }
+        assert_eq!(check(&tree(&row("none: it cannot be seen"))).unwrap(), []);
     }
 
     #[test]
@@ -196,7 +275,8 @@ mod tests {
         ] {
             assert!(found.contains(part), "{part} in:\n{found}");
         }
-        assert_eq!(messages.len(), 7);
+        // Two of them have no counter.
+        assert_eq!(messages.len(), 9);
     }
 
     #[test]

@@ -62,11 +62,13 @@ pub struct PolicyEdit {
     path: PathBuf,
     document: DocumentMut,
     policy: Policy,
+    /// What a new file begins with.
+    head: Option<&'static str>,
     _lock: File,
 }
 
 const HEAD: &str = "# What may be loaded on this host: keys, digests and names, each \"allow\" or \"deny\".\n\
-                    # Deny wins. Changed by `odeon trust`; edits by hand are kept.\n";
+                    # Deny wins. Changed by `odeon trust`; edits by hand are kept.\n\n";
 
 impl PolicyEdit {
     /// Begins a change; waits for another one to end.
@@ -74,15 +76,17 @@ impl PolicyEdit {
         let mut lock_path = path.as_os_str().to_owned();
         lock_path.push(".lock");
         let lock = file::lock(Path::new(&lock_path))?;
-        let text = super::read(path)?.unwrap_or_else(|| HEAD.to_owned());
+        let text = super::read(path)?.unwrap_or_default();
         let policy = Policy::parse(&text)?;
-        let document = text
+        let document: DocumentMut = text
             .parse()
             .map_err(|error: toml_edit::TomlError| PolicyError::Syntax(error.to_string()))?;
+        let head = text.trim().is_empty().then_some(HEAD);
         Ok(PolicyEdit {
             path: path.to_owned(),
             document,
             policy,
+            head,
             _lock: lock,
         })
     }
@@ -196,7 +200,9 @@ impl PolicyEdit {
 
     /// Puts the changed policy in the place of the file.
     pub fn save(self) -> Result<Policy, PolicyEditError> {
-        file::replace(&self.path, self.document.to_string().as_bytes(), 0o600)?;
+        // Not part of the document, where it would be the end of its tables.
+        let text = format!("{}{}", self.head.unwrap_or_default(), self.document);
+        file::replace(&self.path, text.as_bytes(), 0o600)?;
         Ok(self.policy)
     }
 

@@ -194,6 +194,7 @@ fn settle(message: Message, serial: Serial, row: &MethodRow, context: &Context) 
         generation,
         elapsed_us,
         data: data.as_ref(),
+        warnings: &[],
     };
     match fault {
         None => answer.write(context.out),

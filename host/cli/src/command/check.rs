@@ -176,7 +176,8 @@ fn text(args: &Args, report: &CheckReport, size: usize, breaking: Option<&[Break
         put("imports", clean(import));
     }
     for grant in &report.asks {
-        put("asks", clean(grant));
+        // The place is for the operator to name.
+        put("asks", clean(grant).replacen("fs=::", "fs=HOSTDIR::", 1));
     }
     for row in &report.methods {
         put("method", line(row, &report.methods));

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use odeon_authority::{FileError, KeyError};
+use odeon_protocol::Code;
 
 use super::Context;
 use crate::{failure::Failure, output::Done};
@@ -21,6 +22,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let public = odeon_authority::keygen(&args.output, &args.comment).map_err(|error| match error {
         KeyError::File(FileError::Io { path, source }) => Failure::unwritable(&path, &source),
+        // A new file is missing when its folder is.
+        KeyError::File(FileError::Missing { path }) => {
+            let folder = path.parent().unwrap_or(&path).display();
+            let message = format!(
+                "{} cannot be written: there is no folder {folder}",
+                path.display()
+            );
+            Failure::new(Code::FileUnreadable, message)
+        }
         error => error.into(),
     })?;
     let mut public_path: OsString = args.output.clone().into();

@@ -57,10 +57,8 @@ pub(crate) fn text(plugins: &[PluginRow]) -> String {
 /// The word for a plugin's state.
 pub(crate) fn state(state: PluginState) -> &'static str {
     match state {
-        PluginState::Loading => "loading",
         PluginState::Ready => "ready",
         PluginState::Draining => "draining",
-        PluginState::Unavailable => "unavailable",
         PluginState::Unknown => "unknown",
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
             (bytes, false)
         }
         Err(SectionError::CoreModule) => (componentize(&args.file, &bytes)?, true),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(Box::<Failure>::from(error).in_file(&args.file)),
     };
     match &manifest {
         Some(manifest) => packed = embed_manifest(&packed, manifest)?,
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
 
 fn read_manifest(path: &Path) -> Done<Vec<u8>> {
     let bytes = std::fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
-    Manifest::parse(&bytes)?;
+    Manifest::parse(&bytes).map_err(|error| Box::<Failure>::from(error).in_file(path))?;
     Ok(bytes)
 }
 

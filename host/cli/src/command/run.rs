@@ -15,7 +15,7 @@ use odeon::{
     Args as CallArgs, CallOptions, CompileChild, Compiler, Host, Interrupt, LoadRequest, PoolSize, Reason,
 };
 use odeon_authority::{Principal, TimeSpan};
-use odeon_protocol::{Code, Fault, Kind, MemberPath};
+use odeon_protocol::{Code, Fault, Kind, MemberPath, PluginName};
 
 use super::{
     Context,
@@ -28,7 +28,7 @@ use crate::{
     failure::Failure,
     guest_lines::GuestLines,
     invocation::{Given, Written, choose, encode, line, path_of, target},
-    output::{Done, Output},
+    output::Done,
     signals::Interrupts,
     tokens::{Pair, by_name, grant_set, limits},
     whereabouts::{VERSIONS, Whereabouts, make_private, policy_of},
@@ -69,12 +69,13 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
         return list(args, context, child);
     };
     // What is no call at all needs no component to be found out.
-    let method = path_of(invoke, "FUNCTION or INTERFACE.FUNCTION")?;
+    let method =
+        path_of(invoke, "FUNCTION or INTERFACE.FUNCTION").map_err(|failure| unplugged(failure, invoke))?;
     wait(async {
         let until = Instant::now() + args.wait.duration();
         let mut interrupts = Interrupts::listen()?;
         let interrupt = Interrupt::new();
-        let (host, keeps) = tokio::select! {
+        let Started { host, keeps, note } = tokio::select! {
             biased;
             () = interrupts.next() => return Err(Failure::new(Code::Cancelled, "cancelled before anything began")),
             started = started(context, child, until) => started?,
@@ -85,16 +86,19 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
             until,
             interrupt: &interrupt,
         };
-        let work = work(&host, request, args, context, &called);
-        tokio::pin!(work);
-        let ended = tokio::select! {
-            biased;
-            ended = &mut work => ended,
-            () = interrupts.next() => {
-                interrupt.raise(Reason::Cancelled);
-                match tokio::time::timeout(LET_GO, work).await {
-                    Ok(ended) => ended,
-                    Err(_) => Err(Failure::new(Code::Cancelled, "the call was cancelled")),
+        let mut warnings = Vec::from_iter(note);
+        let ended = {
+            let work = work(&host, request, args, context, &called, &mut warnings);
+            tokio::pin!(work);
+            tokio::select! {
+                biased;
+                ended = &mut work => ended,
+                () = interrupts.next() => {
+                    interrupt.raise(Reason::Cancelled);
+                    match tokio::time::timeout(LET_GO, work).await {
+                        Ok(ended) => ended,
+                        Err(_) => Err(Failure::new(Code::Cancelled, "the call was cancelled")),
+                    }
                 }
             }
         };
@@ -105,7 +109,10 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
             // take time. A host that keeps nothing has a folder to remove.
             std::mem::forget(host.clone());
         }
-        ended
+        ended.map_err(|mut failure| {
+            failure.warnings = warnings;
+            failure
+        })
     })
 }
 
@@ -117,13 +124,27 @@ struct Called<'a> {
     interrupt: &'a Interrupt,
 }
 
-/// A host, and whether it keeps anything in a state directory. Another process
-/// may hold a lock there, so that it is waited for like everything else.
-async fn started(context: &Context, child: CompileChild, until: Instant) -> Done<(Host, bool)> {
-    let (whereabouts, out) = (context.whereabouts.clone(), context.out);
-    let starting = tokio::task::spawn_blocking(move || start(&whereabouts, child, out));
+/// A host for one call.
+struct Started {
+    host: Host,
+    /// It keeps something in a state directory.
+    keeps: bool,
+    /// Why nothing is written down, if it is not.
+    note: Option<String>,
+}
+
+/// A host. Another process may hold a lock in the state directory, so that it is
+/// waited for like everything else.
+async fn started(context: &Context, child: CompileChild, until: Instant) -> Done<Started> {
+    let whereabouts = context.whereabouts.clone();
+    let starting = tokio::task::spawn_blocking(move || start(&whereabouts, child));
     match tokio::time::timeout_at(until.into(), starting).await {
-        Ok(Ok(started)) => started,
+        Ok(Ok(started)) => {
+            if let Ok(Started { note: Some(note), .. }) = &started {
+                context.out.say(&format!("note: {note}"));
+            }
+            started
+        }
         Ok(Err(_)) => Err(Failure::new(Code::Internal, "the host broke off at its start")),
         Err(_) => Err(Failure::new(
             Code::WaitEnded,
@@ -167,6 +188,7 @@ async fn work(
     args: &Args,
     context: &Context,
     called: &Called<'_>,
+    warnings: &mut Vec<String>,
 ) -> Done {
     let Called {
         method,
@@ -191,6 +213,7 @@ async fn work(
     for warning in &loaded.warnings {
         context.out.say(&format!("note: {warning}"));
     }
+    warnings.extend(loaded.warnings);
     let methods = host.methods(&loaded.name)?;
     let row = choose(&methods, &method.path, (text, method.span.clone()))?;
     let body = encode(row, Given::Call(text))?;
@@ -212,6 +235,7 @@ async fn work(
                 generation: Some(reply.generation),
                 elapsed_us: u64::try_from(reply.elapsed.as_micros()).ok(),
                 data: None,
+                warnings,
             };
             if is_err {
                 return Err(
@@ -237,7 +261,7 @@ fn request(args: &Args) -> Done<LoadRequest> {
     Ok(request)
 }
 
-fn start(whereabouts: &Whereabouts, child: CompileChild, out: Output) -> Done<(Host, bool)> {
+fn start(whereabouts: &Whereabouts, child: CompileChild) -> Done<Started> {
     let me = Principal::LocalUser {
         uid: rustix::process::getuid().as_raw(),
     };
@@ -251,28 +275,31 @@ fn start(whereabouts: &Whereabouts, child: CompileChild, out: Output) -> Done<(H
         .principal(me)
         .environment(environment())
         .log_sink(Arc::new(GuestLines));
-    let (builder, keeps) = match usable_state(whereabouts)? {
-        State::Usable(folder) => (builder.state_dir(folder), true),
+    let (builder, note) = match usable_state(whereabouts)? {
+        State::Usable(folder) => (builder.state_dir(folder), None),
         State::ReadOnly(folder) => {
-            let text = format!(
-                "note: {} cannot be written, so nothing is cached or audited there",
-                folder.display()
-            );
-            out.say(&text);
+            let why = format!("{} cannot be written", folder.display());
             let builder = builder
                 .trust_policy(policy_of(&folder)?)
                 .known_versions(folder.join(VERSIONS));
-            (builder, false)
+            (builder, Some(why))
         }
-        State::None => (builder, false),
+        State::None(why) => (builder, Some(why)),
     };
-    Ok((builder.start().map_err(Fault::from)?, keeps))
+    Ok(Started {
+        host: builder.start().map_err(Fault::from)?,
+        keeps: note.is_none(),
+        note: note.map(|why| {
+            format!("{why}, so this run is in no audit, and nothing of it is cached; see --state")
+        }),
+    })
 }
 
 enum State {
     Usable(PathBuf),
     ReadOnly(PathBuf),
-    None,
+    /// There is none, and why.
+    None(String),
 }
 
 /// The state directory as far as it can be used. One that was named has to be
@@ -282,13 +309,13 @@ fn usable_state(whereabouts: &Whereabouts) -> Done<State> {
         return Ok(State::Usable(whereabouts.made_state_dir()?));
     }
     let Some(folder) = whereabouts.state_dir() else {
-        return Ok(State::None);
+        let why = "there is no HOME and no XDG_STATE_HOME to keep a state directory in";
+        return Ok(State::None(why.to_owned()));
     };
     if !folder.is_dir() {
-        return Ok(if make_private(&folder).is_ok() {
-            State::Usable(folder)
-        } else {
-            State::None
+        return Ok(match make_private(&folder) {
+            Ok(()) => State::Usable(folder),
+            Err(failure) => State::None(failure.fault.message),
         });
     }
     if is_writable(&folder) {
@@ -308,6 +335,17 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// The path of a loaded plugin's method, as `call` and `describe` have it, names
+/// the plugin first; a file has none.
+fn unplugged(failure: Box<Failure>, invoke: &str) -> Box<Failure> {
+    match invoke.split_once('/') {
+        Some((plugin, rest)) if plugin.parse::<PluginName>().is_ok() => {
+            failure.helped(format!("a file is called without a plugin's name: '{rest}'"))
+        }
+        _ => failure,
+    }
 }
 
 /// A refusal, with the commands that would let the component in.

@@ -92,6 +92,11 @@ async fn serve(
     // The runtime has opened what it needs to see of its own memory.
     close_memory();
     journal.keep_in(host.logs().clone());
+    let named = config.trust_policy.iter().map(|path| ("the trust policy", path));
+    let secrets = config.secrets.values().map(|path| ("the file of a secret", path));
+    for (what, path) in named.chain(secrets).filter(|(_, path)| !path.exists()) {
+        tracing::warn!(path = %path.display(), "{what} that the configuration names is not there");
+    }
     let usual = DaemonConfig::default();
     let daemon = DaemonConfig {
         socket: Some(socket),

@@ -31,10 +31,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let bytes = component::read(&args.file)?;
     // Before the key is touched: bytes that are no component need none.
-    digest_of(&bytes)?;
-    let claim = claim(args, &bytes, context)?;
-    let key = SigningKey::load(&args.key)?;
-    let signed = sign(&bytes, &key, &claim)?;
+    let of_file = |failure: Box<Failure>| failure.in_file(&args.file);
+    digest_of(&bytes).map_err(|error| of_file(error.into()))?;
+    let claim = claim(args, &bytes, context).map_err(of_file)?;
+    let key = SigningKey::load(&args.key).map_err(|error| Box::<Failure>::from(error).in_file(&args.key))?;
+    let signed = sign(&bytes, &key, &claim).map_err(|error| of_file(error.into()))?;
     let target = args.output.as_ref().unwrap_or(&args.file);
     if let (Ok(target), Ok(key)) = (target.canonicalize(), args.key.canonicalize())
         && target == key

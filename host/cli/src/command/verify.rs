@@ -42,8 +42,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         bytes,
         detached,
     } = Signed::read(&args.file)?;
-    let offer = Offer::read(&bytes, detached.as_deref())?;
-    let component = component::row(&path, &bytes, detached.as_deref())?;
+    let of_file = |failure: Box<Failure>| failure.in_file(&path);
+    let offer = Offer::read(&bytes, detached.as_deref()).map_err(|error| of_file(error.into()))?;
+    let component = component::row(&path, &bytes, detached.as_deref()).map_err(of_file)?;
     if component.signers.is_empty() {
         let message = format!(
             "{} is not signed; expected at least one signature, in the file or beside it in a .sig",

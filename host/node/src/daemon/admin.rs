@@ -4,7 +4,6 @@
 //! came of it into the answer's JSON. Logs are not here: they answer more than
 //! once.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use odeon_authority::{GrantSet, LimitsPatch, Principal};
@@ -84,7 +83,11 @@ async fn load(shared: &Shared, load: Load, principal: Principal) -> Result<LoadR
         let grants = GrantSet::parse(load.grants.iter().map(String::as_str));
         request.grants = Some(grants.map_err(|error| invalid(error.to_string()))?);
     }
-    request.limits = limits(load.limits).map_err(invalid)?;
+    let limits = load
+        .limits
+        .iter()
+        .map(|(name, word)| (name.as_str(), word.as_str()));
+    request.limits = LimitsPatch::from_words(limits).map_err(|error| invalid(error.to_string()))?;
     let report = shared.host.load(request).await?;
     Ok(LoadReply {
         plugin: shared.host.row(&report.name)?,
@@ -92,23 +95,6 @@ async fn load(shared: &Shared, load: Load, principal: Principal) -> Result<LoadR
         elapsed_us: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
         warnings: report.warnings,
     })
-}
-
-/// Limits as words, read as a descriptor's `[limits]`.
-fn limits(words: BTreeMap<String, String>) -> Result<LimitsPatch, String> {
-    let table: toml::Table = words
-        .into_iter()
-        .map(|(name, word)| {
-            let value = match word.parse::<i64>() {
-                Ok(number) => toml::Value::Integer(number),
-                Err(_) => toml::Value::String(word),
-            };
-            (name, value)
-        })
-        .collect();
-    table
-        .try_into()
-        .map_err(|error: toml::de::Error| format!("limits: {}", error.message()))
 }
 
 fn log_level(shared: &Shared, directive: Option<&str>) -> Result<LogLevelReply, Fault> {

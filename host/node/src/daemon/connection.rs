@@ -90,7 +90,7 @@ impl Connection {
         let (greeting, idle, arrival, stalled) =
             (sleep(grace), sleep(may_idle), sleep(grace), sleep(patience));
         tokio::pin!(farewell, greeting, idle, arrival, stalled);
-        let mut inbox = Inbox::new(shared.host.inner.requests.share());
+        let mut inbox = Inbox::new(desk.account.share());
         let mut written = 0_usize;
         let mut behind = false;
         let mut active = Instant::now();

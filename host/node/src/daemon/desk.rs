@@ -19,9 +19,10 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use odeon_authority::Principal;
 use odeon_protocol::{
-    AdminRequest, Code, Envelope, Fault, Hello, MAX_LOG_TAIL, MessageKind, PluginName, Serial, max_frame,
+    AdminRequest, Code, Envelope, Executed, Fault, Hello, MAX_LOG_TAIL, MessageKind, PluginName, Serial,
+    max_frame,
 };
-use odeon_rmi::CancelReason;
+use odeon_rmi::{Account, CancelReason};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,8 @@ pub(super) struct Desk {
     pub(super) greeted: bool,
     /// Nothing more is read; what there is to say is still said.
     pub(super) closing: bool,
+    /// What is held for this connection.
+    pub(super) account: Account,
     caller: Caller,
     waiting: FuturesUnordered<Waiting>,
     /// The requests whose ends are waited for here.
@@ -59,8 +62,10 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(shared: Arc<Shared>, principal: Principal, operators_only: bool) -> Self {
+        let account = shared.host.inner.requests.account();
         Desk {
-            caller: Caller::new(&principal),
+            caller: Caller::with_account(&principal, account.clone()),
+            account,
             shared,
             principal,
             out: Outbox::default(),
@@ -303,9 +308,7 @@ fn until(deadline: u64) -> Result<Duration, Fault> {
     let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
     match deadline.checked_sub(now) {
         Some(left) if left > 0 => Ok(Duration::from_millis(left)),
-        _ => Err(Fault::new(
-            Code::WaitEnded,
-            "the deadline had passed when the call arrived; nothing was executed",
-        )),
+        // It had passed when the call arrived.
+        _ => Err(Fault::wait_ended(Executed::Not)),
     }
 }

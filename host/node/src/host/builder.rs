@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use odeon_authority::{Audit, HostLimits, Ledger, Limits, Policy, Principal, SigningKey};
 use odeon_rmi::{RequestLimits, Requests};
-use odeon_runtime::{CacheConfig, CompileLimits, Compiler, LogSink, PoolSize, Runtime, RuntimeConfig};
+use odeon_runtime::{
+    CacheConfig, CompileLimits, Compiler, LogSink, PoolSize, Resolver, Runtime, RuntimeConfig,
+};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +36,7 @@ pub struct HostBuilder {
     limits: Limits,
     requests: RequestLimits,
     log_sink: Option<Arc<dyn LogSink>>,
+    resolver: Option<Arc<dyn Resolver>>,
     cache: bool,
     one_shot: bool,
     principal: Principal,
@@ -54,6 +57,7 @@ impl HostBuilder {
             limits: Limits::default(),
             requests: RequestLimits::default(),
             log_sink: None,
+            resolver: None,
             cache: true,
             one_shot: false,
             principal: Principal::Embedder,
@@ -130,6 +134,14 @@ impl HostBuilder {
     #[must_use]
     pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
         self.log_sink = Some(sink);
+        self
+    }
+
+    /// How names that guests use are resolved; by default as the system does.
+    /// What it answers is checked against the grants like any other answer.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolver = Some(resolver);
         self
     }
 
@@ -242,6 +254,9 @@ impl HostBuilder {
         config.compile = compile_limits(&self.host_limits);
         config.cache = cache;
         config.connect_time = self.host_limits.connect_time.duration();
+        if let Some(resolver) = self.resolver {
+            config.resolver = resolver;
+        }
         let runtime = Runtime::new(config)?;
         let tasks = Tasks {
             tracker: TaskTracker::new(),

@@ -55,13 +55,15 @@ impl Host {
         if timeout(LET_GO, inner.registry.loads_over()).await.is_err() {
             tracing::warn!("a load did not let go in time while the host stopped");
         }
-        let plugins = inner.registry.all();
+        let mut plugins = inner.registry.all();
         // The others are being unloaded, and come to their end by themselves.
         let taken: Vec<_> = plugins
             .iter()
             .inspect(|loaded| loaded.set_draining())
             .filter_map(|loaded| inner.registry.claim(&loaded.name).ok())
             .collect();
+        // What was replaced has calls too, and is seen off by its own task.
+        plugins.extend(inner.registry.leaving());
         let drained = || async {
             join_all(plugins.iter().map(|loaded| loaded.plugin.drain())).await;
             inner.requests.idle().await;
@@ -87,7 +89,11 @@ impl Host {
             reservation.remove();
         }))
         .await;
-        if timeout(UNLOADS, inner.registry.unloads_over()).await.is_err() {
+        let over = async {
+            inner.registry.unloads_over().await;
+            inner.registry.all_left().await;
+        };
+        if timeout(UNLOADS, over).await.is_err() {
             tracing::warn!("an unload did not end in time while the host stopped");
         }
         let closed = self.close_audit().await;

@@ -5,10 +5,12 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use odeon_authority::{
-    Admission, Decision, Descriptor, Manifest, Offer, Principal, Refused, SignedAs, Terms, Verdict, decide,
+    Admission, Decision, Descriptor, DescriptorError, Manifest, Offer, Principal, Refused, SignedAs, Terms,
+    Verdict, decide,
 };
 use odeon_protocol::{Code, Digest, Fault, PluginName};
 
+use super::Way;
 use super::request::{LoadRequest, Source};
 use crate::error::io_words;
 use crate::host::Host;
@@ -27,17 +29,21 @@ pub(super) struct Admitted {
     pub(super) reservation: Reservation,
     /// The request, with what a descriptor said filled in.
     pub(super) request: LoadRequest,
-    /// The request as it was asked; none where it cannot be done again.
-    pub(super) asked: Option<LoadRequest>,
+    /// The request as it was asked, without the bytes if it brought them.
+    pub(super) asked: LoadRequest,
     pub(super) warnings: Vec<String>,
 }
 
 impl Host {
     /// Reads, decides, and writes the decision down. Blocks on the disk.
-    pub(super) fn admit(&self, mut request: LoadRequest) -> Result<Admitted, Fault> {
+    pub(super) fn admit(&self, mut request: LoadRequest, way: Way) -> Result<Admitted, Fault> {
         let gatekeeper = &self.inner.gatekeeper;
         let mut warnings = Vec::new();
-        let asked = request.file().is_some().then(|| request.clone());
+        let given = match &mut request.source {
+            Source::Bytes(bytes) => Some(std::mem::take(bytes)),
+            Source::Component(_) | Source::Descriptor(_) => None,
+        };
+        let asked = request.clone();
         let mut signed_as = match (&request.signed_as, &request.name) {
             (Some(signed_as), _) => signed_as.clone(),
             // The operator names file and name in one breath.
@@ -47,8 +53,8 @@ impl Host {
         let component = match &request.source {
             Source::Component(path) => Some(path.clone()),
             Source::Descriptor(path) => {
-                let descriptor =
-                    Descriptor::load(path).map_err(|error| Fault::new(error.code(), error.to_string()))?;
+                let descriptor = Descriptor::load(path)
+                    .map_err(|error| Fault::new(error.code(), of_file(path, &error)))?;
                 if request.signed_as.is_none()
                     && let Some(name) = &descriptor.signed_as
                 {
@@ -59,7 +65,7 @@ impl Host {
             Source::Bytes(_) => None,
         };
         let most = self.inner.host_limits.component_size.bytes();
-        let (bytes, detached) = match (&component, &mut request.source) {
+        let (bytes, detached) = match (&component, given) {
             (Some(path), _) => {
                 let bytes = read(path, most, Code::ComponentTooLarge).map_err(|fault| {
                     // It was not read, so that its digest is that of nothing.
@@ -67,10 +73,12 @@ impl Host {
                 })?;
                 let mut beside = path.clone().into_os_string();
                 beside.push(".sig");
-                (bytes, read_detached(Path::new(&beside))?)
+                let detached = read_detached(Path::new(&beside)).map_err(|fault| {
+                    self.refused(request.name.as_ref(), request.principal.as_ref(), &bytes, fault)
+                })?;
+                (bytes, detached)
             }
-            (None, Source::Bytes(bytes)) => {
-                let bytes = std::mem::take(bytes);
+            (None, Some(bytes)) => {
                 if bytes.len() as u64 > most {
                     let message = format!(
                         "the component: expected at most {most} bytes, found {}; see host-limits.component-size",
@@ -86,7 +94,7 @@ impl Host {
                 }
                 (bytes, None)
             }
-            (None, _) => return Err(Fault::new(Code::Internal, "a load without a source")),
+            (None, None) => return Err(Fault::new(Code::Internal, "a load without a source")),
         };
         let offer = Offer::read(&bytes, detached.as_deref()).map_err(|error| {
             let fault = Fault::new(error.code(), describe(component.as_deref(), &error.to_string()));
@@ -123,13 +131,13 @@ impl Host {
         // The version of before belongs to a name, and the name is known only
         // when everything else was looked at.
         let first = decide(policy.as_ref(), &offer, &terms);
-        let reservation = match &first.verdict {
-            Verdict::Allow { name, .. } => {
-                let reservation = self.inner.registry.reserve(name)?;
-                terms.previous_version = gatekeeper.previous_version(name)?;
+        let reservation = match self.take_name(&first, way) {
+            Ok(Some((reservation, previous))) => {
+                terms.previous_version = previous;
                 Some(reservation)
             }
-            Verdict::Deny { .. } => None,
+            Ok(None) => None,
+            Err(fault) => return Err(self.on_record(first, fault)),
         };
         let decision = decide(policy.as_ref(), &offer, &terms);
         let admission = decision.record(self.inner.recorder.audit())?;
@@ -176,7 +184,39 @@ impl Host {
                 message: fault.message.clone(),
             },
         };
-        match decision.record(self.inner.recorder.audit()) {
+        self.on_record(decision, fault)
+    }
+
+    /// The name that a component is let in under, and the version of before.
+    /// Nothing for one that is not let in.
+    fn take_name(
+        &self,
+        decision: &Decision,
+        way: Way,
+    ) -> Result<Option<(Reservation, Option<semver::Version>)>, Fault> {
+        let Verdict::Allow { name, .. } = &decision.verdict else {
+            return Ok(None);
+        };
+        let accepted = self.inner.gatekeeper.previous_version(name)?;
+        Ok(Some(match way {
+            Way::Load => (self.inner.registry.reserve(name)?, accepted),
+            // What serves counts too, even if it was let in for once.
+            Way::Replace { reservation, before } => {
+                (reservation, accepted.max(before.origin.version.clone()))
+            }
+        }))
+    }
+
+    /// Writes down that something was refused for this reason, whatever the
+    /// policy says about it: who tries to take another's name leaves a trace.
+    /// Gives the fault to answer with.
+    fn on_record(&self, decision: Decision, fault: Fault) -> Fault {
+        let (code, message) = (fault.code, fault.message.clone());
+        let denied = Decision {
+            verdict: Verdict::Deny { code, message },
+            ..decision
+        };
+        match denied.record(self.inner.recorder.audit()) {
             Err(unrecorded @ Refused::Unrecorded(_)) => unrecorded.into(),
             _ => fault,
         }
@@ -205,6 +245,14 @@ fn fill_in(request: &mut LoadRequest, descriptor: Descriptor) -> PathBuf {
         request.secrets.entry(name).or_insert(file);
     }
     descriptor.source
+}
+
+/// What is wrong with a descriptor, with its file where the error does not say it.
+fn of_file(path: &Path, error: &DescriptorError) -> String {
+    match error {
+        DescriptorError::File(_) => error.to_string(),
+        _ => format!("{}: {error}", path.display()),
+    }
 }
 
 fn describe(path: Option<&Path>, problem: &str) -> String {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use odeon_authority::{Admission, ClassWish, InstanceMode, Limits, Manifest, Placing};
+use odeon_authority::{Admission, ClassWish, GrantSet, InstanceMode, Limits, Manifest, Placing};
 use odeon_protocol::{Code, Fault};
 use odeon_runtime::{EngineClass, InstanceModel, PluginSpec};
 
@@ -26,6 +26,7 @@ impl Host {
         let asked = manifest.map(|manifest| &manifest.limits);
         let limits = Limits::for_plugin(&inner.limits, Some(&request.limits), asked)
             .map_err(|error| Fault::new(Code::LimitUnsupported, error.to_string()))?;
+        warnings.extend(unused(manifest, admission, request));
         let config = match manifest {
             Some(manifest) => manifest
                 .settle_config(&request.config)
@@ -67,6 +68,47 @@ impl Host {
             secrets: Arc::new(SecretFiles::new(request.secrets.clone(), inner.secrets.clone())),
         })
     }
+}
+
+/// What the operator allows with this load and the plugin does not get. It
+/// would look as if the word had not been heard.
+fn unused(manifest: Option<&Manifest>, admission: &Admission, request: &LoadRequest) -> Vec<String> {
+    let mut unused = Vec::new();
+    for line in request.grants.iter().flat_map(GrantSet::complete_lines) {
+        let Ok(grant) = GrantSet::parse([line.as_str()]) else {
+            continue;
+        };
+        let shown = grant.lines().join(" ");
+        let is_in = |set: &GrantSet| !GrantSet::intersect(set, &grant).is_empty();
+        match manifest {
+            _ if is_in(admission.grants()) => {
+                let missing = grant.fs.iter().filter_map(|grant| grant.host.as_deref());
+                let missing = missing.filter(|folder| !folder.is_dir());
+                unused.extend(missing.map(|folder| {
+                    let folder = folder.display();
+                    format!("the grant {shown} opens nothing now: there is no directory {folder}")
+                }));
+            }
+            Some(manifest) if !is_in(&manifest.asks) => unused.push(format!(
+                "the grant {shown} has no effect: the component's manifest asks for {}",
+                match manifest.asks.lines() {
+                    asks if asks.is_empty() => "nothing".to_owned(),
+                    asks => asks.join(" "),
+                }
+            )),
+            _ => unused.push(format!(
+                "the grant {shown} has no effect: the trust policy allows less"
+            )),
+        }
+    }
+    let lowered = manifest.map(|manifest| request.limits.above(&manifest.limits));
+    unused.extend(lowered.into_iter().flatten().map(|limit| {
+        format!(
+            "the limit {} stays at {}, not {}: the component's manifest says so, and can only be lowered",
+            limit.name, limit.kept, limit.allowed
+        )
+    }));
+    unused
 }
 
 /// The engine class that somebody asked for.

@@ -160,14 +160,17 @@ impl MethodEntry {
 /// What a caller is told whose arguments do not fit.
 #[cold]
 pub(crate) fn bad_arguments(error: ValueError) -> Fault {
-    let code = match error.problem {
-        Problem::TooLong { .. } | Problem::TooDeep { .. } | Problem::TooManyNodes { .. } => {
-            Code::MessageTooLarge
-        }
-        Problem::Handle { .. } => Code::NotCarriable,
-        _ => Code::InvalidArguments,
+    let (code, limit) = match error.problem {
+        Problem::TooLong { .. } | Problem::TooManyNodes { .. } => (Code::MessageTooLarge, Some("message")),
+        Problem::TooDeep { .. } => (Code::MessageTooLarge, Some("value-depth")),
+        Problem::Handle { .. } => (Code::NotCarriable, None),
+        _ => (Code::InvalidArguments, None),
     };
-    Fault::new(code, error.to_string()).with_details(serde_json::json!({ "path": error.path }))
+    let details = match limit {
+        Some(limit) => serde_json::json!({ "path": error.path, "limit": limit }),
+        None => serde_json::json!({ "path": error.path }),
+    };
+    Fault::new(code, error.to_string()).with_details(details)
 }
 
 /// Every text that names a method inside one component.

@@ -1,11 +1,12 @@
 //! Where a generation came from and why it was let in.
 
-use std::path::PathBuf;
-
 use odeon_authority::{Admission, Bound, Offer, Principal, Terms};
 use odeon_protocol::Digest;
 
+use crate::load::LoadRequest;
+
 /// What is known about a loaded component besides its code.
+#[derive(Clone)]
 pub(crate) struct Origin {
     pub(crate) digest: Digest,
     pub(crate) version: Option<semver::Version>,
@@ -15,8 +16,8 @@ pub(crate) struct Origin {
     pub(crate) rule: String,
     pub(crate) transient: bool,
     pub(crate) principal: Principal,
-    /// The file it was read from, if it was one.
-    pub(crate) file: Option<PathBuf>,
+    /// The load as it was asked, without the bytes if it brought them.
+    pub(crate) asked: LoadRequest,
     pub(crate) size: u64,
     /// What was decided upon, to decide again when the trust policy changes.
     pub(crate) offered: Option<Box<(Offer, Terms)>>,
@@ -27,7 +28,7 @@ impl Origin {
         admission: &Admission,
         offered: (Offer, Terms),
         principal: Principal,
-        file: Option<PathBuf>,
+        asked: LoadRequest,
         size: usize,
     ) -> Self {
         Origin {
@@ -45,7 +46,7 @@ impl Origin {
             rule: admission.rule().to_owned(),
             transient: admission.is_transient(),
             principal,
-            file,
+            asked,
             size: size as u64,
             offered: Some(Box::new(offered)),
         }

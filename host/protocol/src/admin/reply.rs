@@ -129,14 +129,10 @@ pub struct LogLevelReply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PluginState {
-    /// It runs its `load` and takes no calls yet.
-    Loading,
     /// It takes calls.
     Ready,
     /// It finishes what it has and takes no more.
     Draining,
-    /// It was loaded and cannot serve now.
-    Unavailable,
     /// A state that this version has no word for.
     #[serde(other)]
     Unknown,

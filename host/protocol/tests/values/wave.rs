@@ -49,6 +49,37 @@ fn the_innermost_place_is_named_and_pointed_at() {
 }
 
 #[test]
+fn mistakes_from_other_languages_are_named() {
+    let takes = |ty| function([("a", ty)], None);
+    let point = record([("name", Type::String)]);
+    let style = Type::Enum(vec!["solid".into(), "add".into()].into());
+    for (ty, source, at, part) in [
+        (Type::String, r#""abc"#, r#""abc"#, "a closing quotation mark"),
+        (Type::String, r#""a\qb""#, r"\q", "one of the escapes"),
+        (Type::String, r#""\u{110000}""#, r"\", "a character's number"),
+        (Type::Char, "'xy'", "'xy'", "one character between single quotes"),
+        (Type::Char, "''", "''", "one character between single quotes"),
+        (Type::F64, "NaN", "NaN", "`nan`: names are in small letters"),
+        (Type::Bool, "True", "True", "`true`: names"),
+        (style.clone(), "Solid", "Solid", "`solid`: names"),
+        (style, "add(1)", "add(1)", "expected `add` without a payload"),
+        (
+            point,
+            r#"{"name": 1}"#,
+            r#""name""#,
+            "without quotation marks: name",
+        ),
+        (Type::F32, "3.5e38", "3.5e38", "within its range, or inf"),
+        (Type::F64, "1e999", "1e999", "within its range, or inf"),
+    ] {
+        for (found, message) in [value_error(&ty, source), args_error(&takes(ty.clone()), source)] {
+            assert_eq!(found, at, "{source}: {message}");
+            assert!(message.contains(part), "{source}: {message}");
+        }
+    }
+}
+
+#[test]
 fn the_number_of_arguments_is_explained() {
     let add = function([("a", Type::U32), ("b", Type::U32)], None);
     let (at, message) = args_error(&add, "1, 2, 3, 4");

@@ -77,6 +77,17 @@ enum Limit {
     Connections = 4,
 }
 
+impl Limit {
+    /// Its name in a descriptor.
+    fn name(self) -> &'static str {
+        match self {
+            Limit::Bytes => "egress-bytes",
+            Limit::Queries => "dns-queries",
+            Limit::Connections => "connections",
+        }
+    }
+}
+
 impl Egress {
     pub(crate) fn new(unit: Arc<Unit>) -> Arc<Self> {
         let limits = &unit.spec.limits;
@@ -286,6 +297,7 @@ impl Egress {
     /// Writes a reached limit down: counted each time, in the audit once a call.
     fn reached(&self, limit: Limit, kind: &'static str, target: &str, reason: impl FnOnce() -> String) {
         let bit = limit as u8;
+        self.unit.counters.hit(limit.name());
         if self.reported.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
             self.unit.deny(kind, target, &reason());
         } else {

@@ -122,6 +122,7 @@ impl Filesystem<'_> {
         let counters = &self.unit.counters;
         Opened::take(&counters.open_files, limit).ok_or_else(|| {
             let over = OverLimit::OpenFiles(limit);
+            counters.hit(over.limit());
             if self.disk.report_open_files() {
                 self.unit.deny("fs", "limits.open-files", &over.to_string());
             } else {
@@ -138,6 +139,7 @@ impl Filesystem<'_> {
 
     /// Writes a refusal by a limit down and makes it the guest's error.
     fn over_limit(&self, descriptor: u32, path: &str, over: disk::OverLimit) -> FsError {
+        self.unit.counters.hit(over.limit());
         self.deny(descriptor, path, &over.to_string());
         over.code().into()
     }

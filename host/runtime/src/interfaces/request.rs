@@ -49,6 +49,7 @@ impl Host for HostState {
             return Ok(Err(ProgressError::TooLarge(PROGRESS_DETAILS as u32)));
         }
         if !self.call.allowances.progress_reports.take(1) {
+            self.unit.counters.hit("progress-reports");
             let most = u32::try_from(self.unit.spec.limits.progress_reports).unwrap_or(u32::MAX);
             return Ok(Err(ProgressError::TooMany(most)));
         }

@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use odeon_protocol::{Code, Fault, Generation};
+use odeon_protocol::{Code, Executed, Fault, Generation};
 
 use super::drive::{Target, at};
 use super::{MethodId, Plugin, Reply, Shared, wait};
@@ -340,10 +340,7 @@ enum Unstarted {
 impl Unstarted {
     fn fault(self, wall: Duration) -> Fault {
         let fault = match self {
-            Unstarted::WaitEnded => Fault::new(
-                Code::WaitEnded,
-                "the caller's waiting time ended before the call was started; wait longer",
-            ),
+            Unstarted::WaitEnded => return Fault::wait_ended(Executed::Not),
             Unstarted::Expired => Fault::new(
                 Code::Expired,
                 "the call's time to live ended before it was started; nothing was executed",

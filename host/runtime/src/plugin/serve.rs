@@ -115,9 +115,15 @@ impl Shared {
         if fault.kind() == Kind::Trapped {
             counters.traps.fetch_add(1, Ordering::Relaxed);
         }
+        self.count_limit(fault);
+    }
+
+    /// Counts the limit that made this fault, if one did.
+    #[cold]
+    pub(super) fn count_limit(&self, fault: &Fault) {
         let limit = fault.details.as_ref().and_then(|details| details.get("limit"));
         if let Some(limit) = limit.and_then(|limit| limit.as_str()) {
-            counters.hit(limit);
+            self.unit.counters.hit(limit);
         }
     }
 

@@ -29,7 +29,7 @@ impl Guest for crate::Forger {
     }
 
     fn until_cancelled() -> u64 {
-        let mut looks = 0;
+        let mut looks = 1;
         while !request::is_cancelled() {
             looks += 1;
         }

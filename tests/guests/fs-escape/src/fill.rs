@@ -140,6 +140,40 @@ impl Guest for crate::FsEscape {
         })
     }
 
+    fn read_forever(root: String, path: String, chunk: u32) -> Stopped {
+        let mut offset = 0;
+        until_refused(&root, |root, _| {
+            let file = open(root, &path, false)?;
+            let (bytes, end) = file.read(u64::from(chunk), offset).map_err(name)?;
+            offset = if end { 0 } else { offset + bytes.len() as u64 };
+            Ok(bytes.len() as u64)
+        })
+    }
+
+    fn read_stream_forever(root: String, path: String, chunk: u32) -> Stopped {
+        until_refused(&root, |root, _| {
+            let file = open(root, &path, false)?;
+            let stream = file.read_via_stream(0).map_err(name)?;
+            let mut done = 0;
+            loop {
+                match stream.blocking_read(u64::from(chunk)) {
+                    Ok(bytes) => done += bytes.len() as u64,
+                    Err(StreamError::Closed) => return Ok(done),
+                    Err(error) => return Err(stream_name(&error)),
+                }
+            }
+        })
+    }
+
+    fn sync_forever(root: String, path: String) -> Stopped {
+        until_refused(&root, |root, done| {
+            let file = create(root, &path)?;
+            file.write(b"s", done % 4096).map_err(name)?;
+            file.sync().map_err(name)?;
+            Ok(1)
+        })
+    }
+
     fn read_huge(root: String, path: String, bytes: u64) -> Result<u64, String> {
         let file = open(&find(&root)?, &path, false)?;
         file.read(bytes, 0)

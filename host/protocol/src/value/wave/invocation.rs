@@ -44,7 +44,10 @@ pub fn parse_invocation(text: &str) -> Result<Invocation<'_>, WaveError> {
             let end = text.trim_end().len();
             let args = after.trim_end().strip_suffix(')').ok_or_else(|| {
                 let last = text.trim_end().char_indices().next_back().map_or(0, |(at, _)| at);
-                error(text, last..end, "`)` at the end of the call")
+                WaveError {
+                    found: "the end of the text".into(),
+                    ..error(text, last..end, "`)` at the end of the call")
+                }
             })?;
             (before, args, before.len() + 1)
         }

@@ -8,6 +8,7 @@ use std::{ops::Range, str::FromStr};
 
 use wasm_wave::{
     ast::{Node, NodeType},
+    lex::Keyword,
     parser::{ParserError, ParserErrorKind},
     untyped::UntypedValue,
 };
@@ -108,7 +109,7 @@ fn ceil(text: &str, at: usize) -> usize {
 /// Reads one value.
 pub(super) fn value(ty: &Type, text: &str, limits: &ValueLimits) -> Read {
     measure(text.len(), limits)?;
-    let tree = UntypedValue::parse(text).map_err(|e| syntax(&e))?;
+    let tree = UntypedValue::parse(text).map_err(|e| syntax(&e, text))?;
     let mut reader = Reader {
         source: text,
         budget: Budget::new(limits),
@@ -132,14 +133,18 @@ pub(super) fn args(function: &FunctionType, text: &str, limits: &ValueLimits) ->
     let tree = match UntypedValue::parse(&tuple) {
         Ok(tree) => Some(tree),
         Err(error) if error.kind() == ParserErrorKind::EmptyTuple && error.span() == (0..tuple.len()) => None,
-        Err(error) => return Err(back(syntax(&error))),
+        Err(error) => return Err(back(syntax(&error, &tuple))),
     };
     let mut reader = Reader {
         source: &tuple,
         budget: Budget::new(limits),
     };
     let nodes = match &tree {
-        Some(tree) => tree.node().as_tuple().map_err(|e| back(syntax(&e)))?.collect(),
+        Some(tree) => tree
+            .node()
+            .as_tuple()
+            .map_err(|e| back(syntax(&e, &tuple)))?
+            .collect(),
         None => Vec::new(),
     };
     let given = nodes.len();
@@ -215,15 +220,18 @@ fn measure(length: usize, limits: &ValueLimits) -> Read<()> {
 }
 
 /// An error of the grammar, where no type is known yet.
-fn syntax(error: &ParserError) -> Box<Off> {
+fn syntax(error: &ParserError, source: &str) -> Box<Off> {
     let span = error.span();
+    if let Some(mistake) = familiar(source, &span) {
+        return mistake;
+    }
     let expected = match error.kind() {
         ParserErrorKind::UnexpectedEnd => {
             return Off::new(usize::MAX..usize::MAX, "a value or a closing bracket");
         }
         ParserErrorKind::UnexpectedToken => "a value, a comma or a closing bracket",
         ParserErrorKind::TrailingCharacters => "the end of the text",
-        ParserErrorKind::InvalidEscape => r#"one of the escapes \n \t \r \\ \' \" \u{…}"#,
+        ParserErrorKind::InvalidEscape => ESCAPES,
         ParserErrorKind::EmptyTuple => "at least one value in a tuple",
         ParserErrorKind::MultipleChars => "one character",
         ParserErrorKind::DuplicateField => "each field once",
@@ -240,6 +248,80 @@ fn syntax(error: &ParserError) -> Box<Off> {
         _ => "a WAVE value: a number, a name, \"text\", 'c', [list], (tuple) or {record}",
     };
     Off::new(span, expected)
+}
+
+const ESCAPES: &str = r#"one of the escapes \n \t \r \\ \' \" \u{…}, the last with a character's number"#;
+
+/// A mistake that people make who write other languages, where the grammar
+/// alone would name the token that it did not understand.
+fn familiar(source: &str, span: &Range<usize>) -> Option<Box<Off>> {
+    let start = floor(source, span.start);
+    let (before, rest) = source.split_at(start);
+    let mut letters = rest.chars();
+    match letters.next()? {
+        '"' if !rest.starts_with("\"\"\"") => {
+            let end = start + 1 + closing(rest.get(1..)?, '"');
+            let text = source.get(start + 1..end).unwrap_or_default();
+            if let Some(at) = unknown_escape(text) {
+                let at = start + 1 + at;
+                return Some(Off::new(at..ceil(source, at + 2), ESCAPES));
+            }
+            if source.get(end..).is_none_or(|rest| !rest.starts_with('"')) {
+                return Some(Off::new(start..end, "a closing quotation mark behind the text"));
+            }
+            let opens = before.trim_end().ends_with(['{', ',']);
+            let is_field = source.get(end + 1..)?.trim_start().starts_with(':');
+            (opens && is_field).then(|| {
+                let expected = format!("the field's name without quotation marks: {text}");
+                Off::new(start..end + 1, expected)
+            })
+        }
+        '\'' => {
+            let end = start + 1 + closing(rest.get(1..)?, '\'');
+            let text = source.get(start + 1..end).unwrap_or_default();
+            if let Some(at) = unknown_escape(text) {
+                let at = start + 1 + at;
+                return Some(Off::new(at..ceil(source, at + 2), ESCAPES));
+            }
+            let expected = "one character between single quotes; texts have double ones";
+            Some(Off::new(start..ceil(source, end + 1), expected))
+        }
+        letter if letter.is_alphanumeric() => {
+            let is_part = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+            let from = before.rfind(|c| !is_part(c)).map_or(0, |at| ceil(source, at + 1));
+            let word = source.get(from..)?.split(|c| !is_part(c)).next()?;
+            let small = word.to_lowercase();
+            let is_mixed = word.starts_with(char::is_alphabetic) && small != word;
+            is_mixed.then(|| {
+                let expected = format!("`{small}`: names are in small letters, with dashes between words");
+                Off::new(from..from + word.len(), expected)
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Where the text ends that stands in these quotation marks: at the one that
+/// closes it, at the end of its line, or where there is no more.
+fn closing(text: &str, mark: char) -> usize {
+    let mut escaped = false;
+    let end = text.char_indices().find(|(_, c)| {
+        let ends = (*c == mark && !escaped) || *c == '\n';
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |(at, _)| at)
+}
+
+/// Where a backslash stands that begins no escape.
+fn unknown_escape(text: &str) -> Option<usize> {
+    let mut rest = text.char_indices();
+    while let Some((at, c)) = rest.next() {
+        if c == '\\' && !rest.next().is_some_and(|(_, c)| "ntr\\'\"u".contains(c)) {
+            return Some(at);
+        }
+    }
+    None
 }
 
 struct Reader<'s> {
@@ -271,7 +353,7 @@ impl<'s> Reader<'s> {
                 self.finite(ty, node, number.is_infinite())?;
                 Value::F64(number)
             }
-            Type::Char => Value::Char(node.as_char(self.source).map_err(|e| leaf(ty, node, &e))?),
+            Type::Char => Value::Char(node.as_char(self.source).map_err(|e| self.leaf(ty, node, &e))?),
             Type::Handle(name) => {
                 return Err(limit(Problem::Handle {
                     name: name.to_string(),
@@ -287,7 +369,7 @@ impl<'s> Reader<'s> {
     fn compound(&mut self, ty: &Type, node: &Node, below: usize) -> Read {
         Ok(match ty {
             Type::String => {
-                let text = node.as_str(self.source).map_err(|e| leaf(ty, node, &e))?;
+                let text = node.as_str(self.source).map_err(|e| self.leaf(ty, node, &e))?;
                 Value::String(text.into_owned())
             }
             Type::List(element) => self.list(ty, element, node, below)?,
@@ -445,7 +527,8 @@ impl<'s> Reader<'s> {
     fn finite(&self, ty: &Type, node: &Node, infinite: bool) -> Read<()> {
         let text = self.source.get(node.span()).unwrap_or_default();
         if infinite && !text.ends_with("inf") {
-            Err(wrong(ty, node))
+            let expected = format!("{} within its range, or inf", in_words(ty));
+            Err(Off::new(node.span(), expected))
         } else {
             Ok(())
         }
@@ -460,13 +543,19 @@ impl<'s> Reader<'s> {
             Type::Enum(names) => names.iter().any(|name| **name == *word),
             _ => false,
         };
-        if is_case {
-            Off::new(
-                node.span(),
-                format!("`%{word}`: {word} is a word of the grammar, so the case needs a %"),
-            )
-        } else {
-            wrong(ty, node)
+        let expected = match (is_case, Keyword::decode(word)) {
+            (false, _) => return wrong(ty, node),
+            (true, Some(_)) => format!("`%{word}`: {word} is a word of the grammar, so the case needs a %"),
+            (true, None) => format!("`{word}` without a payload"),
+        };
+        Off::new(node.span(), expected)
+    }
+
+    /// A leaf that is of the right sort but spelled wrongly, or of another sort.
+    fn leaf(&self, ty: &Type, node: &Node, error: &ParserError) -> Box<Off> {
+        match error.kind() {
+            ParserErrorKind::InvalidType => wrong(ty, node),
+            _ => syntax(error, self.source),
         }
     }
 
@@ -489,13 +578,5 @@ fn wrong(ty: &Type, node: &Node) -> Box<Off> {
         }
         (Type::Char, NodeType::String) => Off::new(span, "char (one character in single quotes)"),
         _ => Off::new(span, in_words(ty)),
-    }
-}
-
-/// A leaf that is of the right sort but spelled wrongly, or of another sort.
-fn leaf(ty: &Type, node: &Node, error: &ParserError) -> Box<Off> {
-    match error.kind() {
-        ParserErrorKind::InvalidType => wrong(ty, node),
-        _ => syntax(error),
     }
 }

@@ -33,6 +33,16 @@ pub(crate) enum OverLimit {
 }
 
 impl OverLimit {
+    /// Its name in a descriptor.
+    pub(super) fn limit(self) -> &'static str {
+        match self {
+            OverLimit::Bytes(_) => "fs-bytes-written",
+            OverLimit::Files(_) => "fs-files-created",
+            OverLimit::FileSize(_) => "fs-file-size",
+            OverLimit::OpenFiles(_) => "open-files",
+        }
+    }
+
     pub(super) fn code(self) -> ErrorCode {
         match self {
             OverLimit::Bytes(_) | OverLimit::Files(_) | OverLimit::OpenFiles(_) => ErrorCode::Quota,

@@ -53,7 +53,9 @@ fn preopen<'u>(unit: &'u Unit, index: usize, grant: &FsGrant) -> Option<Result<&
     }
     let limit = unit.spec.limits.open_files;
     let Some(place) = Opened::take(&unit.counters.open_files, limit) else {
-        return Some(Err(OverLimit::OpenFiles(limit).to_string()));
+        let over = OverLimit::OpenFiles(limit);
+        unit.counters.hit(over.limit());
+        return Some(Err(over.to_string()));
     };
     let (perms, mode) = match grant.access {
         Access::Read => (FsPerms::ReadOnly, OpenMode::READ),

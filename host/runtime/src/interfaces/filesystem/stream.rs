@@ -73,6 +73,7 @@ impl Metered {
         let length = length as u64;
         if let Err(over) = self.disk.write(&self.file, self.position, length) {
             self.failed = true;
+            self.unit.counters.hit(over.limit());
             self.unit.deny("fs", &self.path, &over.to_string());
             return Err(StreamError::LastOperationFailed(over.into()));
         }

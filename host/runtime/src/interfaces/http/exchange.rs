@@ -44,6 +44,7 @@ pub(super) async fn exchange(
         .permit_request(&target.host, target.port)
         .map_err(|_| Error::HttpRequestDenied)?;
     if header_bytes(request.headers()) > limit {
+        egress.unit().counters.hit("header-bytes");
         return Err(Error::HttpRequestHeaderSectionSize(Some(narrow(limit))));
     }
     let slot = egress.open(Protocol::Http).ok_or(Error::ConnectionLimitReached)?;
