@@ -30,6 +30,9 @@ pub enum Reason {
     Unloaded = 4,
     /// The host is stopping.
     Shutdown = 5,
+    /// The plugin was replaced, and the time is over that calls of the old
+    /// generation had.
+    Replaced = 6,
 }
 
 impl Reason {
@@ -40,6 +43,7 @@ impl Reason {
             Reason::CallerGone,
             Reason::Unloaded,
             Reason::Shutdown,
+            Reason::Replaced,
         ]
         .into_iter()
         .find(|reason| *reason as u8 == value)

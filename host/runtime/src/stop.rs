@@ -46,6 +46,10 @@ impl Stop {
                 Code::Cancelled,
                 "the request was cancelled because its caller went away",
             ),
+            Stop::Interrupted(Reason::Replaced) => Fault::new(
+                Code::Cancelled,
+                "cancelled: replaced; the call had not ended when the drain time of the old generation was over",
+            ),
             Stop::Interrupted(Reason::Unloaded) => {
                 Fault::new(Code::Unloaded, "the plugin was unloaded while the call ran")
             }
