@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use reply::{
     AdminReply, CancelReply, DescribeReply, InFlightRow, LoadReply, LogLevelReply, LogLine, LogSource,
-    MethodRow, PluginRow, PluginState, RequestTotals, StatusReport, UnloadReply,
+    MethodRow, PluginRow, PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
 };
 
 use crate::{
@@ -41,6 +41,9 @@ pub const MAX_LOG_DIRECTIVE: usize = 1024;
 pub enum AdminRequest {
     /// Loads a component or what a descriptor names. Answer: [`LoadReply`].
     Load(Load),
+    /// Puts another generation in the place of a loaded plugin. Answer:
+    /// [`ReplaceReply`].
+    Replace(Replace),
     /// Takes a plugin out of service. Answer: [`UnloadReply`].
     Unload {
         /// The plugin.
@@ -132,6 +135,33 @@ pub struct Load {
     pub limits: BTreeMap<String, String>,
 }
 
+/// What is to come in the place of a loaded plugin. What is not named here
+/// stays as it was loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replace {
+    /// The plugin.
+    pub name: PluginName,
+    /// The new component's or descriptor's absolute path on the host; absent:
+    /// what it was loaded from, read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Loads it although nothing vouches for it. Implies `transient`.
+    #[serde(default)]
+    pub allow_unsigned: bool,
+    /// Loads it although a higher version of it was accepted before.
+    #[serde(default)]
+    pub allow_downgrade: bool,
+    /// How long calls of the old generation may go on, in milliseconds;
+    /// absent: as the host is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_ms: Option<u64>,
+    /// How long the new generation is watched, in milliseconds; absent: ten
+    /// seconds; 0: it is not watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_ms: Option<u64>,
+}
+
 impl AdminRequest {
     /// Reads an `admin` envelope's body.
     ///
@@ -171,12 +201,17 @@ impl AdminRequest {
                 Ok(())
             }
         };
+        let absolute = |path: &str| {
+            within("path", path.len(), MAX_PATH)?;
+            match path.starts_with('/') && !path.contains('\0') {
+                true => Ok(()),
+                false => Err(AdminError::RelativePath),
+            }
+        };
         match self {
+            AdminRequest::Replace(replace) => replace.path.as_deref().map_or(Ok(()), absolute),
             AdminRequest::Load(load) => {
-                within("path", load.path.len(), MAX_PATH)?;
-                if !load.path.starts_with('/') || load.path.contains('\0') {
-                    return Err(AdminError::RelativePath);
-                }
+                absolute(&load.path)?;
                 within("grants", load.grants.len(), MAX_GRANTS)?;
                 within("limits", load.limits.len(), MAX_LIMITS)
             }

@@ -92,6 +92,25 @@ pub struct LoadReply {
     pub warnings: Vec<String>,
 }
 
+/// What became of a replace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplaceReply {
+    /// The plugin as it now is.
+    pub plugin: PluginRow,
+    /// The generation that served before.
+    pub from: Generation,
+    /// Whether the native code came from the cache.
+    pub from_cache: bool,
+    /// How long it took, in microseconds.
+    pub elapsed_us: u64,
+    /// For how much of that no generation took calls, in microseconds: they
+    /// waited.
+    pub switch_us: u64,
+    /// What the operator should know although it went well.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
 /// What became of an unload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnloadReply {
