@@ -39,6 +39,10 @@ pub(crate) enum Command {
     Top,
     /// Load a component or a descriptor into a host
     Load(command::load::Args),
+    /// Put a new version in the place of a loaded plugin, without a lost call
+    Replace(command::replace::Args),
+    /// Replace a plugin by what it was loaded from, read again
+    Reload(command::reload::Args),
     /// Take a plugin out of service
     Unload(command::unload::Args),
     /// List what is loaded

@@ -14,6 +14,8 @@ pub(crate) mod load;
 pub(crate) mod log_level;
 pub(crate) mod logs;
 pub(crate) mod pack;
+pub(crate) mod reload;
+pub(crate) mod replace;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod sign;
@@ -60,6 +62,8 @@ pub(crate) fn run(cli: Cli, child: CompileChild) -> Done<Exit> {
         Command::Status => status::run(&context),
         Command::Top => top::run(&context),
         Command::Load(args) => load::run(&args, &context),
+        Command::Replace(args) => replace::run(&args, &context),
+        Command::Reload(args) => reload::run(args, &context),
         Command::Unload(args) => unload::run(args, &context),
         Command::List => list::run(&context),
         Command::Describe(args) => describe::run(args, &context),

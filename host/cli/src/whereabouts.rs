@@ -124,6 +124,17 @@ pub(crate) fn absolute(path: &Path) -> Done<PathBuf> {
     std::path::absolute(path).map_err(|error| Failure::unreadable(path, &error))
 }
 
+/// The same as text, which is how it is sent.
+pub(crate) fn absolute_text(path: &Path) -> Done<String> {
+    let path = absolute(path)?;
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Failure::new(
+            Code::FileUnreadable,
+            format!("{}: expected a path in UTF-8", path.display()),
+        )
+    })
+}
+
 /// Makes a directory for its owner alone, with those above it. One that is
 /// there and empty is closed to others; one with files in it is left alone,
 /// and refused if others can look into it.

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use odeon_protocol::{AdminRequest, Code, Load, LoadReply, PluginName};
+use odeon_protocol::{AdminRequest, Load, LoadReply, PluginName};
 
 use super::Context;
 use crate::{
-    failure::Failure,
     human,
     output::Done,
     tokens::{Pair, by_name, grant_lines},
-    whereabouts::absolute,
+    whereabouts::absolute_text,
 };
 
 /// Flags of `load`.
@@ -39,15 +38,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
-    let path = absolute(&args.file)?;
-    let path = path.to_str().ok_or_else(|| {
-        Failure::new(
-            Code::FileUnreadable,
-            format!("{}: expected a path in UTF-8", path.display()),
-        )
-    })?;
     let request = AdminRequest::Load(Load {
-        path: path.to_owned(),
+        path: absolute_text(&args.file)?,
         name: args.name.clone(),
         allow_unsigned: args.allow_unsigned,
         allow_downgrade: args.allow_downgrade,

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use odeon_authority::{GrantSet, LimitsPatch, Principal};
 use odeon_protocol::{
-    AdminReply, AdminRequest, CancelReply, Code, Fault, Load, LoadReply, LogLevelReply, UnloadReply,
+    AdminReply, AdminRequest, CancelReply, Code, Fault, Load, LoadReply, LogLevelReply, Replace,
+    ReplaceReply, UnloadReply,
 };
 use odeon_rmi::{CancelOutcome, CancelReason};
 use serde::Serialize;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use super::Shared;
 use super::desk::refusal;
 use crate::load::LoadRequest;
+use crate::replace::ReplaceRequest;
 use crate::unload::UnloadMode;
 
 /// The body of the answer to one request.
@@ -23,6 +25,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principa
     let host = &shared.host;
     match request {
         AdminRequest::Load(load) => body(self::load(shared, load, principal).await),
+        AdminRequest::Replace(replace) => body(self::replace(shared, replace, principal).await),
         AdminRequest::Unload { name, now, drain_ms } => {
             let mode = match (now, drain_ms) {
                 (true, _) => UnloadMode::Now,
@@ -94,6 +97,32 @@ async fn load(shared: &Shared, load: Load, principal: Principal) -> Result<LoadR
         from_cache: report.from_cache,
         elapsed_us: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
         warnings: report.warnings,
+    })
+}
+
+async fn replace(shared: &Shared, replace: Replace, principal: Principal) -> Result<ReplaceReply, Fault> {
+    let millis = std::time::Duration::from_millis;
+    let source = replace.path.map(|path| LoadRequest::path(path).source);
+    let report = shared
+        .host
+        .replace(ReplaceRequest {
+            source,
+            allow_unsigned: replace.allow_unsigned,
+            allow_downgrade: replace.allow_downgrade,
+            drain: replace.drain_ms.map_or(shared.config.drain, millis),
+            health_window: replace.health_ms.map_or(ReplaceRequest::HEALTH_WINDOW, millis),
+            principal: Some(principal),
+            ..ReplaceRequest::reload(replace.name)
+        })
+        .await?;
+    let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    Ok(ReplaceReply {
+        plugin: shared.host.row(&report.loaded.name)?,
+        from: report.from,
+        from_cache: report.loaded.from_cache,
+        elapsed_us: micros(report.loaded.elapsed),
+        switch_us: micros(report.switched_in),
+        warnings: report.loaded.warnings,
     })
 }
 
