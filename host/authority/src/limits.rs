@@ -7,7 +7,7 @@
 //! **Invariant:** a manifest only lowers. What it asks for above the
 //! operator's number has no effect.
 
-use serde::{Deserialize, Serialize, de::value::MapDeserializer};
+use serde::{Deserialize, Serialize};
 
 use crate::unit::{ByteSize, TimeSpan};
 
@@ -297,20 +297,14 @@ impl LimitsPatch {
         Ok(patch)
     }
 
-    fn from_word(name: &str, word: &str) -> Result<Self, WordError> {
+    fn from_word(name: &str, word: &str) -> serde_json::Result<Self> {
+        let read = |value| serde_json::from_value(serde_json::json!({ name: value }));
         // Some limits are numbers, others are texts with a unit: what is wrong
         // with the text is what people understand.
-        if let Ok(number) = word.parse::<u64>()
-            && let Ok(patch) = Self::deserialize(MapDeserializer::<_, WordError>::new(std::iter::once((
-                name, number,
-            ))))
-        {
+        let number = word.parse::<u64>().ok();
+        if let Some(patch) = number.and_then(|number| read(serde_json::Value::from(number)).ok()) {
             return Ok(patch);
         }
-        Self::deserialize(MapDeserializer::<_, WordError>::new(std::iter::once((
-            name, word,
-        ))))
+        read(serde_json::Value::from(word))
     }
 }
-
-type WordError = serde::de::value::Error;
