@@ -59,7 +59,7 @@ fn foreign_packages_are_told_from_our_own() {
         ),
         ("b v1.2.3 (proc-macro)|MIT| (*)", Some(foreign("b", Some("MIT")))),
         ("c v1.2.3||", Some(foreign("c", None))),
-        ("odeon v0.1.0 (/home/me/odeon/host/node)|Apache-2.0|", None),
+        ("odeon v0.1.0 (/odeon/host/node)|Apache-2.0|", None),
         ("", None),
     ] {
         assert_eq!(Foreign::parse(line), expected, "{line}");
