@@ -11,6 +11,7 @@ use odeon_runtime::{
     Runtime, RuntimeConfig,
 };
 
+use crate::clock::process_cpu;
 use crate::guests;
 use crate::records::Records;
 
@@ -262,6 +263,19 @@ pub struct Stopped {
     pub fault: Fault,
     /// When, from the moment it was sent.
     pub after: Duration,
+    /// What this process used of its processors meanwhile.
+    pub cpu: Duration,
+}
+
+impl Stopped {
+    /// What is measured by the limit that this code stands for: a limit on
+    /// processor time says nothing about how long others had the processor.
+    pub fn counted(&self) -> Duration {
+        match self.fault.code {
+            Code::CpuLimit => self.cpu,
+            _ => self.after,
+        }
+    }
 }
 
 /// Calls from an asynchronous task and from a thread of its own, one after the
@@ -278,17 +292,18 @@ pub async fn stopped_both_ways(plugin: &Plugin, invocation: &str, code: Code) ->
     let blocked = tokio::task::spawn_blocking(move || {
         // Outside the runtime's context, as an embedder's thread would be.
         std::thread::spawn(move || {
-            let began = Instant::now();
+            let (began, cpu) = (Instant::now(), process_cpu());
             let outcome = own.call_blocking(id, &args, CallContext::default());
-            (outcome, began.elapsed())
+            (outcome, began.elapsed(), process_cpu() - cpu)
         })
         .join()
         .expect("the calling thread ends")
     });
-    let (outcome, after) = blocked.await.expect("the calling thread ends");
+    let (outcome, after, cpu) = blocked.await.expect("the calling thread ends");
     let blocked = Stopped {
         fault: expect_fault(invocation, outcome.map(|_| String::new()), code),
         after,
+        cpu,
     };
     assert_eq!(
         plugin.stats().instances,
@@ -306,16 +321,16 @@ pub async fn stopped_both_ways(plugin: &Plugin, invocation: &str, code: Code) ->
 /// When it does not fail, fails otherwise, or leaves something behind.
 pub async fn stopped(plugin: &Plugin, invocation: &str, code: Code) -> Stopped {
     let (id, args, ty) = encode(plugin, invocation);
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), process_cpu());
     let outcome = plugin.call(id, args, CallContext::default()).await;
-    let after = began.elapsed();
+    let (after, cpu) = (began.elapsed(), process_cpu() - cpu);
     let fault = expect_fault(invocation, outcome.map(|reply| decode(&ty, &reply.bytes)), code);
     assert_eq!(
         plugin.stats().instances,
         0,
         "a stopped instance is left behind by {invocation}"
     );
-    Stopped { fault, after }
+    Stopped { fault, after, cpu }
 }
 
 #[track_caller]
