@@ -263,8 +263,19 @@ pub struct Stopped {
     pub fault: Fault,
     /// When, from the moment it was sent.
     pub after: Duration,
-    /// How much processor time the process has used until then.
+    /// What this process used of its processors meanwhile.
     pub cpu: Duration,
+}
+
+impl Stopped {
+    /// What is measured by the limit that this code stands for: a limit on
+    /// processor time says nothing about how long others had the processor.
+    pub fn counted(&self) -> Duration {
+        match self.fault.code {
+            Code::CpuLimit => self.cpu,
+            _ => self.after,
+        }
+    }
 }
 
 /// Calls from an asynchronous task and from a thread of its own, one after the

@@ -9,6 +9,7 @@ mod codes;
 mod dependencies;
 mod documents;
 mod guests;
+mod licences;
 mod limits;
 mod markdown;
 mod mutants;
@@ -84,6 +85,10 @@ const CHECKS: &[Check] = &[
     Check {
         name: "locked sources are the public registry",
         run: sources::locked_sources,
+    },
+    Check {
+        name: "dependencies are licensed, and none is banned",
+        run: licences::check,
     },
     Check {
         name: "error codes and their pages agree",

@@ -35,6 +35,15 @@ pub(crate) struct Package {
     pub(crate) guest: Option<Guest>,
 }
 
+/// A package that is not of this repository.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Foreign {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// As its author wrote it, an SPDX expression most often.
+    pub(crate) licence: Option<String>,
+}
+
 /// One line of a `[dependencies]` table, of any kind.
 #[derive(Clone, Debug)]
 pub(crate) struct Dependency {
@@ -82,6 +91,19 @@ impl Workspace {
         })
     }
 
+    /// Everything from elsewhere that is compiled into something, on whatever
+    /// system. The lock file has more: what no feature turns on.
+    pub(crate) fn foreign(&self) -> Result<Vec<Foreign>> {
+        let mut command = self.cargo();
+        command.args(["tree", "--workspace", "--locked", "--target", "all"]);
+        command.args(["--prefix", "none", "--format", "{p}|{l}|"]);
+        let text = process::capture(&mut command).context("the dependencies cannot be listed")?;
+        let mut foreign: Vec<_> = text.lines().filter_map(Foreign::parse).collect();
+        foreign.sort();
+        foreign.dedup();
+        Ok(foreign)
+    }
+
     /// A `cargo` that runs at the root.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new("cargo");
@@ -107,6 +129,25 @@ impl Workspace {
     /// Where `cargo xtask guests` leaves the components.
     pub(crate) fn components(&self) -> PathBuf {
         self.target.join("guests").join("components")
+    }
+}
+
+impl Foreign {
+    /// Reads `name v1.2.3 (proc-macro)|licence|`; a package of this repository
+    /// has its folder in the place of that note.
+    fn parse(line: &str) -> Option<Foreign> {
+        let mut parts = line.split('|');
+        let (package, licence) = (parts.next()?, parts.next()?);
+        let mut words = package.split(' ');
+        let (name, version) = (words.next()?, words.next()?);
+        if words.any(|word| word.starts_with("(/")) {
+            return None;
+        }
+        Some(Foreign {
+            name: name.to_owned(),
+            version: version.strip_prefix('v')?.to_owned(),
+            licence: (!licence.is_empty()).then(|| licence.to_owned()),
+        })
     }
 }
 

@@ -171,14 +171,7 @@ pub(crate) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Fil
         },
         _ => FileError::io(path, error),
     };
-    let mut new = tempfile::Builder::new()
-        .prefix(".odeon-")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(parent(path))
-        .map_err(wrong)?;
-    new.write_all(bytes)
-        .and_then(|()| new.as_file().sync_all())
-        .map_err(wrong)?;
+    let new = written_beside(path, bytes, mode).map_err(wrong)?;
     new.persist_noclobber(path).map_err(|error| wrong(error.error))?;
     sync_parent(path)
 }
@@ -199,16 +192,20 @@ pub fn read_operators_text(path: &Path, max: u64) -> Result<String, FileError> {
 /// new one whole, also after a power cut.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let wrong = |error| FileError::io(path, error);
+    let new = written_beside(path, bytes, mode).map_err(wrong)?;
+    new.persist(path).map_err(|error| wrong(error.error))?;
+    sync_parent(path)
+}
+
+/// A new file in the folder of this one, with its content synced.
+fn written_beside(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
     let mut new = tempfile::Builder::new()
         .prefix(".odeon-")
         .permissions(Permissions::from_mode(mode))
-        .tempfile_in(parent(path))
-        .map_err(wrong)?;
-    new.write_all(bytes)
-        .and_then(|()| new.as_file().sync_all())
-        .map_err(wrong)?;
-    new.persist(path).map_err(|error| wrong(error.error))?;
-    sync_parent(path)
+        .tempfile_in(parent(path))?;
+    new.write_all(bytes)?;
+    new.as_file().sync_all()?;
+    Ok(new)
 }
 
 /// Holds the lock of this name until dropped; waits for whoever has it.

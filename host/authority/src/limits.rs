@@ -7,7 +7,7 @@
 //! **Invariant:** a manifest only lowers. What it asks for above the
 //! operator's number has no effect.
 
-use serde::{Deserialize, Serialize, de::value::MapDeserializer};
+use serde::{Deserialize, Serialize};
 
 use crate::unit::{ByteSize, TimeSpan};
 
@@ -293,27 +293,22 @@ impl LimitsPatch {
         for (name, word) in words {
             let one = Self::from_word(name, word).map_err(|error| InvalidLimit {
                 name: name.chars().take(40).collect(),
-                problem: error.to_string(),
+                problem: error.message().to_owned(),
             })?;
             patch = one.or(patch);
         }
         Ok(patch)
     }
 
-    fn from_word(name: &str, word: &str) -> Result<Self, WordError> {
-        // Some limits are numbers, others are texts with a unit: what is wrong
-        // with the text is what people understand.
-        if let Ok(number) = word.parse::<u64>()
-            && let Ok(patch) = Self::deserialize(MapDeserializer::<_, WordError>::new(std::iter::once((
-                name, number,
-            ))))
-        {
-            return Ok(patch);
+    /// Read as a line of a descriptor is. Some limits are numbers, others are
+    /// texts with a unit: what is wrong with the text is what people
+    /// understand.
+    fn from_word(name: &str, word: &str) -> Result<Self, toml::de::Error> {
+        let line = |value| Self::deserialize(toml::Table::from_iter([(name.to_owned(), value)]));
+        let number = word.parse().map(toml::Value::Integer);
+        match number.map(line) {
+            Ok(Ok(patch)) => Ok(patch),
+            _ => line(toml::Value::String(word.to_owned())),
         }
-        Self::deserialize(MapDeserializer::<_, WordError>::new(std::iter::once((
-            name, word,
-        ))))
     }
 }
-
-type WordError = serde::de::value::Error;

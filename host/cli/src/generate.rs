@@ -36,6 +36,65 @@ pub(crate) fn completions(args: &Completions, out: Output) -> Done {
     io::Write::write_all(&mut io::stdout().lock(), &text).map_err(|error| Failure::output(&error))
 }
 
+/// The sections of the main page that are no flags.
+const SECTIONS: &str = "\
+.SH \"EXIT STATUS\"
+.TP
+.B 0
+done
+.TP
+.B 1
+the method returned its own error
+.TP
+.B 2
+usage: an unknown flag, or arguments that do not fit
+.TP
+.B 3
+denied: trust policy, grant or principal
+.TP
+.B 4
+no such file, plugin, method or request, or no host at the socket
+.TP
+.B 5
+the waiting time ended, or the request was cancelled
+.TP
+.B 6
+the guest trapped, or a limit of its own stopped it
+.TP
+.B 7
+not a component, or it does not link
+.TP
+.B 8
+anything else
+.SH ENVIRONMENT
+.TP
+.B ODEON_STATE
+the host's state directory, in place of \\-\\-state
+.TP
+.B ODEON_SOCKET
+the host's control socket, in place of \\-\\-socket
+.TP
+.B ODEON_LOG
+what a host logs, in place of \\-\\-log
+.TP
+.B XDG_STATE_HOME, HOME
+where the state directory is when nothing names it
+.TP
+.B NO_COLOR
+no colours, if it is not empty
+";
+
+/// A page with sections of its own in place of the one that the generator calls
+/// extra, in characters that every troff has.
+fn finished(page: &str) -> String {
+    let page = page.replace('…', "...");
+    let Some((before, extra)) = page.split_once(".SH EXTRA\n") else {
+        return page;
+    };
+    let after = extra.find("\n.SH ").and_then(|at| extra.get(at + 1..));
+    format!("{before}{SECTIONS}{}", after.unwrap_or_default())
+}
+
 /// Writes the manual pages into a directory, which is made if need be, and
 /// says which.
 pub(crate) fn man(args: &Man, out: Output) -> Done {
@@ -49,6 +108,7 @@ pub(crate) fn man(args: &Man, out: Output) -> Done {
         for page in std::fs::read_dir(made.path())? {
             let page = page?;
             let target = args.dir.join(page.file_name());
+            std::fs::write(page.path(), finished(&std::fs::read_to_string(page.path())?))?;
             std::fs::rename(page.path(), &target)?;
             pages.push(target);
         }

@@ -693,7 +693,7 @@ async fn results_are_held_until_they_are_fetched_and_dropped_when_there_is_no_ro
 
 #[tokio::test]
 async fn a_share_of_the_bytes_grows_shrinks_and_is_given_back() {
-    let requests = held_up_to(20 * KIB);
+    let requests = held_up_to(15 * KIB);
     let mut share = requests.account().share();
     share.hold(14 * KIB).unwrap();
     assert_eq!(share.hold(14 * KIB + 1).unwrap_err().code, Code::Overloaded);

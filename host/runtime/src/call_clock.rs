@@ -12,6 +12,11 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::ticker::TICK;
 
+/// What a turn costs besides the time that is counted in it, in microseconds:
+/// taking the call up and putting it away. A call that gives its thread back
+/// again and again would have that for nothing.
+const TURN: u64 = 1;
+
 /// The processor time of one call. Written by whoever runs the call, on one
 /// thread at a time; read from others.
 #[derive(Debug, Default)]
@@ -85,7 +90,7 @@ impl CallClock {
     pub(crate) fn pause(&self) {
         let mark = self.mark.swap(0, Ordering::Relaxed);
         if mark > 0 {
-            let more = thread_micros().saturating_sub(mark);
+            let more = thread_micros().saturating_sub(mark) + TURN;
             self.spent.fetch_add(more, Ordering::Relaxed);
         }
     }

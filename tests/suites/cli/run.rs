@@ -247,3 +247,81 @@ fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
         desk.odeon(args).ended(4);
     }
 }
+
+/// A home where no state directory can be made: as root, modes stop nobody.
+fn homeless(desk: &Desk, args: &[&str]) -> crate::desk::Ran {
+    desk.write("no-folder", "");
+    let mut command = desk.command(args);
+    command.env("HOME", desk.path("no-folder"));
+    let output = assert_cmd::Command::from_std(command).output().unwrap();
+    crate::desk::Ran {
+        status: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn a_run_that_is_in_no_audit_says_so_to_people_and_to_programs() {
+    let desk = Desk::with_kit();
+    let args = ["run", "kit.wasm", "add(1, 2)", "--allow-unsigned"];
+    let ran = homeless(&desk, &args).ended(0);
+    assert_eq!(ran.stdout, "3\n");
+    assert!(
+        ran.stderr.starts_with("note: ") && ran.stderr.contains("in no audit"),
+        "{ran:#?}"
+    );
+    let ran = homeless(&desk, &[&args[..], &["--json"]].concat()).ended(0);
+    assert!(ran.stderr.is_empty(), "{ran:#?}");
+    let document = ran.json();
+    assert_eq!(document["result"], 3);
+    assert!(
+        document["warnings"][0].as_str().unwrap().contains("in no audit"),
+        "{document}"
+    );
+    // Where it fails, too.
+    let ran = homeless(&desk, &["run", "kit.wasm", "add(1, 2)", "--json"]).ended(3);
+    assert_eq!(ran.json()["warnings"].as_array().unwrap().len(), 1, "{ran:#?}");
+    // And nothing where all is well.
+    let ran = desk.odeon(&[&args[..], &["--json"]].concat()).ended(0);
+    assert!(ran.json().get("warnings").is_none(), "{ran:#?}");
+}
+
+#[test]
+fn what_was_allowed_and_has_no_effect_is_said() {
+    let desk = Desk::new();
+    desk.write("indexer.wasm", odeon_tests::guests::bytes("sample-file-indexer"));
+    std::fs::create_dir(desk.path("notes")).unwrap();
+    let run = |more: &[&str]| {
+        let args = [
+            &["run", "indexer.wasm", "search(\"x\")", "--allow-unsigned"],
+            more,
+        ]
+        .concat();
+        desk.odeon(&args)
+    };
+    for (grant, part) in [
+        ("fs=notes::/dta", "asks for fs=::/data"),
+        ("env=NOVAR", "has no effect"),
+        ("fs=nonotes::/data", "there is no directory"),
+    ] {
+        let ran = run(&["--grant", grant]);
+        assert!(ran.stderr.contains(part), "{grant}: {ran:#?}");
+    }
+    let ran = run(&["--grant", "fs=notes::/data", "--limit", "memory=4GiB"]);
+    assert!(ran.stderr.contains("the limit memory stays at"), "{ran:#?}");
+    let ran = run(&["--limit", "memory=8GiB"]).ended(2);
+    assert!(ran.stderr.contains("at most 4GiB"), "{ran:#?}");
+    let ran = run(&["--grant", "fs=notes::/data"]).ended(0);
+    assert!(ran.stderr.is_empty(), "{ran:#?}");
+}
+
+#[test]
+fn the_path_of_a_loaded_plugins_method_is_not_one_of_a_file() {
+    let desk = Desk::with_kit();
+    let ran = desk.run_kit("kit/add(1, 2)").ended(2);
+    assert!(
+        ran.stderr.contains("without a plugin's name: 'add(1, 2)'"),
+        "{ran:#?}"
+    );
+}

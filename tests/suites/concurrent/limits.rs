@@ -20,9 +20,9 @@ async fn in_time(spec: Spec, invocations: &[&str], code: Code) {
     for invocation in invocations {
         for ended in stopped_both_ways(&plugin, invocation, code).await {
             assert!(
-                ended.after >= LIMIT / 2 && ended.after <= LIMIT + SLACK,
+                ended.counted() >= LIMIT / 2 && ended.counted() <= LIMIT + SLACK,
                 "{invocation}: {:?}",
-                ended.after
+                ended.counted()
             );
         }
     }

@@ -112,3 +112,11 @@ impl odeon::LogSink for Lines {
 pub(crate) fn lines() -> Arc<Lines> {
     Arc::default()
 }
+
+/// How a request ends, which it does.
+pub(crate) async fn outcome(watcher: &mut odeon::Watcher) -> odeon::Outcome {
+    tokio::time::timeout(Duration::from_secs(10), watcher.outcome())
+        .await
+        .expect("an end")
+        .expect("the end")
+}

@@ -224,10 +224,11 @@ async fn timed_whoever_computes_for_ever_ends_at_the_limit_on_cpu() {
     all_end(&host, &rows, Clock::Processor).await;
 }
 
-/// What is the same in every engine class: memory, tables, stack, handles and
-/// bytes of one host call.
-fn of_space() -> Vec<Row> {
-    vec![
+/// Falls with `Meter::memory_growing`, `Meter::table_growing`, the engine's
+/// stack, the capacities of the tables and `set_hostcall_fuel`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_whoever_takes_more_room_than_there_is_ends() {
+    let rows = [
         told(SPIN, "memory.grow-until-refused", "true", ""),
         told(SPIN, "memory.grow-by", "65535", "none"),
         stopped(SPIN, "memory.allocate-until-abort", "", MEMORY),
@@ -247,32 +248,34 @@ fn of_space() -> Vec<Row> {
         told("wat-tables", "grow-by", "20001", "false"),
         stopped("wat-traps", "recurse", "", STACK),
         stopped("wat-start-traps", "answer", "", TRAP),
-    ]
-}
-
-/// Falls with `Meter::memory_growing`, `Meter::table_growing`, the engine's
-/// stack, the capacities of the tables and `set_hostcall_fuel`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn timed_whoever_takes_more_room_than_there_is_ends() {
-    let rows = of_space();
+    ];
     let host = ephemeral();
     load_all(&host, &rows, &[], &small(), None).await;
     all_end(&host, &rows, Clock::Wall).await;
 }
 
-/// The same, and what a pool would otherwise do, where there is none. Falls
-/// with `Meter::instances` besides.
+/// The class that has no pool, which would do some of it elsewhere. Falls with
+/// `Meter::instances` besides.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_the_class_for_large_guests_holds_them_all_the_same() {
-    let mut rows = of_space();
-    rows.extend([
+    let rows = [
+        told(SPIN, "memory.grow-until-refused", "true", ""),
+        stopped(SPIN, "memory.allocate-until-abort", "", MEMORY),
+        stopped(SPIN, "memory.huge-result", "20000000", MEMORY),
+        stopped(SPIN, "cpu.recurse", "1000000000", STACK),
+        stopped(SPIN, "flood.pollables-forever", "", HANDLES),
+        stopped(SPIN, "flood.random-bytes", "1099511627776", BYTES),
+        told("wat-memories", "grow-each", "60", "4"),
+        told("wat-tables", "grow-by", "20001", "false"),
+        stopped("wat-tables", "grow-forever", "", TIME),
+        stopped("wat-traps", "recurse", "", STACK),
         stopped("wat-instances", "answer", "", &[Code::InstanceLimit]),
         stopped(SPIN, "cpu.spin", "", TIME),
         stopped(SPIN, "wait.sleep-forever", "", TIME),
         stopped(SPIN, "wait.drip", "1", TIME),
         stopped(SPIN, "flood.log-forever", "", TIME),
         stopped(SPIN, "flood.stdout-forever", "", TIME),
-    ]);
+    ];
     let host = ephemeral();
     load_all(&host, &rows, &[], &small(), Some(ClassWish::Heavy)).await;
     all_end(&host, &rows, Clock::Wall).await;
@@ -341,7 +344,7 @@ async fn timed_whoever_floods_the_file_system_ends() {
         told(
             FILES,
             "fill.append-forever",
-            "\"/data\", \"d\", 4096",
+            "\"/data\", \"appended\", 4096",
             "file-too-large",
         ),
         told(
@@ -528,11 +531,18 @@ async fn timed_whoever_floods_the_network_ends() {
             format!("{}, 4096", http(&sink)),
             "closed",
         ),
+        // What the guest keeps fits; what is sent names the host besides.
         told(
             WEB,
             "web.request-headers",
-            format!("\"127.0.0.1:{}\", 200, 100", fine.port()),
+            format!("\"127.0.0.1:{}\", 1, {}", fine.port(), (16 << 10) - 10),
             "HttpRequestHeaderSectionSize",
+        ),
+        stopped(
+            WEB,
+            "web.request-headers",
+            format!("\"127.0.0.1:{}\", 200, 100", fine.port()),
+            BYTES,
         ),
         told(
             WEB,

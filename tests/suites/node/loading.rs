@@ -29,6 +29,21 @@ pub(crate) fn trust(folder: &std::path::Path, key: &SigningKey) {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+/// A state directory whose policy trusts this key.
+pub(crate) fn trusted() -> (tempfile::TempDir, SigningKey) {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    trust(folder.path(), &key);
+    (folder, key)
+}
+
+/// The echo guest, signed as version 1.2.0.
+pub(crate) fn echo_in(folder: &std::path::Path, key: &SigningKey) -> std::path::PathBuf {
+    let path = folder.join("echo.wasm");
+    std::fs::write(&path, signed("1.2.0", key)).unwrap();
+    path
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_loaded_called_and_unloaded() {
     let host = ephemeral();
@@ -199,12 +214,9 @@ async fn an_unsigned_component_is_refused_and_that_is_on_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_component_is_let_in_by_its_key_and_the_decision_comes_before_the_load() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    trust(folder.path(), &key);
+    let (folder, key) = trusted();
     let host = at(folder.path());
-    let path = folder.path().join("echo.wasm");
-    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let path = echo_in(folder.path(), &key);
     let report = host.load(LoadRequest::component(&path)).await.unwrap();
     assert_eq!(report.signed_by, [key.public().id().to_string()]);
     assert!(!report.transient);
@@ -217,12 +229,9 @@ async fn a_signed_component_is_let_in_by_its_key_and_the_decision_comes_before_t
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lower_version_needs_a_word_of_the_operator() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    trust(folder.path(), &key);
+    let (folder, key) = trusted();
     let host = at(folder.path());
-    let path = folder.path().join("echo.wasm");
-    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let path = echo_in(folder.path(), &key);
     let report = host.load(LoadRequest::component(&path)).await.unwrap();
     host.unload(&report.name, UnloadMode::Now, &Principal::Embedder)
         .await
@@ -286,11 +295,8 @@ async fn a_load_hook_that_fails_keeps_the_plugin_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stays_is_loaded_again_and_decided_anew() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    trust(folder.path(), &key);
-    let path = folder.path().join("echo.wasm");
-    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let (folder, key) = trusted();
+    let path = echo_in(folder.path(), &key);
     {
         let host = at(folder.path());
         let grants = GrantSet::parse(["env=GREETING=hello"]).unwrap();
@@ -318,11 +324,8 @@ async fn what_stays_is_loaded_again_and_decided_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unload_forgets_a_remembered_load() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    trust(folder.path(), &key);
-    let path = folder.path().join("echo.wasm");
-    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let (folder, key) = trusted();
+    let path = echo_in(folder.path(), &key);
     let host = at(folder.path());
     let report = host.load(LoadRequest::component(&path)).await.unwrap();
     host.unload(&report.name, UnloadMode::Now, host.principal())
@@ -334,9 +337,7 @@ async fn an_unload_forgets_a_remembered_load() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_descriptor_says_all_but_that_nothing_vouches_for_it() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    trust(folder.path(), &key);
+    let (folder, key) = trusted();
     std::fs::write(folder.path().join("echo.wasm"), signed("1.2.0", &key)).unwrap();
     let plugins = folder.path().join("plugins.d");
     std::fs::create_dir(&plugins).unwrap();
@@ -394,11 +395,8 @@ async fn a_check_keeps_nothing_in_the_cache() {
 /// Enforced by `Host::review`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_revoked_is_taken_out() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    trust(folder.path(), &key);
-    let path = folder.path().join("echo.wasm");
-    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let (folder, key) = trusted();
+    let path = echo_in(folder.path(), &key);
     let host = at(folder.path());
     host.load(LoadRequest::component(&path)).await.unwrap();
     load(&host, "sample-calculator", "calc").await;
@@ -423,11 +421,8 @@ async fn what_is_revoked_is_taken_out() {
 /// Enforced by `Host::denied_now` and `decision::judge`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_cannot_be_read_takes_nothing_out_and_lets_nothing_in() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    trust(folder.path(), &key);
-    let path = folder.path().join("echo.wasm");
-    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let (folder, key) = trusted();
+    let path = echo_in(folder.path(), &key);
     let host = at(folder.path());
     host.load(LoadRequest::component(&path)).await.unwrap();
 
@@ -513,11 +508,8 @@ async fn another_authors_file_in_the_same_place_gets_nothing_of_what_was_granted
 /// `remember::complete`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_remembered_variable_keeps_the_value_it_was_granted_with() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    trust(folder.path(), &key);
-    let path = folder.path().join("echo.wasm");
-    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let (folder, key) = trusted();
+    let path = echo_in(folder.path(), &key);
     let own = || [("GREETING".to_owned(), "the host's own".to_owned())].into();
     let start = || {
         builder()
@@ -553,9 +545,7 @@ async fn a_remembered_variable_keeps_the_value_it_was_granted_with() {
 /// that it gave, and an unload of that name is for good.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_said_beside_a_descriptor_is_remembered_with_it() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    trust(folder.path(), &key);
+    let (folder, key) = trusted();
     let asks = format!("{MANIFEST}[grants]\nenv = {{ GREETING = true, OTHER = true }}\n");
     std::fs::write(folder.path().join("echo.wasm"), packed(&asks, "echo", &key)).unwrap();
     let descriptor = folder.path().join("echo.toml");
@@ -594,8 +584,7 @@ async fn the_policy_of_the_configuration_is_the_one_of_the_state_directory() {
     trust(folder.path(), &key);
     let usual = folder.path().join("trust.toml");
     std::fs::rename(&usual, &elsewhere).unwrap();
-    let path = folder.path().join("echo.wasm");
-    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let path = echo_in(folder.path(), &key);
     Policy::keep_in(folder.path(), &elsewhere).unwrap();
     assert_eq!(Policy::file_of(folder.path()).unwrap(), elsewhere);
     // A host that is told nothing goes by what the state directory says.
@@ -608,13 +597,10 @@ async fn the_policy_of_the_configuration_is_the_one_of_the_state_directory() {
 /// Enforced by `HostBuilder::start` (`known_versions`).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_without_a_state_directory_goes_by_the_versions_it_is_told() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    trust(folder.path(), &key);
+    let (folder, key) = trusted();
     let versions = folder.path().join("versions.json");
     std::fs::write(&versions, "{\"echo\": \"1.3.0\"}").unwrap();
-    let path = folder.path().join("echo.wasm");
-    std::fs::write(&path, signed("1.2.0", &key)).unwrap();
+    let path = echo_in(folder.path(), &key);
     let start = || builder().trust_policy(folder.path().join("trust.toml"));
     let host = start().known_versions(&versions).start().unwrap();
     assert_eq!(

@@ -88,11 +88,6 @@ impl Peer {
             .expect("an envelope or the end")
     }
 
-    /// The call that ends next, however long that takes.
-    pub(crate) async fn read_on(&mut self) -> Serial {
-        self.read().await.expect("the daemon goes on").id
-    }
-
     async fn read(&mut self) -> Option<Seen> {
         loop {
             let input = std::mem::take(&mut self.input);

@@ -6,7 +6,7 @@ use odeon::{Args, CallOptions, CallRequest, Code, Host, LimitsPatch, LoadRequest
 use odeon_authority::TimeSpan;
 use odeon_tests::guests;
 
-use crate::host::{at, audit, ephemeral, fault, soon, state};
+use crate::host::{at, audit, ephemeral, fault, outcome, soon, state};
 
 /// A plugin that runs one call at a time.
 async fn one_at_a_time(host: &Host, queue: u64, deadline: Option<u64>) {
@@ -26,13 +26,6 @@ async fn one_at_a_time(host: &Host, queue: u64, deadline: Option<u64>) {
 fn sleeps_forever(host: &Host) -> Watcher {
     let call = CallRequest::new("spin/wait.sleep-forever", Args::Wave(""));
     host.request(call).unwrap().1
-}
-
-async fn outcome(watcher: &mut Watcher) -> Outcome {
-    tokio::time::timeout(Duration::from_secs(10), watcher.outcome())
-        .await
-        .expect("an end")
-        .expect("the end")
 }
 
 /// Enforced by `patience` in the runtime's `plugin/drive.rs`.

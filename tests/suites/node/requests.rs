@@ -9,14 +9,7 @@ use odeon_authority::TimeSpan;
 use odeon_protocol::Serial;
 use odeon_tests::guests;
 
-use crate::host::{audit, builder, ephemeral, fault, load, soon, state};
-
-async fn outcome(watcher: &mut odeon::Watcher) -> Outcome {
-    tokio::time::timeout(Duration::from_secs(10), watcher.outcome())
-        .await
-        .expect("an end")
-        .expect("the end")
-}
+use crate::host::{audit, builder, ephemeral, fault, load, outcome, soon, state};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_accepted_started_and_ended_once() {

@@ -11,12 +11,14 @@ use anyhow::{Context, Result};
 
 use crate::{
     process,
-    workspace::{Package, Workspace},
+    workspace::{Foreign, Package, Workspace},
 };
 
 /// The packages and the text files of the repository, by path from the root.
 pub(crate) struct Tree {
     pub(crate) packages: Vec<Package>,
+    /// What is compiled in from elsewhere.
+    pub(crate) foreign: Vec<Foreign>,
     texts: BTreeMap<String, String>,
     /// What is no UTF-8 text.
     binaries: Vec<String>,
@@ -28,6 +30,7 @@ impl Tree {
     pub(crate) fn read(workspace: &Workspace) -> Result<Tree> {
         let mut tree = Tree {
             packages: workspace.packages.clone(),
+            foreign: workspace.foreign()?,
             texts: BTreeMap::new(),
             binaries: Vec::new(),
         };
@@ -53,6 +56,7 @@ impl Tree {
             .collect();
         Tree {
             packages: Vec::new(),
+            foreign: Vec::new(),
             texts,
             binaries: Vec::new(),
         }

@@ -44,3 +44,24 @@ fn an_unknown_key_is_an_error() {
     );
     assert!(Workspace::from_metadata(&text).is_err());
 }
+
+#[test]
+fn foreign_packages_are_told_from_our_own() {
+    let foreign = |name: &str, licence: Option<&str>| Foreign {
+        name: name.to_owned(),
+        version: "1.2.3".to_owned(),
+        licence: licence.map(str::to_owned),
+    };
+    for (line, expected) in [
+        (
+            "a v1.2.3|MIT OR Apache-2.0|",
+            Some(foreign("a", Some("MIT OR Apache-2.0"))),
+        ),
+        ("b v1.2.3 (proc-macro)|MIT| (*)", Some(foreign("b", Some("MIT")))),
+        ("c v1.2.3||", Some(foreign("c", None))),
+        ("odeon v0.1.0 (/odeon/host/node)|Apache-2.0|", None),
+        ("", None),
+    ] {
+        assert_eq!(Foreign::parse(line), expected, "{line}");
+    }
+}

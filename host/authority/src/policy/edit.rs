@@ -100,12 +100,8 @@ impl PolicyEdit {
         ceiling: Option<&GrantSet>,
         comment: Option<&str>,
     ) -> Result<(), PolicyEditError> {
-        if self
-            .policy
-            .keys
-            .iter()
-            .any(|row| row.key == *key && row.decision == Trust::Deny)
-        {
+        let mut rows = self.policy.keys.iter();
+        if rows.any(|row| row.key == *key && row.decision == Trust::Deny) {
             return Err(PolicyEditError::Revoked(key.to_string()));
         }
         self.allow("key", &key.to_string(), names, ceiling, comment)
@@ -119,12 +115,8 @@ impl PolicyEdit {
         ceiling: Option<&GrantSet>,
         comment: Option<&str>,
     ) -> Result<(), PolicyEditError> {
-        if self
-            .policy
-            .digests
-            .iter()
-            .any(|row| row.digest == *digest && row.decision == Trust::Deny)
-        {
+        let mut rows = self.policy.digests.iter();
+        if rows.any(|row| row.digest == *digest && row.decision == Trust::Deny) {
             return Err(PolicyEditError::Revoked(digest.to_string()));
         }
         self.allow("digest", &digest.to_string(), names, ceiling, comment)

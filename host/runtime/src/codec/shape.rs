@@ -9,7 +9,10 @@ use wasmtime::component::__internal::{ComponentTypes, InterfaceType};
 /// happen after the wire was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadValue {
-    #[error("a value of this type cannot leave its store")]
+    #[error(
+        "the method takes or returns a resource, a stream, a future, or text that is not UTF-8, which cannot leave its \
+         instance; its author has to give it a plain type"
+    )]
     NotCarriable,
     #[error("the bytes end before the value does")]
     Short,
