@@ -147,6 +147,11 @@ impl Host {
             "status": self.status(),
             "plugins": plugins,
             "loading": self.inner.registry.loading(),
+            "leaving": self.inner.registry.leaving().iter().map(|loaded| serde_json::json!({
+                "name": loaded.name,
+                "generation": loaded.generation,
+                "in_flight": loaded.plugin.stats().in_flight,
+            })).collect::<Vec<_>>(),
             "finished": finished,
         })
     }

@@ -29,6 +29,7 @@ mod loading;
 mod peer;
 mod peers;
 mod queueing;
+mod replacing;
 mod requests;
 mod revoking;
 mod serving;
