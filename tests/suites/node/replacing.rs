@@ -307,7 +307,7 @@ async fn a_version_that_does_not_come_up_leaves_the_old_one() {
     for (request, code) in [
         (by("v", "wat-missing-imports"), Code::LinkFailed),
         (by("v", "wat-huge-memory"), Code::DoesNotFit),
-        (file(cut), Code::NotAComponent),
+        (file(cut), Code::Malformed),
         (file(folder.path().join("none.wasm")), Code::FileUnreadable),
         (unsigned, Code::Unsigned),
     ] {
