@@ -9,6 +9,7 @@ use odeon_protocol::{Code, Fault};
 use odeon_runtime::{EngineClass, InstanceModel, PluginSpec};
 
 use super::request::LoadRequest;
+use crate::check::asked;
 use crate::host::Host;
 use crate::registry::Reservation;
 use crate::secrets::SecretFiles;
@@ -91,9 +92,10 @@ fn unused(manifest: Option<&Manifest>, admission: &Admission, request: &LoadRequ
             }
             Some(manifest) if !is_in(&manifest.asks) => unused.push(format!(
                 "the grant {shown} has no effect: the component's manifest asks for {}",
-                match manifest.asks.lines() {
+                match asked(manifest) {
                     asks if asks.is_empty() => "nothing".to_owned(),
-                    asks => asks.join(" "),
+                    // The place is for the operator to name.
+                    asks => asks.join(" ").replace("fs=::", "fs=HOSTDIR::"),
                 }
             )),
             _ => unused.push(format!(
