@@ -135,8 +135,9 @@ pub(crate) fn asked(manifest: &Manifest) -> Vec<String> {
     let lines = manifest.asks.lines().into_iter();
     lines
         .map(|line| match line.strip_suffix(",private") {
-            Some(plain) => plain.to_owned(),
-            None => line,
+            // Of a directory it is the end of its name.
+            Some(plain) if !line.starts_with("fs=") => plain.to_owned(),
+            _ => line,
         })
         .collect()
 }
@@ -161,4 +162,24 @@ fn methods(description: &Description) -> Vec<MethodRow> {
         fingerprint: Fingerprint::of(&export.ty),
     };
     callable.iter().enumerate().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The word is about the network; a directory may end like it.
+    #[test]
+    fn only_rules_of_the_network_lose_their_private() {
+        let text = "[plugin]\nname = \"asks\"\nversion = \"1.0.0\"\n\
+                    [grants]\nhttp = [\"a.test\"]\n[[grants.fs]]\nguest = \"/data,private\"\n";
+        let asked = asked(&Manifest::parse(text.as_bytes()).unwrap());
+        assert!(asked.iter().any(|line| line == "http=a.test"), "{asked:?}");
+        assert!(
+            asked
+                .iter()
+                .any(|line| line.starts_with("fs=") && line.ends_with("/data,private")),
+            "{asked:?}"
+        );
+    }
 }

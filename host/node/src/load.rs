@@ -63,6 +63,13 @@ pub(crate) struct LetIn {
     started: Instant,
 }
 
+impl LetIn {
+    /// The name that is kept for it.
+    pub(crate) fn name(&self) -> &PluginName {
+        self.admitted.admission.name()
+    }
+}
+
 impl Host {
     /// Loads a component and puts it into service.
     ///
@@ -118,6 +125,14 @@ impl Host {
             &request,
             &mut warnings,
         )?;
+        let folders = settle::folders(&admission, &request);
+        if !folders.is_empty() {
+            // Where that waits for a disk, or a network, it holds no task.
+            let absent = inner
+                .tasks
+                .unless_stopping(blocking(move || settle::absent(&folders)));
+            warnings.extend(absent.await??);
+        }
         let plugin = inner
             .tasks
             .unless_stopping(inner.runtime.prepare(&bytes, spec))

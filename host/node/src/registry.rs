@@ -136,18 +136,27 @@ impl Registry {
         self.until_none_is(Claim::Unload).await;
     }
 
-    /// Waits until this generation is out of service. Cancellation safe.
-    pub(crate) async fn gone(&self, name: &PluginName, generation: Generation) {
+    /// What is being unloaded under this name by somebody.
+    pub(crate) fn leaving(&self, name: &PluginName) -> Option<Arc<Loaded>> {
+        let slots = self.slots.lock();
+        let place = slots
+            .get(name)
+            .filter(|place| place.claimed == Some(Claim::Unload))?;
+        place.slot.current.load_full()
+    }
+
+    /// Waits until nobody unloads this generation any more, and says whether it
+    /// is out of service: an unload that broke off leaves it there. Cancellation
+    /// safe.
+    pub(crate) async fn gone(&self, name: &PluginName, generation: Generation) -> bool {
+        let same = |loaded: &Arc<Loaded>| loaded.generation == generation;
         loop {
             let given_back = self.given_back.notified();
             tokio::pin!(given_back);
             // Registered before looking, so that it is not missed in between.
             given_back.as_mut().enable();
-            if self
-                .get(name)
-                .map_or(true, |loaded| loaded.generation != generation)
-            {
-                return;
+            if !self.leaving(name).as_ref().is_some_and(same) {
+                return !self.get(name).as_ref().is_ok_and(same);
             }
             given_back.await;
         }
@@ -188,10 +197,15 @@ impl Registry {
             None => place.slot.current.load().is_some().then_some("is loaded"),
         };
         if let Some(how) = taken {
-            return Err(Fault::new(
+            let fault = Fault::new(
                 Code::NameTaken,
                 format!("a plugin named {name} {how}; unload it first, or load this one under another name"),
-            ));
+            );
+            return Err(match place.claimed {
+                // Who waits for that load to end knows by this which it is.
+                Some(Claim::Load) => fault.with_details(serde_json::json!({ LOADING: name.as_str() })),
+                _ => fault,
+            });
         }
         place.claimed = Some(Claim::Load);
         Ok(Reservation {
@@ -275,6 +289,15 @@ impl Drop for Reservation {
         drop(slots);
         self.registry.given_back.notify_waiters();
     }
+}
+
+/// The detail of a refusal that names what is being loaded.
+const LOADING: &str = "loading";
+
+/// Whether this is the refusal of a name because it is being loaded.
+pub(crate) fn is_being_loaded(fault: &Fault, name: &PluginName) -> bool {
+    let loading = fault.details.as_ref().and_then(|details| details.get(LOADING));
+    fault.code == Code::NameTaken && loading.and_then(serde_json::Value::as_str) == Some(name.as_str())
 }
 
 #[cold]

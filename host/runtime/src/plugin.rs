@@ -31,7 +31,7 @@ use crate::instance::{Instance, NotMade, Template};
 use crate::interfaces::filesystem;
 use crate::link::{Flavour, uses_filesystem_0_3};
 use crate::logs::LogGate;
-use crate::meter::Meter;
+use crate::meter::{Meter, Refused};
 use crate::runtime::{Inner, LoadError, Runtime};
 use crate::shard::here;
 use crate::state::Budget;
@@ -595,8 +595,7 @@ impl Shared {
     /// Counts the limit that made this fault, if one did.
     #[cold]
     fn count_limit(&self, fault: &Fault) {
-        let limit = fault.details.as_ref().and_then(|details| details.get("limit"));
-        if let Some(limit) = limit.and_then(|limit| limit.as_str()) {
+        if let Some(limit) = limit_of(fault) {
             self.unit.counters.hit(limit);
         }
     }
@@ -605,7 +604,19 @@ impl Shared {
     #[cold]
     fn explained(&self, error: &wasmtime::Error, meter: &Meter) -> Fault {
         let fault = explain(error, meter, &self.unit.spec.limits);
-        self.count_fault(&fault);
+        let counted = meter.refused().map(Refused::limit);
+        match limit_of(&fault) {
+            // Growth was counted when it was refused: the guest may go on.
+            limit if limit.is_some() && limit == counted => {
+                self.unit.counters.faults.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => self.count_fault(&fault),
+        }
         fault
     }
+}
+
+/// The limit that made this fault, by its name in a descriptor, if one did.
+fn limit_of(fault: &Fault) -> Option<&str> {
+    fault.details.as_ref()?.get("limit")?.as_str()
 }

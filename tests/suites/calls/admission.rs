@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Retry};
 use odeon_runtime::{CallContext, Plugin, PoolSize, Reason, Runtime, RuntimeConfig};
-use odeon_tests::runtime::{call, call_blocking, call_with, config, runtime, spec};
+use odeon_tests::runtime::{call, call_blocking, call_with, config, hits, runtime, spec};
 
 use crate::flight::{Flight, eventually};
 
@@ -33,6 +33,7 @@ async fn one_call_more_than_run_and_wait_is_overloaded() {
     let refused = call(&plugin, "snoop.arguments").await.unwrap_err();
     assert_eq!(refused.code, Code::Overloaded);
     assert_eq!(refused.retry(), Retry::Safe);
+    assert_eq!(hits(&plugin, "queue"), 1);
     assert!(
         refused.message.contains("2 calls running and 3 waiting"),
         "{refused}"
