@@ -256,6 +256,11 @@ pub fn call_blocking(plugin: &Plugin, invocation: &str, context: CallContext) ->
     Ok(decode(&ty, &reply.bytes))
 }
 
+/// How often this limit of the plugin's said no.
+pub fn hits(plugin: &Plugin, limit: &str) -> u64 {
+    plugin.stats().limits_hit.get(limit).copied().unwrap_or_default()
+}
+
 /// How a call ended that had to fail.
 #[derive(Debug)]
 pub struct Stopped {

@@ -44,6 +44,24 @@ pub(crate) struct Foreign {
     pub(crate) licence: Option<String>,
 }
 
+/// `[graph]` of `deny.toml`: which packages are looked at.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Graph {
+    #[serde(default)]
+    all_features: bool,
+    targets: Vec<String>,
+}
+
+impl Graph {
+    /// The same for `cargo tree`.
+    pub(crate) fn arguments(&self) -> Vec<&str> {
+        let features = self.all_features.then_some("--all-features");
+        let targets = self.targets.iter().flat_map(|target| ["--target", target]);
+        features.into_iter().chain(targets).collect()
+    }
+}
+
 /// One line of a `[dependencies]` table, of any kind.
 #[derive(Clone, Debug)]
 pub(crate) struct Dependency {
@@ -91,13 +109,20 @@ impl Workspace {
         })
     }
 
-    /// Everything from elsewhere that is compiled into something, on whatever
-    /// system. The lock file has more: what no feature turns on.
-    pub(crate) fn foreign(&self) -> Result<Vec<Foreign>> {
-        let mut command = self.cargo();
-        command.args(["tree", "--workspace", "--locked", "--target", "all"]);
-        command.args(["--prefix", "none", "--format", "{p}|{l}|"]);
-        let text = process::capture(&mut command).context("the dependencies cannot be listed")?;
+    /// Everything from elsewhere that is compiled into something, with these
+    /// features on these systems. The lock file has more.
+    pub(crate) fn foreign(&self, graph: &Graph) -> Result<Vec<Foreign>> {
+        let list = |more: &[&str]| {
+            let mut command = self.cargo();
+            command.args(["tree", "--workspace", "--locked"]).args(more);
+            command.args(graph.arguments());
+            command.args(["--prefix", "none", "--format", "{p}|{l}|"]);
+            process::capture(&mut command)
+        };
+        // The network is asked only where a package was never downloaded.
+        let text = list(&["--offline"])
+            .or_else(|_| list(&[]))
+            .context("the dependencies cannot be listed")?;
         let mut foreign: Vec<_> = text.lines().filter_map(Foreign::parse).collect();
         foreign.sort();
         foreign.dedup();

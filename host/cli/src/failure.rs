@@ -96,7 +96,9 @@ impl Failure {
     #[must_use]
     pub(crate) fn in_file(mut self: Box<Self>, path: &Path) -> Box<Self> {
         let name = path.display().to_string();
-        if !self.fault.message.starts_with(&name) {
+        let rest = self.fault.message.strip_prefix(&name);
+        // A file named `a` is not named by a message that begins with an article.
+        if !rest.is_some_and(|rest| rest.starts_with(": ")) {
             self.fault.message = format!("{name}: {}", self.fault.message);
         }
         self
@@ -206,5 +208,23 @@ impl From<PolicyEditError> for Box<Failure> {
             PolicyEditError::Form(_) => Code::PolicyUnreadable,
         };
         Failure::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_once() {
+        let named = |path: &str, message: &str| {
+            let failure = Failure::new(Code::FileUnreadable, message).in_file(Path::new(path));
+            failure.fault.message.clone()
+        };
+        assert_eq!(named("a", "a signature is missing"), "a: a signature is missing");
+        assert_eq!(
+            named("a.wasm", "a.wasm: there is no such file"),
+            "a.wasm: there is no such file"
+        );
     }
 }

@@ -55,9 +55,14 @@ impl Host {
     /// The fault that ended the call, or kept it from starting.
     pub fn call_encoded(&self, path: &str, args: &[u8]) -> Result<Reply, Fault> {
         let mut moved = None;
+        let mut known = None;
         loop {
             let names = self.inner.registry.names();
             let (loaded, method) = look_up(&names, path)?;
+            if moved.is_some() && known != Some(method.fingerprint) {
+                return Err(handle::changed(&method.path, &method.ty));
+            }
+            known = Some(method.fingerprint);
             method.check(args, &loaded.limits)?;
             match self.inner.call_on(loaded, method, args, moved) {
                 Err(NotEntered::Moved) => moved = again(moved),

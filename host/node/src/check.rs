@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use odeon_authority::{GrantSet, Offer};
+use odeon_authority::{GrantSet, Manifest, Offer};
 use odeon_protocol::{Digest, Fault, Fingerprint, Generation, MethodRow, PluginName, shortest_member};
 use odeon_runtime::{AuditSink, Denial, Description, Export, InstanceModel, LogLine, LogSink, PluginSpec};
 
@@ -123,17 +123,23 @@ impl Host {
                 .iter()
                 .map(|import| import.name.to_string())
                 .collect(),
-            // A manifest's request leaves it to the operator whether private
-            // addresses are meant: the word says nothing here.
-            asks: manifest
-                .map(|manifest| manifest.asks.lines())
-                .unwrap_or_default()
-                .into_iter()
-                .map(|ask| ask.strip_suffix(",private").map_or(ask.clone(), str::to_owned))
-                .collect(),
+            asks: manifest.as_ref().map(asked).unwrap_or_default(),
             wit: description.wit.clone(),
         })
     }
+}
+
+/// The grants that a manifest asks for. Whether private addresses are meant it
+/// leaves to the operator, so that the word says nothing here.
+pub(crate) fn asked(manifest: &Manifest) -> Vec<String> {
+    let lines = manifest.asks.lines().into_iter();
+    lines
+        .map(|line| match line.strip_suffix(",private") {
+            // Of a directory it is the end of its name.
+            Some(plain) if !line.starts_with("fs=") => plain.to_owned(),
+            _ => line,
+        })
+        .collect()
 }
 
 /// The methods, by the shortest texts that name them in a call. There is no
@@ -156,4 +162,24 @@ fn methods(description: &Description) -> Vec<MethodRow> {
         fingerprint: Fingerprint::of(&export.ty),
     };
     callable.iter().enumerate().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The word is about the network; a directory may end like it.
+    #[test]
+    fn only_rules_of_the_network_lose_their_private() {
+        let text = "[plugin]\nname = \"asks\"\nversion = \"1.0.0\"\n\
+                    [grants]\nhttp = [\"a.test\"]\n[[grants.fs]]\nguest = \"/data,private\"\n";
+        let asked = asked(&Manifest::parse(text.as_bytes()).unwrap());
+        assert!(asked.iter().any(|line| line == "http=a.test"), "{asked:?}");
+        assert!(
+            asked
+                .iter()
+                .any(|line| line.starts_with("fs=") && line.ends_with("/data,private")),
+            "{asked:?}"
+        );
+    }
 }

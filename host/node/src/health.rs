@@ -46,7 +46,8 @@ impl Health {
     ///
     /// In words, why the generation is bad.
     pub(crate) async fn watch(&self) -> Result<(), String> {
-        while Instant::now() < self.until {
+        // One that is replaced or unloaded has nothing to prove any more.
+        while Instant::now() < self.until && !self.after.is_draining() {
             tokio::time::sleep(EVERY).await;
             let stats = self.after.plugin.stats();
             let most = SHARE.saturating_add(self.usual.saturating_mul(4)).min(99);

@@ -82,6 +82,13 @@ pub(crate) struct Ready {
     started: Instant,
 }
 
+impl LetIn {
+    /// The name that is kept for it.
+    pub(crate) fn name(&self) -> &PluginName {
+        self.admitted.admission.name()
+    }
+}
+
 impl Host {
     /// Loads a component and puts it into service.
     ///
@@ -145,6 +152,14 @@ impl Host {
             &request,
             &mut warnings,
         )?;
+        let folders = settle::folders(&admission, &request);
+        if !folders.is_empty() {
+            // Where that waits for a disk, or a network, it holds no task.
+            let absent = inner
+                .tasks
+                .unless_stopping(blocking(move || settle::absent(&folders)));
+            warnings.extend(absent.await??);
+        }
         let plugin = inner
             .tasks
             .unless_stopping(inner.runtime.prepare(&bytes, spec))
@@ -156,8 +171,11 @@ impl Host {
             .unless_stopping(plugin.load())
             .await?
             .map_err(hook_failed)?;
-        let principal = request.principal.unwrap_or_else(|| inner.principal.clone());
-        let origin = Origin::new(&admission, offered, principal, asked, size);
+        let principal = request
+            .principal
+            .clone()
+            .unwrap_or_else(|| inner.principal.clone());
+        let origin = Origin::new(&admission, offered, principal, asked, request, size);
         let loaded = Arc::new(Loaded::new(plugin, origin));
         let report = LoadReport {
             name: loaded.name.clone(),
@@ -215,10 +233,14 @@ impl Host {
         let _turn = self.inner.gatekeeper.turn();
         self.decide_again(&loaded)?;
         self.note_replace(&loaded, before)?;
+        // In this order: what is remembered is never lower than what was
+        // accepted, wherever the host is killed.
         report.warnings.extend(self.remember(&loaded));
+        self.accept_version(&loaded)?;
         let began = Instant::now();
         reservation.switch(loaded.clone(), before);
         let switched_in = began.elapsed();
+        before.set_draining();
         report.elapsed = started.elapsed();
         Ok((report, loaded, switched_in))
     }
@@ -271,7 +293,6 @@ impl Host {
             digest: loaded.origin.digest,
             principal: loaded.origin.principal.to_string().into(),
         })?;
-        self.accept_version(loaded)?;
         tracing::info!(
             plugin = loaded.name.as_str(),
             from = before.generation.0,
@@ -291,12 +312,24 @@ impl Host {
             .map_err(|error| Fault::new(error.code(), error.to_string()))
     }
 
-    fn accept_version(&self, loaded: &Loaded) -> Result<(), Fault> {
+    pub(crate) fn accept_version(&self, loaded: &Loaded) -> Result<(), Fault> {
         match &loaded.origin.version {
             Some(version) if !loaded.origin.transient => {
                 self.inner.gatekeeper.accept_version(&loaded.name, version)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Has this done again at the next start and not what was put into its
+    /// place.
+    pub(crate) fn remember_instead(&self, revived: &Loaded) {
+        let warning = match (revived.origin.transient, &self.inner.remembered) {
+            (true, Some(remembered)) => remembered.remove(&revived.name).err().map(|fault| fault.message),
+            _ => self.remember(revived),
+        };
+        if let Some(warning) = warning {
+            tracing::warn!(plugin = revived.name.as_str(), warning);
         }
     }
 

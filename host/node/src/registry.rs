@@ -36,7 +36,7 @@ pub(crate) struct Registry {
     /// The longest message that anything loaded so far takes, in bytes.
     longest_message: AtomicUsize,
     /// Generations that were replaced and are not gone yet.
-    leaving: Mutex<Vec<Arc<Loaded>>>,
+    replaced: Mutex<Vec<Arc<Loaded>>>,
     /// One of them is gone.
     gone: Notify,
 }
@@ -82,7 +82,7 @@ impl Registry {
             slots: Mutex::default(),
             given_back: Notify::new(),
             longest_message: AtomicUsize::new(0),
-            leaving: Mutex::default(),
+            replaced: Mutex::default(),
             gone: Notify::new(),
         })
     }
@@ -144,18 +144,27 @@ impl Registry {
         self.until_none_is(Claim::Unload).await;
     }
 
-    /// Waits until this generation is out of service. Cancellation safe.
-    pub(crate) async fn gone(&self, name: &PluginName, generation: Generation) {
+    /// What is being unloaded under this name by somebody.
+    pub(crate) fn leaving(&self, name: &PluginName) -> Option<Arc<Loaded>> {
+        let slots = self.slots.lock();
+        let place = slots
+            .get(name)
+            .filter(|place| place.claimed == Some(Claim::Unload))?;
+        place.slot.current.load_full()
+    }
+
+    /// Waits until nobody unloads this generation any more, and says whether it
+    /// is out of service: an unload that broke off leaves it there. Cancellation
+    /// safe.
+    pub(crate) async fn gone(&self, name: &PluginName, generation: Generation) -> bool {
+        let same = |loaded: &Arc<Loaded>| loaded.generation == generation;
         loop {
             let given_back = self.given_back.notified();
             tokio::pin!(given_back);
             // Registered before looking, so that it is not missed in between.
             given_back.as_mut().enable();
-            if self
-                .get(name)
-                .map_or(true, |loaded| loaded.generation != generation)
-            {
-                return;
+            if !self.leaving(name).as_ref().is_some_and(same) {
+                return !self.get(name).as_ref().is_ok_and(same);
             }
             given_back.await;
         }
@@ -197,10 +206,15 @@ impl Registry {
             None => place.slot.current.load().is_some().then_some("is loaded"),
         };
         if let Some(how) = taken {
-            return Err(Fault::new(
+            let fault = Fault::new(
                 Code::NameTaken,
                 format!("a plugin named {name} {how}; unload it first, or load this one under another name"),
-            ));
+            );
+            return Err(match place.claimed {
+                // Who waits for that load to end knows by this which it is.
+                Some(Claim::Load) => fault.with_details(serde_json::json!({ LOADING: name.as_str() })),
+                _ => fault,
+            });
         }
         place.claimed = Some(Claim::Load);
         Ok(Reservation {
@@ -270,12 +284,12 @@ impl Registry {
     }
 
     /// Generations that were replaced and still have calls, or may come back.
-    pub(crate) fn leaving(&self) -> Vec<Arc<Loaded>> {
-        self.leaving.lock().clone()
+    pub(crate) fn replaced(&self) -> Vec<Arc<Loaded>> {
+        self.replaced.lock().clone()
     }
 
     /// How many of them this name has.
-    pub(crate) fn leaving_of(&self, name: &PluginName) -> usize {
+    pub(crate) fn replaced_of(&self, name: &PluginName) -> usize {
         self.leaving
             .lock()
             .iter()
@@ -285,20 +299,34 @@ impl Registry {
 
     /// A generation that was replaced is gone.
     pub(crate) fn let_go(&self, gone: &Arc<Loaded>) {
-        self.leaving.lock().retain(|loaded| !Arc::ptr_eq(loaded, gone));
+        self.replaced.lock().retain(|loaded| !Arc::ptr_eq(loaded, gone));
         self.gone.notify_waiters();
     }
 
     /// Waits until fewer than `most` generations of this name are leaving.
     /// Cancellation safe.
-    pub(crate) async fn fewer_leave(&self, name: &PluginName, most: usize) {
-        self.until_gone(|| self.leaving_of(name) < most).await;
+    pub(crate) async fn fewer_replaced(&self, name: &PluginName, most: usize) {
+        self.until_gone(|| self.replaced_of(name) < most).await;
     }
 
     /// Waits until every generation that was replaced is gone. Cancellation
     /// safe.
-    pub(crate) async fn all_left(&self) {
-        self.until_gone(|| self.leaving.lock().is_empty()).await;
+    pub(crate) async fn none_replaced(&self) {
+        self.until_gone(|| self.replaced.lock().is_empty()).await;
+    }
+
+    /// Waits until nobody is replacing what this name stands for. Cancellation
+    /// safe.
+    pub(crate) async fn replace_over(&self, name: &PluginName) {
+        loop {
+            let given_back = self.given_back.notified();
+            tokio::pin!(given_back);
+            given_back.as_mut().enable();
+            if !self.is_being_replaced(name) {
+                return;
+            }
+            given_back.await;
+        }
     }
 
     async fn until_gone(&self, done: impl Fn() -> bool) {
@@ -329,6 +357,10 @@ impl Reservation {
 
     /// Puts a generation into service, for every caller at once.
     pub(crate) fn publish(self, loaded: Arc<Loaded>) {
+        self.put(loaded);
+    }
+
+    fn put(&self, loaded: Arc<Loaded>) {
         let longest = &self.registry.longest_message;
         longest.fetch_max(loaded.limits.max_bytes, Ordering::Relaxed);
         let slots = self.registry.slots.lock();
@@ -346,12 +378,14 @@ impl Reservation {
     /// waited at the old one goes on to it.
     pub(crate) fn switch(self, loaded: Arc<Loaded>, before: &Arc<Loaded>) {
         let registry = self.registry.clone();
-        registry.leaving.lock().push(before.clone());
+        registry.replaced.lock().push(before.clone());
         let (old, new) = (before.plugin.clone(), loaded.plugin.clone());
         new.hold();
-        self.publish(loaded);
+        self.put(loaded);
         old.retire();
         new.open();
+        // The name is given back only now.
+        drop(self);
     }
 
     /// Takes what is there out of the registry.
@@ -377,6 +411,15 @@ impl Drop for Reservation {
         drop(slots);
         self.registry.given_back.notify_waiters();
     }
+}
+
+/// The detail of a refusal that names what is being loaded.
+const LOADING: &str = "loading";
+
+/// Whether this is the refusal of a name because it is being loaded.
+pub(crate) fn is_being_loaded(fault: &Fault, name: &PluginName) -> bool {
+    let loading = fault.details.as_ref().and_then(|details| details.get(LOADING));
+    fault.code == Code::NameTaken && loading.and_then(serde_json::Value::as_str) == Some(name.as_str())
 }
 
 #[cold]

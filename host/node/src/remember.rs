@@ -4,7 +4,7 @@
 //! what that was about: at the next start every load is decided anew, under the
 //! same name and for nothing else than the same author's, or the same, bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -23,12 +23,12 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::error::io_words;
 use crate::host::Host;
 use crate::load::{LetIn, LoadRequest, Source, Way, blocking};
-use crate::registry::Loaded;
+use crate::registry::{Loaded, is_being_loaded};
 
 /// The longest file of remembered loads, in bytes.
 const MAX: u64 = 16 << 20;
 /// How many loads of a start are under way at a time, beside what they wait
-/// for: the places of compile children.
+/// for: the places of compile children. As many that hang delay the next.
 const AT_ONCE: usize = 8;
 
 /// The file of remembered loads.
@@ -83,6 +83,21 @@ pub struct StartLoad {
     pub path: PathBuf,
     /// The name that serves now, or why none does.
     pub outcome: Result<PluginName, Fault>,
+}
+
+/// A load of a start that has ended.
+struct Ended {
+    name: PluginName,
+    index: usize,
+    load: StartLoad,
+}
+
+/// A load of a start whose name one before it is being loaded under.
+struct Waiting {
+    name: PluginName,
+    index: usize,
+    request: LoadRequest,
+    refusal: Fault,
 }
 
 impl Remembered {
@@ -235,8 +250,8 @@ impl Host {
 
     /// Loads again what was loaded to stay when the host ran last. Every load
     /// is decided anew; one that is refused is logged and stays in the list.
-    /// Some run side by side, so that none waits for one that hangs; the answer
-    /// is in the order of the names.
+    /// Some run side by side, so that one that hangs delays no other; the
+    /// answer is in the order of the names.
     ///
     /// # Errors
     ///
@@ -252,7 +267,8 @@ impl Host {
 
     /// Loads every descriptor (`*.toml`) of a folder. One that is refused is
     /// logged. They are let in, and answered about, in the order of their file
-    /// names: of two that want one name, the first has it.
+    /// names: of two that want one name the first has it, the second only if
+    /// the first fails.
     ///
     /// # Errors
     ///
@@ -283,40 +299,86 @@ impl Host {
 
     async fn load_all(&self, requests: Vec<LoadRequest>) -> Vec<StartLoad> {
         let mut loads = Vec::with_capacity(requests.len());
-        let mut under_way: FuturesUnordered<BoxFuture<'static, (usize, StartLoad)>> = FuturesUnordered::new();
-        for (index, request) in requests.into_iter().enumerate() {
-            while under_way.len() >= AT_ONCE {
-                loads.extend(under_way.next().await);
-            }
-            let path = request.file().cloned().unwrap_or_default();
-            // One after the other, so that it is not chance who gets a name.
-            let letting = self.let_in(request, Way::Load);
-            tokio::pin!(letting);
-            let let_in = loop {
-                tokio::select! {
-                    let_in = &mut letting => break let_in,
-                    Some(load) = under_way.next() => loads.push(load),
+        let mut in_line: VecDeque<(usize, LoadRequest)> = requests.into_iter().enumerate().collect();
+        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut under_way: FuturesUnordered<BoxFuture<'static, Ended>> = FuturesUnordered::new();
+        // Of those under way, and of those that ended while one was let in.
+        let mut names: Vec<PluginName> = Vec::new();
+        loop {
+            let mut ended = Vec::new();
+            if under_way.len() < AT_ONCE
+                && let Some((index, request)) = in_line.pop_front()
+            {
+                // One after the other, so that it is not chance who gets a name.
+                let letting = self.let_in(request.clone(), Way::Load);
+                tokio::pin!(letting);
+                let let_in = loop {
+                    tokio::select! {
+                        let_in = &mut letting => break let_in,
+                        Some(load) = under_way.next() => ended.push(load),
+                    }
+                };
+                match let_in {
+                    Ok(let_in) => {
+                        names.push(let_in.name().clone());
+                        under_way.push(Box::pin(self.clone().finish(index, request, let_in)));
+                    }
+                    Err(refusal) => match names.iter().find(|name| is_being_loaded(&refusal, name)) {
+                        // Nor is it chance whether the first fails before
+                        // the second is let in: the second waits for that.
+                        Some(name) => waiting.push(Waiting {
+                            name: name.clone(),
+                            index,
+                            request,
+                            refusal,
+                        }),
+                        None => loads.push((index, started(&request, Err(refusal)))),
+                    },
                 }
-            };
-            under_way.push(Box::pin(self.clone().finish(index, path, let_in)));
-        }
-        while let Some(load) = under_way.next().await {
-            loads.push(load);
+            } else if let Some(load) = under_way.next().await {
+                ended.push(load);
+            } else {
+                break;
+            }
+            for Ended { name, index, load } in ended {
+                // One of them: the next of that name may have been let in.
+                if let Some(at) = names.iter().position(|held| *held == name) {
+                    names.swap_remove(at);
+                }
+                let serves = load.outcome.is_ok();
+                loads.push((index, load));
+                let (over, others): (Vec<_>, Vec<_>) =
+                    waiting.into_iter().partition(|waiting| waiting.name == name);
+                waiting = others;
+                if serves {
+                    let refused = |over: Waiting| (over.index, started(&over.request, Err(over.refusal)));
+                    loads.extend(over.into_iter().map(refused));
+                } else {
+                    for over in over.into_iter().rev() {
+                        in_line.push_front((over.index, over.request));
+                    }
+                }
+            }
         }
         loads.sort_by_key(|(index, _)| *index);
         loads.into_iter().map(|(_, load)| load).collect()
     }
 
-    async fn finish(self, index: usize, path: PathBuf, let_in: Result<LetIn, Fault>) -> (usize, StartLoad) {
-        let outcome = match let_in {
-            Ok(let_in) => self.put_into_service(let_in).await.map(|report| report.name),
-            Err(fault) => Err(fault),
-        };
-        if let Err(fault) = &outcome {
-            tracing::error!(path = %path.display(), %fault, "a plugin was not loaded at start");
-        }
-        (index, StartLoad { path, outcome })
+    async fn finish(self, index: usize, request: LoadRequest, let_in: LetIn) -> Ended {
+        let name = let_in.name().clone();
+        let outcome = self.put_into_service(let_in).await.map(|report| report.name);
+        let load = started(&request, outcome);
+        Ended { name, index, load }
     }
+}
+
+/// What became of a load of a start, which the log says if it was refused.
+fn started(request: &LoadRequest, outcome: Result<PluginName, Fault>) -> StartLoad {
+    let path = request.file().cloned().unwrap_or_default();
+    if let Err(fault) = &outcome {
+        tracing::error!(path = %path.display(), %fault, "a plugin was not loaded at start");
+    }
+    StartLoad { path, outcome }
 }
 
 /// A load for every descriptor of a folder, in the order of their names.

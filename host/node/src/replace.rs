@@ -10,6 +10,7 @@
 //! and none by the old one after the first by the new one.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use odeon_authority::{Event, Principal};
@@ -19,12 +20,15 @@ use odeon_runtime::Reason;
 use crate::health::Health;
 use crate::host::{Host, no_more_plugins};
 use crate::load::{LoadReport, LoadRequest, Source, Way, blocking};
-use crate::registry::Loaded;
+use crate::registry::{Loaded, Registry};
 use crate::unload::LET_GO;
 
 /// How many generations of one name may have calls left at a time. A further
 /// replace waits for one of them.
 const MOST_LEAVING: usize = 4;
+
+/// For how long a replace waits for one of them.
+const ROOM: Duration = Duration::from_secs(30);
 
 /// What is to take the place of a loaded plugin, and on which terms. Whatever
 /// is not named here stays as the plugin was loaded: grants, limits,
@@ -76,10 +80,23 @@ impl ReplaceRequest {
 
     /// The load that this comes to.
     fn load(&self, before: &Loaded) -> Result<LoadRequest, Fault> {
-        let mut load = before.origin.asked.clone();
-        match (&self.source, &load.source) {
-            (Some(source), _) => load.source = source.clone(),
-            (None, Source::Component(_) | Source::Descriptor(_)) => {}
+        let origin = &before.origin;
+        let mut load = match (&self.source, &origin.asked.source) {
+            // A descriptor says all there is to say.
+            (Some(source @ Source::Descriptor(_)), _) => LoadRequest {
+                source: source.clone(),
+                name: Some(self.name.clone()),
+                ..origin.asked.clone()
+            },
+            // The operator names file and plugin in one breath.
+            (Some(source), _) => LoadRequest {
+                source: source.clone(),
+                name: Some(self.name.clone()),
+                signed_as: None,
+                ..origin.complete.clone()
+            },
+            // As it was asked: it has to be for that name by itself if it was.
+            (None, Source::Component(_) | Source::Descriptor(_)) => origin.asked.clone(),
             (None, Source::Bytes(_)) => {
                 return Err(Fault::new(
                     Code::InvalidArguments,
@@ -89,9 +106,7 @@ impl ReplaceRequest {
                     ),
                 ));
             }
-        }
-        load.name = Some(self.name.clone());
-        load.name_if_nameless = None;
+        };
         // Neither is ever inherited: each is said for one file.
         load.allow_unsigned = self.allow_unsigned;
         load.allow_downgrade = self.allow_downgrade;
@@ -124,32 +139,42 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// As for [`Host::load`]; and `ODN-1001` when no such plugin is loaded. The
-    /// old generation serves on.
+    /// As for [`Host::load`]; and `ODN-1001` when no such plugin is loaded, or
+    /// `ODN-1011` when something else is being done with it, or the calls of its
+    /// last generations do not end. The old generation serves on.
     pub async fn replace(&self, request: ReplaceRequest) -> Result<ReplaceReport, Fault> {
         let inner = &self.inner;
         inner.gatekeeper.count_load(Instant::now())?;
-        if inner.stopping.load(std::sync::atomic::Ordering::SeqCst) {
+        if inner.stopping.load(Ordering::SeqCst) {
             return Err(no_more_plugins());
         }
-        inner.registry.fewer_leave(&request.name, MOST_LEAVING).await;
+        let room = inner.registry.fewer_replaced(&request.name, MOST_LEAVING);
+        tokio::time::timeout(ROOM, room)
+            .await
+            .map_err(|_| still_leaving(&request.name))?;
         let (reservation, before) = inner.registry.claim_to_replace(&request.name)?;
         let load = request.load(&before)?;
-        let (drain, window) = (request.drain, request.health_window);
+        let terms = Terms {
+            drain: request.drain,
+            window: request.health_window,
+        };
         let way = Way::Replace {
             reservation,
             before: before.clone(),
         };
         let ready = self.make_ready(self.let_in(load, way).await?).await?;
-        let (host, from) = (self.clone(), before.clone());
-        let (report, after, switched_in) = blocking(move || host.switch(ready, &from)).await??;
         let (host, from) = (self.clone(), before.generation);
-        inner
-            .tasks
-            .spawn(async move { host.see_off(before, after, drain, window).await });
+        let (loaded, switched_in) = blocking(move || {
+            let (report, after, switched_in) = host.switch(ready, &before)?;
+            // Here, so that it happens whoever still waits for the answer.
+            let tasks = &host.inner.tasks;
+            tasks.spawn(host.clone().see_off(Leaving::new(&host, before), after, terms));
+            Ok::<_, Fault>((report, switched_in))
+        })
+        .await??;
         Ok(ReplaceReport {
             from,
-            loaded: report,
+            loaded,
             switched_in,
         })
     }
@@ -157,25 +182,45 @@ impl Host {
     /// Waits until the old generation is not needed any more: its calls have
     /// ended, and the new one has proved itself. Brings it back if that does
     /// not.
-    async fn see_off(&self, before: Arc<Loaded>, after: Arc<Loaded>, drain: Duration, window: Duration) {
-        let health = Health::new(&before, &after, window);
-        let (well, ()) = tokio::join!(
-            self.inner.tasks.unless_stopping(health.watch()),
-            self.drain_replaced(&before, drain)
-        );
+    async fn see_off(self, leaving: Leaving, after: Arc<Loaded>, terms: Terms) {
+        let before = &leaving.loaded;
+        let health = Health::new(before, &after, terms.window);
+        let watch = self.inner.tasks.unless_stopping(health.watch());
+        let drain = self.drain_replaced(before, terms.drain);
+        tokio::pin!(watch, drain);
+        let mut drained = false;
+        let well = loop {
+            tokio::select! {
+                biased;
+                well = &mut watch => break well,
+                () = &mut drain, if !drained => drained = true,
+            }
+        };
         if let Ok(Err(reason)) = well {
-            match self.roll_back(&before, &after, &reason).await {
-                Ok(()) => return,
+            match self.roll_back(before, &after, &reason, terms).await {
+                Ok(true) => return,
+                Ok(false) => {}
                 Err(fault) => tracing::error!(
                     plugin = before.name.as_str(), %fault, %reason,
                     "a bad generation could not be rolled back"
                 ),
             }
         }
-        if let Err(fault) = before.plugin.unload().await {
-            tracing::warn!(plugin = before.name.as_str(), %fault, "the replaced generation's unload failed");
+        if !drained {
+            drain.await;
         }
-        self.inner.registry.let_go(&before);
+        self.end(before).await;
+    }
+
+    /// Runs the `unload` of a generation that was replaced, unless no code of it
+    /// may run any more.
+    async fn end(&self, replaced: &Loaded) {
+        if replaced.is_condemned() {
+            return;
+        }
+        if let Err(fault) = replaced.plugin.unload().await {
+            tracing::warn!(plugin = replaced.name.as_str(), %fault, "the replaced generation's unload failed");
+        }
     }
 
     /// Lets the calls of a generation that was replaced come to their end, for
@@ -192,15 +237,28 @@ impl Host {
     }
 
     /// Puts the old generation back in the place of one that went bad, under a
-    /// number of its own. What the bad one runs is interrupted.
-    async fn roll_back(&self, before: &Arc<Loaded>, bad: &Arc<Loaded>, reason: &str) -> Result<(), Fault> {
-        let (reservation, current) = self.inner.registry.claim_to_replace(&before.name)?;
-        if !Arc::ptr_eq(&current, bad) {
-            // Somebody was faster: neither is what serves.
-            self.inner.registry.let_go(before);
-            return Ok(());
-        }
-        let (host, old, leaving, why) = (self.clone(), before.clone(), bad.clone(), reason.to_owned());
+    /// number of its own. Says whether it serves; not if something else does by
+    /// now. The calls of the bad one may end as those of any that is replaced.
+    async fn roll_back(
+        &self,
+        before: &Arc<Loaded>,
+        bad: &Arc<Loaded>,
+        reason: &str,
+        terms: Terms,
+    ) -> Result<bool, Fault> {
+        let registry = &self.inner.registry;
+        let reservation = loop {
+            match registry.claim_to_replace(&before.name) {
+                Ok((_, current)) if !Arc::ptr_eq(&current, bad) => return Ok(false),
+                Ok((reservation, _)) => break reservation,
+                // What comes in its place may be as bad as not to come.
+                Err(_) if registry.is_being_replaced(&before.name) => {
+                    registry.replace_over(&before.name).await;
+                }
+                Err(_) => return Ok(false),
+            }
+        };
+        let (host, old, worse, why) = (self.clone(), before.clone(), bad.clone(), reason.to_owned());
         blocking(move || {
             // Until it serves, so that what was revoked never comes back.
             let _turn = host.inner.gatekeeper.turn();
@@ -208,17 +266,19 @@ impl Host {
             let number = reservation.generation();
             host.note(Event::Rollback {
                 name: old.name.clone(),
-                from: leaving.generation,
+                from: worse.generation,
                 to: number,
                 digest: old.origin.digest,
                 reason: why.into(),
             })?;
             let revived = Arc::new(Loaded::revived(&old, number));
-            if let Some(warning) = host.remember(&revived) {
-                tracing::warn!(plugin = old.name.as_str(), warning);
-            }
-            reservation.switch(revived, &leaving);
-            host.inner.registry.let_go(&old);
+            // Its version is the one that is accepted again, before it is the
+            // one that the next start loads.
+            host.accept_version(&revived)?;
+            host.remember_instead(&revived);
+            reservation.switch(revived, &worse);
+            let tasks = &host.inner.tasks;
+            tasks.spawn(host.clone().see_off_bad(Leaving::new(&host, worse), terms));
             Ok::<_, Fault>(())
         })
         .await??;
@@ -228,14 +288,50 @@ impl Host {
             reason,
             "rolled back to the generation before"
         );
-        bad.plugin.interrupt(Reason::Replaced);
-        if tokio::time::timeout(LET_GO, bad.plugin.drained()).await.is_err() {
-            tracing::warn!(plugin = bad.name.as_str(), "calls did not let go in time");
-        }
-        if let Err(fault) = bad.plugin.unload().await {
-            tracing::warn!(plugin = bad.name.as_str(), %fault, "the bad generation's unload failed");
-        }
-        self.inner.registry.let_go(bad);
-        Ok(())
+        Ok(true)
     }
+
+    async fn see_off_bad(self, bad: Leaving, terms: Terms) {
+        self.drain_replaced(&bad.loaded, terms.drain).await;
+        self.end(&bad.loaded).await;
+    }
+}
+
+/// How long whoever is replaced may take, and whoever replaces is watched.
+#[derive(Clone, Copy)]
+struct Terms {
+    drain: Duration,
+    window: Duration,
+}
+
+/// A generation that was replaced and is not gone yet. Dropping it lets it go.
+struct Leaving {
+    registry: Arc<Registry>,
+    loaded: Arc<Loaded>,
+}
+
+impl Leaving {
+    fn new(host: &Host, loaded: Arc<Loaded>) -> Self {
+        Leaving {
+            registry: host.inner.registry.clone(),
+            loaded,
+        }
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.registry.let_go(&self.loaded);
+    }
+}
+
+#[cold]
+fn still_leaving(name: &PluginName) -> Fault {
+    Fault::new(
+        Code::Draining,
+        format!(
+            "{MOST_LEAVING} generations of {name} that were replaced still have calls or are kept for their health \
+             window; try again when they are gone, or use a shorter drain"
+        ),
+    )
 }

@@ -119,18 +119,20 @@ impl Host {
             };
             let decision = decide(Ok(&policy), offer, terms);
             if let Verdict::Deny { code, .. } = decision.verdict {
+                loaded.condemn();
                 loaded.set_draining();
                 loaded.plugin.interrupt(Reason::Unloaded);
                 refused.push((loaded, decision, code));
             }
         }
         // What was replaced is on its way out, and does not come back.
-        for loaded in self.inner.registry.leaving() {
+        for loaded in self.inner.registry.replaced() {
             let denied = loaded.origin.offered.as_deref().is_some_and(|(offer, terms)| {
                 let decision = decide(Ok(&policy), offer, terms);
                 matches!(decision.verdict, Verdict::Deny { .. })
             });
             if denied {
+                loaded.condemn();
                 loaded.plugin.interrupt(Reason::Unloaded);
             }
         }

@@ -147,7 +147,7 @@ impl Host {
             "status": self.status(),
             "plugins": plugins,
             "loading": self.inner.registry.loading(),
-            "leaving": self.inner.registry.leaving().iter().map(|loaded| serde_json::json!({
+            "replaced": self.inner.registry.replaced().iter().map(|loaded| serde_json::json!({
                 "name": loaded.name,
                 "generation": loaded.generation,
                 "in_flight": loaded.plugin.stats().in_flight,

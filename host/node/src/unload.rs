@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odeon_authority::{Event, Principal};
+use odeon_authority::{AuditError, Event, Principal};
 use odeon_protocol::{Code, Fault, Generation, PluginName};
 use odeon_runtime::Reason;
 
@@ -43,19 +43,30 @@ pub struct UnloadReport {
 impl Host {
     /// Takes a plugin out of service and forgets a remembered load of it. Goes
     /// on to the end even if the future is dropped. Where nothing is loaded under
-    /// the name but a load is remembered, that is forgotten.
+    /// the name but a load is remembered, that is forgotten. With
+    /// [`UnloadMode::Now`] it ends what an unload of somebody else's waits for,
+    /// and answers when that is over.
     ///
     /// # Errors
     ///
-    /// When no such plugin is loaded, or it is being unloaded already; or
-    /// `ODN-4012` when it is gone but that could not be written to the audit.
+    /// When no such plugin is loaded, or it is being unloaded already and this
+    /// one is not [`UnloadMode::Now`]; or `ODN-4012` when it is gone but that
+    /// could not be written to the audit.
     pub async fn unload(
         &self,
         name: &PluginName,
         mode: UnloadMode,
         principal: &Principal,
     ) -> Result<UnloadReport, Fault> {
-        let (reservation, loaded) = match self.inner.registry.claim(name) {
+        let registry = &self.inner.registry;
+        // Whatever serves when a replace is over.
+        let claimed = loop {
+            match registry.claim(name) {
+                Err(_) if registry.is_being_replaced(name) => registry.replace_over(name).await,
+                claimed => break claimed,
+            }
+        };
+        let (reservation, loaded) = match claimed {
             Ok(claimed) => claimed,
             Err(fault) if fault.code == Code::PluginNotFound && self.forget(name, principal).await? => {
                 return Ok(UnloadReport {
@@ -67,7 +78,12 @@ impl Host {
             }
             // Who does not want to wait any more for an unload that is under way.
             Err(fault) if fault.code == Code::Draining && mode == UnloadMode::Now => {
-                return self.hurry(name).await;
+                let Some(loaded) = self.inner.registry.leaving(name) else {
+                    return Err(fault);
+                };
+                let (host, principal) = (self.clone(), principal.clone());
+                let work = async move { host.hurry(&loaded, &principal).await };
+                return self.inner.tasks.spawn(work).await.map_err(|_| broke_off())?;
             }
             Err(fault) => return Err(fault),
         };
@@ -76,21 +92,31 @@ impl Host {
             host.take_out(reservation, loaded, mode, &principal, "asked for")
                 .await
         };
-        self.inner
-            .tasks
-            .spawn(work)
-            .await
-            .map_err(|_| Fault::new(Code::Internal, "the unload broke off in the host; see its log"))?
+        self.inner.tasks.spawn(work).await.map_err(|_| broke_off())?
     }
 
     /// Ends what an unload of somebody else's waits for, and waits for that.
-    async fn hurry(&self, name: &PluginName) -> Result<UnloadReport, Fault> {
-        let loaded = self.inner.registry.get(name)?;
+    async fn hurry(&self, loaded: &Loaded, principal: &Principal) -> Result<UnloadReport, Fault> {
+        // The other's line says that he asked for a drain; who ended the calls
+        // of everybody is to be found as well, and before they are gone.
+        let event = Event::Hurry {
+            name: loaded.name.clone(),
+            generation: loaded.generation,
+            principal: principal.to_string().into(),
+        };
+        let host = self.clone();
+        let written = blocking(move || host.inner.recorder.append(event)).await?;
         let interrupted = loaded.plugin.stats().in_flight;
         loaded.plugin.interrupt(Reason::Unloaded);
-        self.inner.registry.gone(name, loaded.generation).await;
+        if !self.inner.registry.gone(&loaded.name, loaded.generation).await {
+            return Err(broke_off());
+        }
+        written.map_err(|error| unrecorded(&error))?;
+        if let Some(fault) = loaded.unrecorded() {
+            return Err(fault.clone());
+        }
         Ok(UnloadReport {
-            name: name.clone(),
+            name: loaded.name.clone(),
             generation: loaded.generation,
             interrupted,
             hook: None,
@@ -119,6 +145,21 @@ impl Host {
                 tracing::warn!(plugin = loaded.name.as_str(), "calls did not let go in time");
             }
         }
+        // Generations that it had replaced have calls of their own.
+        for replaced in self.inner.registry.replaced() {
+            if replaced.name == loaded.name && mode == UnloadMode::Now {
+                interrupted += replaced.plugin.stats().in_flight;
+                replaced.plugin.interrupt(Reason::Unloaded);
+            }
+        }
+        let all = drain.saturating_add(LET_GO);
+        let alone = self.inner.registry.fewer_replaced(&loaded.name, 1);
+        if tokio::time::timeout(all, alone).await.is_err() {
+            tracing::warn!(
+                plugin = loaded.name.as_str(),
+                "a generation that was replaced did not let go in time"
+            );
+        }
         // Code that is not let in any more does not run again.
         let hook = match reason {
             REVOKED | UNTRUSTED => None,
@@ -133,15 +174,22 @@ impl Host {
             reason: reason.into(),
             principal: principal.to_string().into(),
         };
-        let host = self.clone();
-        let name = loaded.name.clone();
+        let (host, leaving) = (self.clone(), loaded.clone());
         let written = blocking(move || {
-            let written = host.inner.recorder.append(event);
+            let name = &leaving.name;
+            let written = host
+                .inner
+                .recorder
+                .append(event)
+                .map_err(|error| unrecorded(&error));
             if reason != UNTRUSTED
                 && let Some(remembered) = &host.inner.remembered
-                && let Err(fault) = remembered.remove(&name)
+                && let Err(fault) = remembered.remove(name)
             {
                 tracing::warn!(plugin = name.as_str(), %fault, "a remembered load could not be forgotten");
+            }
+            if let Err(fault) = &written {
+                leaving.set_unrecorded(fault.clone());
             }
             reservation.remove();
             written
@@ -153,7 +201,7 @@ impl Host {
             reason,
             "unloaded"
         );
-        written.map_err(|error| Fault::new(error.code(), format!("the plugin is unloaded, but {error}")))?;
+        written?;
         Ok(UnloadReport {
             name: loaded.name.clone(),
             generation: loaded.generation,
@@ -161,4 +209,13 @@ impl Host {
             hook,
         })
     }
+}
+
+fn unrecorded(error: &AuditError) -> Fault {
+    Fault::new(error.code(), format!("the plugin is unloaded, but {error}"))
+}
+
+#[cold]
+fn broke_off() -> Fault {
+    Fault::new(Code::Internal, "the unload broke off in the host; see its log")
 }

@@ -4,9 +4,11 @@
 //! results that nobody has fetched, messages that have not arrived whole. A
 //! share is a guard, so that what is dropped, by whatever hand, is given back.
 //!
-//! **Invariant:** no peer fills the budget: he holds at most twice what he
-//! leaves over. One alone has two thirds of it, two have two fifths each, and
-//! there is room for one more however many there are.
+//! **Invariant:** no peer fills the budget: whenever he takes a share, at least
+//! half of all he then holds stays free. A peer is one connection. Whoever is
+//! first may have two thirds, who comes next two thirds of the rest, and nothing
+//! is taken back: after `n` of them a 3^n-th is free, and in the end everybody
+//! lives on what does not count.
 
 use std::sync::{
     Arc,
@@ -14,6 +16,7 @@ use std::sync::{
 };
 
 use odeon_protocol::{Code, Fault};
+use parking_lot::Mutex;
 
 /// What each holder has for nothing, in bytes: whoever fills the budget keeps
 /// nobody from small calls. As many holders as may be open bound the sum.
@@ -23,14 +26,16 @@ const FREE: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: usize,
-    held: AtomicUsize,
+    /// What all of them hold. Every holder's own number changes under this
+    /// lock too: who checks sees both as they are, and no share that is refused.
+    held: Mutex<usize>,
 }
 
 impl Budget {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Budget {
             limit,
-            held: AtomicUsize::new(0),
+            held: Mutex::new(0),
         })
     }
 }
@@ -42,6 +47,7 @@ pub struct Account(Arc<Holder>);
 #[derive(Debug)]
 struct Holder {
     budget: Arc<Budget>,
+    /// Read and written under the budget's lock.
     held: AtomicUsize,
     /// He has to leave half as much as he holds.
     is_peer: bool,
@@ -67,7 +73,7 @@ impl Account {
     }
 
     pub(crate) fn held_by_all(&self) -> usize {
-        self.0.budget.held.load(Ordering::Relaxed)
+        *self.0.budget.held.lock()
     }
 
     /// A share of nothing yet.
@@ -84,36 +90,42 @@ impl Account {
             held,
             is_peer,
         } = &*self.0;
-        // His own first: of two shares that grow at once, each sees the other.
-        let own = held.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+        let mut all = budget.held.lock();
+        let before = held.load(Ordering::Relaxed);
+        let own = before.saturating_add(more);
         let to_leave = if *is_peer { own.div_ceil(2) } else { 0 };
         let room = |all: usize| {
             let sum = all.checked_add(more)?;
             (sum.checked_add(to_leave)? <= budget.limit).then_some(sum)
         };
-        let taken = budget
-            .held
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
-        taken.map(|_| ()).map_err(|all| {
-            held.fetch_sub(more, Ordering::Relaxed);
-            self.refusal(more, all)
-        })
+        let found = *all;
+        if let Some(sum) = room(found) {
+            *all = sum;
+            held.store(own, Ordering::Relaxed);
+            return Ok(());
+        }
+        drop(all);
+        Err(self.refusal(more, before, found))
     }
 
     fn give_back(&self, less: usize) {
+        if less == 0 {
+            // Most shares are of nothing: they wait for nobody.
+            return;
+        }
+        let mut all = self.0.budget.held.lock();
+        *all = all.saturating_sub(less);
         self.0.held.fetch_sub(less, Ordering::Relaxed);
-        self.0.budget.held.fetch_sub(less, Ordering::Relaxed);
     }
 
     /// What somebody is told for whom nothing is left.
-    fn refusal(&self, more: usize, all: usize) -> Fault {
+    fn refusal(&self, more: usize, own: usize, all: usize) -> Fault {
         let limit = self.0.budget.limit;
         let text = if all.checked_add(more).is_none_or(|sum| sum > limit) {
             format!(
                 "the host holds {all} bytes of requests and results, of {limit} that it takes; try again later"
             )
         } else {
-            let own = self.0.held.load(Ordering::Relaxed);
             format!(
                 "the host holds {own} bytes of requests and results for this caller, and with {more} more too \
                  few would be left to others; read the results that are there, or try again later"

@@ -737,6 +737,44 @@ async fn a_peer_holds_no_more_than_twice_what_he_leaves_to_the_others() {
     assert_eq!(requests.held(), (4 + 18 + 6) * KIB);
 }
 
+/// Of two shares that fit one after the other only one at a time, never both.
+#[test]
+fn shares_that_a_peer_takes_at_once_leave_as_much_as_one_after_the_other() {
+    let requests = held_up_to(81 * KIB);
+    let greedy = requests.account();
+    std::thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| {
+                for _ in 0..50_000 {
+                    let mut share = greedy.share();
+                    if share.hold(34 * KIB).is_ok() {
+                        let held = requests.held();
+                        assert!(held <= 54 * KIB, "{held} bytes");
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(requests.held(), 0);
+}
+
+/// The result of a call that was executed is not lost to what was never held.
+#[test]
+fn a_share_that_is_refused_keeps_no_other_out() {
+    let requests = held_up_to(81 * KIB);
+    let account = requests.account();
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for _ in 0..50_000 {
+                assert!(account.share().hold(64 * KIB).is_err());
+            }
+        });
+        for _ in 0..50_000 {
+            account.share().hold(14 * KIB).expect("there is room for it");
+        }
+    });
+}
+
 #[tokio::test]
 async fn a_request_whose_wait_ends_in_a_queue_is_cancelled_and_was_not_executed() {
     let requests = requests();

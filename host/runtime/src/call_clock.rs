@@ -1,8 +1,9 @@
 //! How much processor time one call has used, and whether it is computing.
 //!
-//! Owns the count, and the word that a call's time is over. Time is taken from the thread's own processor clock, so that
-//! neither waiting nor other programs count, and host functions do. A call that
-//! ends within its first tick never reads that clock.
+//! Owns the count, and the word that a call's time is over. Time is taken from
+//! the thread's own processor clock, so that neither waiting nor other programs
+//! count, and host functions do. A call that ends within its first tick never
+//! reads that clock.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
@@ -15,10 +16,11 @@ use crate::ticker::TICK;
 /// What a turn costs besides the time that is counted in it, in microseconds:
 /// taking the call up and putting it away. A call that gives its thread back
 /// again and again would have that for nothing.
-const TURN: u64 = 1;
+const TURN_COST: u64 = 1;
 
-/// The processor time of one call. Written by whoever runs the call, on one
-/// thread at a time; read from others.
+/// The processor time of one call, and whether it goes on: its time may be
+/// over, and whoever runs it is woken to hear that. The time is written by
+/// whoever runs the call, on one thread at a time, and read from others.
 #[derive(Debug, Default)]
 pub(crate) struct CallClock {
     /// Ticks at which the guest was found running.
@@ -90,7 +92,7 @@ impl CallClock {
     pub(crate) fn pause(&self) {
         let mark = self.mark.swap(0, Ordering::Relaxed);
         if mark > 0 {
-            let more = thread_micros().saturating_sub(mark) + TURN;
+            let more = thread_micros().saturating_sub(mark) + TURN_COST;
             self.spent.fetch_add(more, Ordering::Relaxed);
         }
     }

@@ -145,6 +145,12 @@ impl Gate {
         }
     }
 
+    /// Has callers wait until it is opened, whatever its door was: what was out
+    /// of service comes back.
+    pub(crate) fn revive(&self) {
+        self.turn(Door::Held, |_| true);
+    }
+
     /// Lets calls in: those that waited while it was held first, and in their
     /// order. Also opens again what was retired. Changes nothing of a gate that
     /// was closed.
@@ -167,9 +173,9 @@ impl Gate {
     }
 
     /// Has callers wait until it is opened. For a generation that nobody calls
-    /// yet, or nobody any more.
+    /// yet.
     pub(crate) fn hold(&self) {
-        self.turn(Door::Held, |door| door != Door::Closed);
+        self.turn(Door::Held, |door| door == Door::Open);
     }
 
     /// Lets nobody in any more, for good; those who wait are refused. Changes
@@ -272,7 +278,10 @@ struct Place<'g> {
 impl<'g> Place<'g> {
     fn take(gate: &'g Gate, arrival: Arrival) -> Option<Self> {
         let before = gate.waiting.fetch_add(1, Ordering::SeqCst);
-        if arrival == Arrival::New && before >= gate.queue {
+        // Whoever waits for the door and not for a place takes none of the
+        // queue's.
+        let most = gate.queue.saturating_add(gate.limit as usize);
+        if arrival == Arrival::New && before.saturating_add(gate.in_flight()) >= most {
             gate.waiting.fetch_sub(1, Ordering::SeqCst);
             return None;
         }

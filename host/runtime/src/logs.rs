@@ -71,7 +71,8 @@ const LINE_COST: u64 = 64;
 
 impl Unit {
     /// Passes one line on, or drops it when the plugin writes too much. Says
-    /// which of the two.
+    /// which of the two. `shortened` is whether the text has lost its end
+    /// already: a line that is too long is counted here, and once.
     pub(crate) fn log(
         &self,
         serial: Option<Serial>,
@@ -79,10 +80,11 @@ impl Unit {
         level: Level,
         context: &str,
         text: &str,
+        shortened: bool,
     ) -> bool {
         let limits = &self.spec.limits;
         let most = usize::try_from(limits.log_line.bytes()).unwrap_or(usize::MAX);
-        if text.len() > most {
+        if shortened || text.len() > most || context.len() > most {
             self.counters.hit("log-line");
         }
         let text = cut(text, most);
@@ -90,8 +92,7 @@ impl Unit {
         let cost = (text.len() + context.len()) as u64 + LINE_COST;
         let rate = limits.log_rate.bytes();
         if !self.log_gate.admit(cost, rate, self.ticker.now_ms()) {
-            self.log_gate.drop_lines(1);
-            self.counters.hit("log-rate");
+            self.beyond_rate(1);
             return false;
         }
         self.spec.logs.line(LogLine {
@@ -105,6 +106,12 @@ impl Unit {
             dropped: self.log_gate.dropped.swap(0, Ordering::Relaxed),
         });
         true
+    }
+
+    /// Counts lines that the plugin's rate has no room for.
+    fn beyond_rate(&self, lines: u64) {
+        self.log_gate.drop_lines(lines);
+        self.counters.hit_times("log-rate", lines);
     }
 }
 
@@ -160,7 +167,7 @@ impl LineSplitter {
                     .map_or(0, |at| at + 1);
                 let (dropped, unfinished) = rest.split_at(last);
                 let lines = dropped.iter().filter(|byte| **byte == b'\n').count();
-                unit.log_gate.drop_lines(lines as u64);
+                unit.beyond_rate(lines as u64);
                 rest = unfinished;
             }
         }
@@ -193,10 +200,8 @@ impl LineSplitter {
             level,
             "",
             text.strip_suffix('\r').unwrap_or(&text),
+            self.cut,
         );
-        if self.cut {
-            unit.counters.hit("log-line");
-        }
         self.line.clear();
         self.cut = false;
         passed

@@ -13,6 +13,26 @@ pub(crate) enum Refused {
     Table,
 }
 
+impl Refused {
+    /// The limit that said no, by its name in a descriptor.
+    pub(crate) fn limit(self) -> &'static str {
+        match self {
+            Refused::Memory => "memory",
+            Refused::Table => "table-elements",
+        }
+    }
+}
+
+/// What becomes of a growth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    Granted,
+    /// By the plugin's limit.
+    Refused,
+    /// It is more than the guest itself has declared, which is no limit of ours.
+    Undeclared,
+}
+
 /// What one instance has grown to.
 pub(crate) struct Meter {
     memory: u64,
@@ -60,19 +80,19 @@ impl Meter {
 
     /// Whether a memory may grow from `current` to `desired` bytes. The sum
     /// over all memories counts.
-    pub(crate) fn grow_memory(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
+    pub(crate) fn grow_memory(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Growth {
         let more = desired.saturating_sub(current) as u64;
         let grown = self.memory.saturating_add(more);
         if grown > self.memory_limit {
             self.refused = Some(Refused::Memory);
-            return false;
+            return Growth::Refused;
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
-            return false;
+            return Growth::Undeclared;
         }
         self.granted = more;
         self.memory = grown;
-        true
+        Growth::Granted
     }
 
     /// The growth that was allowed last did not happen. Gives how many bytes it was.
@@ -85,19 +105,19 @@ impl Meter {
 
     /// Whether a table may grow from `current` to `desired` elements. The sum
     /// over all tables counts.
-    pub(crate) fn grow_table(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
+    pub(crate) fn grow_table(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Growth {
         let grown = self
             .table_elements
             .saturating_add((desired.saturating_sub(current)) as u64);
         if grown > self.table_limit {
             self.refused = Some(Refused::Table);
-            return false;
+            return Growth::Refused;
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
-            return false;
+            return Growth::Undeclared;
         }
         self.table_elements = grown;
-        true
+        Growth::Granted
     }
 
     /// A table could not grow although it was allowed to.

@@ -270,7 +270,7 @@ impl Plugin {
     pub fn revive(&self, number: Generation) {
         self.shared.unit.number.store(number.0, Ordering::Relaxed);
         self.shared.unit.interrupt.lower();
-        self.shared.gate.hold();
+        self.shared.gate.revive();
     }
 
     /// Waits until no call runs. Cancellation safe. To be used when it takes no

@@ -56,6 +56,9 @@ struct Reader {
     open: Vec<Open>,
     /// What one instance of each part takes that was read to its end.
     parts: Vec<Needs>,
+    /// What the engine keeps for one instance of the largest module of all,
+    /// whoever instantiates it.
+    largest_state: u64,
     concurrent: bool,
     async_lifted: bool,
 }
@@ -79,6 +82,9 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, wasmparser::BinaryReaderError> 
                 let (Some(closed), Some(is_module)) = (reader.open.pop(), kinds.pop()) else {
                     continue;
                 };
+                if is_module {
+                    reader.largest_state = reader.largest_state.max(closed.needs.state);
+                }
                 match reader.open.last_mut() {
                     Some(around) => {
                         let part = Some(reader.parts.len());
@@ -94,6 +100,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, wasmparser::BinaryReaderError> 
             payload => reader.section(payload)?,
         }
     }
+    needs.largest_state = reader.largest_state;
     Ok(Scan {
         needs,
         concurrent: reader.concurrent,
@@ -212,6 +219,7 @@ impl Reader {
                     let function = function?;
                     if matches!(function, CanonicalFunction::Lower { .. }) {
                         keep(&mut own.needs, FUNCTION * ADAPTER, 1);
+                        self.largest_state = self.largest_state.max(FUNCTION * ADAPTER);
                     }
                     self.concurrent |= needs_concurrency(&function);
                     self.async_lifted |= matches!(&function, CanonicalFunction::Lift { options, .. }
@@ -238,7 +246,6 @@ impl Open {
 /// The engine keeps this many bytes for each of so many things.
 fn keep(needs: &mut Needs, bytes: u64, count: u32) {
     needs.state = needs.state.saturating_add(bytes.saturating_mul(count.into()));
-    needs.largest_state = needs.largest_state.max(needs.state);
 }
 
 /// Whoever makes an instance of a part takes what the part takes.

@@ -18,7 +18,7 @@ use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES};
 use crate::interfaces::egress::Egress;
 use crate::interfaces::http::Http;
 use crate::interfaces::wasi::Wasi;
-use crate::meter::{Allowances, Meter};
+use crate::meter::{Allowances, Growth, Meter, Refused};
 use crate::stop::Stop;
 use crate::unit::Unit;
 
@@ -161,8 +161,8 @@ impl ResourceLimiter for HostState {
         self.meter.instance_limit()
     }
 
-    /// Load has counted them already; this holds whatever it counted. Pooled
-    /// classes have room for fewer, which their pools see to.
+    /// What can be added up before is refused at load; this holds for all of
+    /// them. Pooled classes have room for fewer, which their pools see to.
     fn memories(&self) -> usize {
         HEAVY_MEMORIES as usize
     }
@@ -177,17 +177,22 @@ impl ResourceLimiter for HostState {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let may = self.meter.grow_memory(current, desired, maximum);
-        if may {
-            let more = desired.saturating_sub(current) as u64;
-            self.unit.counters.memory.fetch_add(more, Ordering::Relaxed);
+        let growth = self.meter.grow_memory(current, desired, maximum);
+        match growth {
+            Growth::Granted => {
+                let more = desired.saturating_sub(current) as u64;
+                self.unit.counters.memory.fetch_add(more, Ordering::Relaxed);
+            }
+            Growth::Refused => self.unit.counters.hit(Refused::Memory.limit()),
+            Growth::Undeclared => {}
         }
-        Ok(may)
+        Ok(growth == Growth::Granted)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
         let less = self.meter.memory_did_not_grow();
         self.unit.counters.memory.fetch_sub(less, Ordering::Relaxed);
+        self.unit.counters.hit(Refused::Memory.limit());
         Ok(())
     }
 
@@ -197,11 +202,16 @@ impl ResourceLimiter for HostState {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.meter.grow_table(current, desired, maximum))
+        let growth = self.meter.grow_table(current, desired, maximum);
+        if growth == Growth::Refused {
+            self.unit.counters.hit(Refused::Table.limit());
+        }
+        Ok(growth == Growth::Granted)
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
         self.meter.table_did_not_grow();
+        self.unit.counters.hit(Refused::Table.limit());
         Ok(())
     }
 }

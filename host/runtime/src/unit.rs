@@ -96,9 +96,16 @@ pub(crate) struct Counters {
 impl Counters {
     /// A limit, by its name in a descriptor, said no.
     pub(crate) fn hit(&self, limit: &str) {
+        self.hit_times(limit, 1);
+    }
+
+    /// A limit said no so often.
+    pub(crate) fn hit_times(&self, limit: &str, times: u64) {
         let known = Limits::FIELDS.iter().find(|field| field.name == limit);
-        if let Some(field) = known {
-            *self.limits_hit.lock().entry(field.name).or_default() += 1;
+        if let Some(field) = known.filter(|_| times > 0) {
+            let mut hit = self.limits_hit.lock();
+            let count = hit.entry(field.name).or_default();
+            *count = count.saturating_add(times);
         }
     }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Retry};
-use odeon_runtime::{CallContext, PoolSize, Reason, Runtime, RuntimeConfig};
-use odeon_tests::runtime::{call, call_blocking, config, runtime, spec};
+use odeon_runtime::{CallContext, Plugin, PoolSize, Reason, Runtime, RuntimeConfig};
+use odeon_tests::runtime::{call, call_blocking, call_with, config, hits, runtime, spec};
 
 use crate::flight::{Flight, eventually};
 
@@ -33,6 +33,7 @@ async fn one_call_more_than_run_and_wait_is_overloaded() {
     let refused = call(&plugin, "snoop.arguments").await.unwrap_err();
     assert_eq!(refused.code, Code::Overloaded);
     assert_eq!(refused.retry(), Retry::Safe);
+    assert_eq!(hits(&plugin, "queue"), 1);
     assert!(
         refused.message.contains("2 calls running and 3 waiting"),
         "{refused}"
@@ -182,34 +183,61 @@ async fn a_caller_on_a_thread_does_not_wait_for_ever() {
     assert!(after >= 2 * DEADLINE - Duration::from_millis(2), "{after:?}");
 }
 
-/// A loop of calls that are answered at once keeps nobody else from his turn on
-/// the same thread. Enforced by `consume_budget` in `Plugin::drive`.
+/// So many calls one after the other; how often another task of the same thread
+/// had its turn meanwhile.
+async fn turns_of_others(plugin: &Plugin, calls: usize, context: impl Fn() -> CallContext) -> usize {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let turns = Arc::new(AtomicUsize::new(0));
+    let taken = turns.clone();
+    let other = tokio::spawn(async move {
+        while Arc::strong_count(&taken) > 1 {
+            taken.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+    });
+    tokio::task::yield_now().await;
+    let before = turns.load(Ordering::SeqCst);
+    for _ in 0..calls {
+        // What comes of it is another test's matter.
+        drop(call_with(plugin, "snoop.arguments", context()).await);
+    }
+    let after = turns.load(Ordering::SeqCst);
+    drop(turns);
+    other.await.unwrap();
+    after - before
+}
+
+/// A loop of calls that are answered at once, here because the plugin takes
+/// none, keeps nobody else from his turn on the same thread. Enforced by
+/// `drive::give_way`.
 #[tokio::test(flavor = "current_thread")]
 async fn calls_that_are_answered_at_once_let_others_run() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    const CALLS: usize = 1000;
     let runtime = runtime();
     let plugin = spec().load(&runtime, "guest-spin").await;
     plugin.drain().await;
-    let ran = Arc::new(AtomicBool::new(false));
-    let seen = ran.clone();
-    let calling = tokio::spawn(async move {
-        for calls in 1..=CALLS {
-            let refused = call(&plugin, "snoop.arguments").await.unwrap_err();
-            assert_eq!(refused.code, Code::Draining, "{refused}");
-            if seen.load(Ordering::SeqCst) {
-                return calls;
-            }
-        }
-        CALLS
-    });
-    // Its turn comes after the first of the loop.
-    let other = tokio::spawn(async move { ran.store(true, Ordering::SeqCst) });
-    let calls = calling.await.unwrap();
-    assert!(calls > 1 && calls < CALLS, "{calls}");
-    other.await.unwrap();
+    let turns = turns_of_others(&plugin, 1000, CallContext::default).await;
+    assert!(turns >= 1000 / 128, "{turns}");
+}
+
+/// Neither does one of calls that hold the thread without a guest computing,
+/// where no tick takes it from them: another has his turn after each that took
+/// as long as a tick. Enforced by `drive::give_way`.
+#[tokio::test(flavor = "current_thread")]
+async fn calls_that_hold_their_thread_let_others_run_after_each() {
+    const CALLS: usize = 20;
+    let runtime = runtime();
+    let plugin = spec().load(&runtime, "guest-spin").await;
+    let slow = || CallContext {
+        started: Some(std::sync::Arc::new(|| {
+            std::thread::sleep(Duration::from_millis(2));
+            Ok(())
+        })),
+        ..CallContext::default()
+    };
+    let turns = turns_of_others(&plugin, CALLS, slow).await;
+    assert!(turns >= CALLS - 1, "{turns}");
 }
 
 /// One plugin leaves half of what a worker can hold to the others. Enforced by

@@ -7,7 +7,7 @@ use odeon_authority::Principal;
 use odeon_protocol::Serial;
 use odeon_runtime::{CallContext, PROGRESS_DETAILS, Progress};
 use odeon_tests::records::Denied;
-use odeon_tests::runtime::{call, call_blocking, call_with, runtime, spec};
+use odeon_tests::runtime::{call, call_blocking, call_with, hits, runtime, spec};
 
 #[tokio::test]
 async fn a_guest_sees_the_request_it_serves() {
@@ -126,6 +126,7 @@ async fn progress_is_passed_on_in_order_up_to_its_limit() {
         "(5, some(\"too-many(5)\"))"
     );
     assert_eq!(reports.lock().unwrap().len(), 5);
+    assert_eq!(hits(&plugin, "progress-reports"), 1);
 }
 
 #[tokio::test]

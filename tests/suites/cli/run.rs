@@ -301,8 +301,12 @@ fn what_was_allowed_and_has_no_effect_is_said() {
         desk.odeon(&args)
     };
     for (grant, part) in [
-        ("fs=notes::/dta", "asks for fs=::/data"),
+        ("fs=notes::/dta", "asks for fs=HOSTDIR::/data"),
         ("env=NOVAR", "has no effect"),
+        (
+            "fs=notes::/data,rw",
+            "::/data: the component's manifest asks for fs=HOSTDIR::/data",
+        ),
         ("fs=nonotes::/data", "there is no directory"),
     ] {
         let ran = run(&["--grant", grant]);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use odeon_authority::ByteSize;
 use odeon_tests::guests;
-use odeon_tests::runtime::{Spec, spec};
+use odeon_tests::runtime::{Spec, hits, spec};
 
 use crate::harness::{OK, Server, Stuck, Turning, assert_denied, attempt, load, runtime, runtime_with, told};
 
@@ -43,6 +43,7 @@ async fn one_connection_more_than_may_be_open_is_not_opened() {
         );
     }
     assert_denied(&records, "tcp", "limits.connections");
+    assert!(hits(&plugin, "connections") > 0);
     server.assert_connections(6);
     assert_eq!(
         told(&plugin, "sockets-forever()").await,
@@ -110,6 +111,7 @@ async fn one_byte_more_than_may_be_sent_is_not_sent_over_tcp() {
         assert_eq!(done(&stopped), sent, "{stopped}");
         assert!(stopped.contains("limits.egress-bytes"), "{stopped}");
         assert_denied(&records, "tcp", "limits.egress-bytes");
+        assert!(hits(&plugin, "egress-bytes") > 0);
         // The next call has its own.
         assert_eq!(done(&told(&plugin, &call).await), sent);
         assert_eq!(records.denials().len(), 2);
@@ -185,6 +187,7 @@ async fn one_header_byte_more_than_may_be_sent_is_not_sent() {
         told(&plugin, &call(fits + 1)).await,
         r#"err("HttpRequestHeaderSectionSize")"#
     );
+    assert_eq!(hits(&plugin, "header-bytes"), 1);
     server.assert_connections(1);
 }
 
@@ -200,11 +203,32 @@ async fn one_header_byte_more_than_may_come_back_is_refused() {
         ));
         let spec = web(server.port()).limits(|limits| limits.header_bytes = ByteSize::kib(16));
         let call = format!(r#"request(false, "127.0.0.1:{}", "/")"#, server.port());
-        let (result, _) = attempt(&runtime(&[]), spec, &call).await;
+        let runtime = runtime(&[]);
+        let plugin = load(&runtime, &spec).await;
+        let result = told(&plugin, &call).await;
         match good {
             true => assert!(result.starts_with("ok("), "{extra}: {result:.200}"),
             false => assert_eq!(result, r#"err("HttpResponseHeaderSectionSize")"#, "{extra}"),
         }
+        assert_eq!(hits(&plugin, "header-bytes"), u64::from(!good), "{extra}");
+    }
+}
+
+/// Falls with the `header_bytes` in `ResponseBody::poll_frame`.
+#[tokio::test]
+async fn one_byte_more_of_trailers_than_may_come_back_is_refused() {
+    for (extra, good) in [(0, true), (1, false)] {
+        let value = "v".repeat(4096 - "x-big".len() + extra);
+        let server = Server::http(format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-big: {value}\r\n\r\n"
+        ));
+        let spec = web(server.port()).limits(|limits| limits.header_bytes = ByteSize::kib(4));
+        let call = format!(r#"request(false, "127.0.0.1:{}", "/")"#, server.port());
+        let runtime = runtime(&[]);
+        let plugin = load(&runtime, &spec).await;
+        let result = told(&plugin, &call).await;
+        assert!(!good || result.starts_with("ok("), "{result:.200}");
+        assert_eq!(hits(&plugin, "header-bytes"), u64::from(!good), "{extra}");
     }
 }
 

@@ -6,7 +6,7 @@ use odeon_authority::ByteSize;
 use odeon_protocol::{Code, Serial};
 use odeon_runtime::{CallContext, Level, Stream};
 use odeon_tests::guests::assemble;
-use odeon_tests::runtime::{call, call_with, runtime, spec, stopped, stopped_both_ways};
+use odeon_tests::runtime::{call, call_with, hits, runtime, spec, stopped, stopped_both_ways};
 
 /// Enforced by `instance::store` (`set_hostcall_fuel`).
 #[tokio::test]
@@ -41,9 +41,11 @@ async fn handles_are_given_out_up_to_their_limit() {
         "flood.pollables-forever",
         "flood.streams-forever",
     ] {
+        let before = hits(&plugin, "handles");
         for ended in stopped_both_ways(&plugin, flood, Code::HandleLimit).await {
             assert_eq!(ended.fault.details.unwrap()["limit"], "handles");
         }
+        assert_eq!(hits(&plugin, "handles"), before + 2, "{flood}");
     }
     stopped(&plugin, "wait.poll-forever(101)", Code::HandleLimit).await;
 }
@@ -115,6 +117,7 @@ async fn the_number_of_dropped_lines_is_told_with_the_next_one() {
     assert!(passed > 0 && dropped > 0);
     let told: u64 = records.lines().iter().map(|line| line.dropped).sum();
     assert_eq!(passed + dropped + told, 500);
+    assert_eq!(hits(&plugin, "log-rate"), dropped + told);
     // By the next second there is room again.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(call(&plugin, "flood.log-lines(1, 10)").await.unwrap(), "()");
@@ -144,10 +147,29 @@ async fn a_line_is_cut_at_its_limit() {
         [LINE; 3]
     );
     assert_eq!(lines[2].stream, Stream::Stdout);
+    assert_eq!(hits(&plugin, "log-line"), 2, "of each line that was cut");
 
     let forger = spec.load(&runtime, "guest-forger").await;
     call(&forger, "disguise.log-huge-context(1000000)").await.unwrap();
     assert_eq!(records.lines()[3].context.len(), LINE);
+    assert_eq!(hits(&forger, "log-line"), 1);
+}
+
+/// What is no text grows as it becomes one; a line of it that is cut twice is
+/// one line. Enforced by `Unit::log`.
+#[tokio::test]
+async fn a_line_that_is_cut_is_counted_once() {
+    const LINE: usize = 300;
+    let runtime = runtime();
+    let spec = spec().limits(|limits| limits.log_line = ByteSize::new(LINE as u64));
+    let records = spec.records();
+    let plugin = spec.load(&runtime, "guest-spin").await;
+    for (bytes, counted) in [(LINE / 3, 0), (LINE / 3 + 1, 1), (LINE + 1, 2)] {
+        let taken = call(&plugin, &format!("flood.stdout-no-text({bytes})")).await;
+        assert_eq!(taken.unwrap(), "true");
+        assert_eq!(hits(&plugin, "log-line"), counted, "{bytes} bytes");
+    }
+    assert!(records.lines().iter().all(|line| line.text.len() == LINE));
 }
 
 /// What looks like another's line arrives as the guest's own, once per message.
@@ -270,6 +292,7 @@ async fn every_line_of_output_is_passed_on_or_counted() {
     let told: u64 = records.lines().iter().map(|line| line.dropped).sum();
     let passed = records.lines().len() as u64;
     assert_eq!(passed + told + plugin.stats().lines_dropped, LINES);
+    assert_eq!(hits(&plugin, "log-rate"), LINES - passed);
 }
 
 /// Enforced by `MESSAGE` in `interfaces/logging.rs`.

@@ -3,7 +3,7 @@
 use odeon_protocol::Code;
 use odeon_runtime::{EngineClass, LoadError};
 use odeon_tests::guests;
-use odeon_tests::runtime::{call, runtime, spec, stopped, stopped_both_ways};
+use odeon_tests::runtime::{call, hits, runtime, spec, stopped, stopped_both_ways};
 
 /// Pages of 64 KiB in a MiB.
 const PAGES_PER_MIB: u64 = 16;
@@ -39,6 +39,42 @@ async fn the_limit_is_exact() {
     assert!(call(&plugin, &by(free)).await.unwrap().starts_with("some("));
     assert_eq!(call(&plugin, &by(free + 1)).await.unwrap(), "none");
     assert_eq!(call(&plugin, &by(65_535)).await.unwrap(), "none");
+}
+
+/// Every refusal is counted, and once: of a guest that goes on, and of one that
+/// traps because of it. Enforced by `HostState::memory_growing`, `table_growing`
+/// and `Shared::explained`.
+#[tokio::test]
+async fn refused_growth_is_counted_once() {
+    let component = guests::assemble(
+        "(component
+           (core module $m
+             (memory 1)
+             (table 1 funcref)
+             (func $memory (drop (memory.grow (i32.const 60000))))
+             (func $table (drop (table.grow (ref.null func) (i32.const 60000))))
+             (func (export \"memory\") (call $memory))
+             (func (export \"memory-traps\") (call $memory) unreachable)
+             (func (export \"table\") (call $table))
+             (func (export \"table-traps\") (call $table) unreachable))
+           (core instance $i (instantiate $m))
+           (func (export \"memory\") (canon lift (core func $i \"memory\")))
+           (func (export \"memory-traps\") (canon lift (core func $i \"memory-traps\")))
+           (func (export \"table\") (canon lift (core func $i \"table\")))
+           (func (export \"table-traps\") (canon lift (core func $i \"table-traps\"))))",
+    );
+    let runtime = runtime();
+    let plugin = spec().memory(8).prepare(&runtime, &component).await.unwrap();
+    let counted = || (hits(&plugin, "memory"), hits(&plugin, "table-elements"));
+    assert_eq!(counted(), (0, 0));
+    call(&plugin, "memory").await.unwrap();
+    assert_eq!(counted(), (1, 0));
+    stopped(&plugin, "memory-traps", Code::MemoryLimit).await;
+    assert_eq!(counted(), (2, 0));
+    call(&plugin, "table").await.unwrap();
+    assert_eq!(counted(), (2, 1));
+    stopped(&plugin, "table-traps", Code::TableLimit).await;
+    assert_eq!(counted(), (2, 2));
 }
 
 /// An allocator that gives up traps; what is reported is why.

@@ -54,24 +54,32 @@ async fn all_denied(folder: &Path, host: &Host, plugin: &str, rows: &[Row]) {
         );
     }
     host.shutdown(Duration::ZERO).await;
-    let denials: Vec<(String, String)> = audit(folder)
+    let denials: Vec<(String, String, u64)> = audit(folder)
         .into_iter()
         .map(|line| line["event"].clone())
         .filter(|event| event["kind"] == "denial" && event["plugin"] == plugin)
         .map(|event| {
             let text = |field: &str| event[field].as_str().unwrap().to_owned();
-            (text("grant"), text("target"))
+            (text("grant"), text("target"), event["count"].as_u64().unwrap())
         })
         .collect();
     for Row {
         call, grant, target, ..
     } in rows
     {
+        // What is denied again is counted on one line: there have to be as many
+        // as there are rows about the same.
+        let of_the_same = rows
+            .iter()
+            .filter(|row| row.grant == *grant && row.target == *target);
+        let written: u64 = denials
+            .iter()
+            .filter(|(kind, at, _)| kind == grant && at.contains(target))
+            .map(|(_, _, count)| count)
+            .sum();
         assert!(
-            denials
-                .iter()
-                .any(|(kind, at)| kind == grant && at.contains(target)),
-            "{call}: expected {grant} {target} in the audit, found {denials:#?}"
+            written >= of_the_same.count() as u64,
+            "{call}: expected {grant} {target} in the audit for each row, found {denials:#?}"
         );
     }
 }

@@ -574,6 +574,31 @@ async fn what_was_said_beside_a_descriptor_is_remembered_with_it() {
     assert!(at(folder.path()).load_remembered().await.unwrap().is_empty());
 }
 
+/// Said by `load::settle::unused`, as is what a manifest cuts.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_policy_cuts_from_a_grant_is_said() {
+    let (folder, key) = trusted();
+    let asks = format!("{MANIFEST}[grants]\nhttp = \"*\"\n");
+    let path = folder.path().join("echo.wasm");
+    std::fs::write(&path, packed(&asks, "echo", &key)).unwrap();
+    let ceiling = format!(
+        "[[key]]\nkey = \"{}\"\ngrants = [\"http=a.test\"]\n",
+        key.public()
+    );
+    policy(folder.path(), &ceiling);
+    let host = at(folder.path());
+    let grants = GrantSet::parse(["http=*"]).unwrap();
+    let report = host
+        .load(LoadRequest::component(&path).with_grants(grants))
+        .await
+        .unwrap();
+    assert_eq!(report.grants.lines(), ["http=a.test"]);
+    assert_eq!(
+        report.warnings,
+        ["of the grant http=* the plugin gets http=a.test: the trust policy allows less"]
+    );
+}
+
 /// Whoever changes the policy of a state directory changes the one its host
 /// reads. Enforced by `HostBuilder::start`.
 #[tokio::test(flavor = "multi_thread")]

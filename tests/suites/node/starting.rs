@@ -90,6 +90,28 @@ async fn a_load_that_hangs_at_start_delays_no_other() {
     assert_eq!(echo.outcome.as_ref().unwrap().as_str(), "echo");
 }
 
+/// Who comes next has the name of one that fails, however long that took.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_one_that_fails_at_start_is_for_the_next_that_wants_it() {
+    let folder = state();
+    let plugins = descriptors(folder.path(), "sleep");
+    let life = |load: &str| {
+        format!("source = \"../life.wasm\"\n[config]\nload = \"{load}\"\n[limits]\nload-deadline = \"2s\"\n")
+    };
+    for (name, load) in [("a-life", "sleep"), ("b-life", "ok"), ("c-life", "ok")] {
+        std::fs::write(plugins.join(name).with_extension("toml"), life(load)).unwrap();
+    }
+    let host = at(folder.path());
+    let loads = host.load_descriptors(&plugins).await.unwrap();
+    let [first, second, third, echo] = &loads[..] else {
+        panic!("expected four loads, found {loads:?}");
+    };
+    assert_eq!(fault(first.outcome.clone()).code, Code::LoadHookFailed);
+    assert_eq!(second.outcome.as_ref().unwrap().as_str(), "guest-lifecycle");
+    assert_eq!(fault(third.outcome.clone()).code, Code::NameTaken);
+    assert_eq!(echo.outcome.as_ref().unwrap().as_str(), "echo");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_descriptors_that_want_one_name_the_first_has_it() {
     let folder = state();

@@ -5,13 +5,17 @@
 use std::time::Duration;
 
 use odeon::daemon::{DaemonConfig, serve};
-use odeon::{Args, CallRequest, Code, Host, LimitsPatch, LoadRequest, UnloadMode};
+use odeon::{
+    Args, CallRequest, Code, Fault, Host, LimitsPatch, LoadRequest, Outcome, Principal, UnloadMode,
+    UnloadReport,
+};
 use odeon_authority::TimeSpan;
-use odeon_protocol::{AdminRequest, CancelReply, PluginRow, PluginState, StatusReport};
+use odeon_protocol::{AdminRequest, CancelReply, PluginName, PluginRow, PluginState, StatusReport};
 use odeon_tests::guests;
 use rustix::process::{Signal, getpid, kill_process};
+use tokio::task::JoinHandle;
 
-use crate::host::{at, audit, config, ephemeral, fault, load, soon, state};
+use crate::host::{at, audit, config, ephemeral, fault, load, outcome, soon, state};
 use crate::peer::Peer;
 
 /// A stop that waits for longer than any test does.
@@ -172,6 +176,16 @@ async fn an_unload_that_a_stop_overtakes_is_done_once_and_answered() {
 async fn an_unload_that_waits_for_calls_does_not_hold_a_stop() {
     let host = ephemeral();
     let _watcher = held(&host).await;
+    let unloading = drains(&host).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), host.shutdown(Duration::from_millis(20)));
+    ended.await.expect("the stop does not wait for it");
+    assert!(unloading.await.unwrap().is_ok());
+}
+
+type Unloading = JoinHandle<Result<UnloadReport, Fault>>;
+
+/// An unload that waits for a call for longer than any test does.
+async fn drains(host: &Host) -> Unloading {
     let unloading = tokio::spawn({
         let host = host.clone();
         let mode = UnloadMode::Drain(Duration::from_secs(600));
@@ -181,9 +195,88 @@ async fn an_unload_that_waits_for_calls_does_not_hold_a_stop() {
         }
     });
     soon("it drains", || host.list()[0].state == PluginState::Draining).await;
-    let ended = tokio::time::timeout(Duration::from_secs(20), host.shutdown(Duration::from_millis(20)));
-    ended.await.expect("the stop does not wait for it");
-    assert!(unloading.await.unwrap().is_ok());
+    unloading
+}
+
+/// An unload by somebody else, at once.
+fn hurries(host: &Host, name: &str) -> Unloading {
+    let name: PluginName = name.parse().unwrap();
+    let host = host.clone();
+    let other = Principal::LocalUser { uid: 4242 };
+    tokio::spawn(async move { host.unload(&name, UnloadMode::Now, &other).await })
+}
+
+/// What an unload is answered, which it is.
+async fn answer(unloading: Unloading) -> Result<UnloadReport, Fault> {
+    let answered = tokio::time::timeout(Duration::from_secs(20), unloading);
+    answered.await.expect("it is answered").unwrap()
+}
+
+/// Enforced by `Host::hurry`.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unload_that_waits_is_hurried_by_another_who_is_on_record() {
+    let folder = state();
+    let host = at(folder.path());
+    let mut watcher = held(&host).await;
+    let unloading = drains(&host).await;
+    let soft = UnloadMode::Drain(Duration::ZERO);
+    let refused = host
+        .unload(&"spin".parse().unwrap(), soft, host.principal())
+        .await;
+    assert_eq!(fault(refused).code, Code::Draining, "only one that says now");
+    let second = answer(hurries(&host, "spin")).await.unwrap();
+    let first = answer(unloading).await.unwrap();
+    assert_eq!(first.name, second.name);
+    assert_eq!(first.generation, second.generation);
+    assert_eq!(second.interrupted, 1);
+    match outcome(&mut watcher).await {
+        Outcome::Cancelled(ended) => assert_eq!(ended.code, Code::Unloaded),
+        other => panic!("{other:?}"),
+    }
+    assert!(host.list().is_empty());
+    let lines = audit(folder.path());
+    let at = |kind: &str| {
+        let found = lines.iter().position(|line| line["event"]["kind"] == kind);
+        found.unwrap_or_else(|| panic!("no line of {kind} in {lines:?}"))
+    };
+    assert!(at("hurry") < at("unload"), "{lines:?}");
+    assert_eq!(lines[at("hurry")]["event"]["name"], "spin");
+    assert_eq!(lines[at("hurry")]["event"]["principal"], "user:4242");
+    assert_eq!(lines[at("unload")]["event"]["principal"], "embedder");
+    load(&host, "guest-echo", "spin").await;
+}
+
+/// The plugin goes all the same, and nobody is told that all is well.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_hurries_an_unload_hears_that_it_is_not_on_record() {
+    let folder = state();
+    let host = at(folder.path());
+    let limits = LimitsPatch {
+        load_deadline: Some(TimeSpan::secs(2)),
+        ..LimitsPatch::default()
+    };
+    let mut request = LoadRequest::component(guests::component("guest-lifecycle"))
+        .named("life".parse().unwrap())
+        .allow_unsigned()
+        .with_limits(limits);
+    // Until its deadline ends that: time to break the audit before its line.
+    request.config = [("unload".to_owned(), "sleep".to_owned())].into();
+    host.load(request).await.unwrap();
+    let first = hurries(&host, "life");
+    soon("its `unload` runs", || {
+        host.list().first().is_some_and(|row| row.instances == 1)
+    })
+    .await;
+    let second = hurries(&host, "life");
+    soon("the second is on record", || {
+        kinds(folder.path()).contains(&"hurry".to_owned())
+    })
+    .await;
+    std::fs::write(folder.path().join("audit.head"), "nonsense").unwrap();
+    for unloading in [first, second] {
+        assert_eq!(fault(answer(unloading).await).code, Code::AuditUnwritable);
+    }
+    assert!(host.list().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

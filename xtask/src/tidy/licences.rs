@@ -1,19 +1,20 @@
 //! What the locked dependencies are: their licences, the banned ones, and those
 //! of which there may be one generation only.
 //!
-//! Reads the same `deny.toml` as cargo-deny, so that the two cannot differ. It
-//! does what needs no network and no program that takes minutes to compile;
-//! advisories stay with `cargo deny check`.
+//! Reads the same `deny.toml` as cargo-deny and looks at the same packages: those
+//! of its targets and features. What it does not know how to read there, it
+//! refuses. It does what needs no program that takes minutes to compile;
+//! advisories and sources stay with `cargo deny check`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::{Finding, Tree};
-use crate::workspace::Foreign;
+use crate::workspace::{Foreign, Graph};
 
-const RULES: &str = "deny.toml";
+pub(super) const RULES: &str = "deny.toml";
 const LOCK: &str = "Cargo.lock";
 
 #[derive(Deserialize)]
@@ -33,7 +34,13 @@ struct Bans {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
+struct Scope {
+    graph: Graph,
+}
+
+/// A key that is not read here would hold for cargo-deny alone.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Ban {
     #[serde(rename = "crate")]
     name: String,
@@ -43,9 +50,26 @@ struct Ban {
     reason: Option<String>,
 }
 
+/// Which packages the rules are about.
+pub(super) fn graph(rules: &str) -> Result<Graph> {
+    let scope: Scope = toml::from_str(rules).with_context(|| format!("{RULES} is not what was expected"))?;
+    Ok(scope.graph)
+}
+
 pub(super) fn check(tree: &Tree) -> Result<Vec<Finding>> {
     let rules: Rules =
         toml::from_str(tree.need(RULES)?).with_context(|| format!("{RULES} is not what was expected"))?;
+    for ban in &rules.bans.deny {
+        let is_name = ban
+            .name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        ensure!(
+            is_name,
+            "{RULES}: expected the name of a crate, found {:?}; versions are not looked at here",
+            ban.name
+        );
+    }
     let mut findings: Vec<Finding> = tree
         .foreign
         .iter()
@@ -118,6 +142,37 @@ mod tests {
             .collect();
         let findings = check(&tree).unwrap();
         findings.into_iter().map(|finding| finding.message).collect()
+    }
+
+    /// What would hold for cargo-deny and not here.
+    #[test]
+    fn rules_that_are_not_understood_are_refused() {
+        let rules = |ban: &str| {
+            let text = format!("[licenses]\nallow = []\n[bans]\ndeny = [{{ {ban} }}]\n");
+            check(&Tree::of(&[(RULES, text.as_str())]))
+        };
+        assert!(rules("crate = 'openssl'").is_ok());
+        for ban in [
+            "crate = 'openssl', wrappers = ['a']",
+            "crate = 'openssl@0.10'",
+            "crate = 'openssl:0.10'",
+            "crate = 'openssl', use-instead = 'rustls'",
+        ] {
+            assert!(rules(ban).is_err(), "{ban}");
+        }
+    }
+
+    #[test]
+    fn the_packages_are_those_that_cargo_deny_looks_at() {
+        let rules = "[graph]\nall-features = true\ntargets = ['a', 'b']\n[licenses]\nallow = []\n";
+        let all = graph(rules).unwrap();
+        assert_eq!(
+            all.arguments(),
+            ["--all-features", "--target", "a", "--target", "b"]
+        );
+        let fewer = graph("[graph]\ntargets = ['a']\n").unwrap();
+        assert_eq!(fewer.arguments(), ["--target", "a"]);
+        assert!(graph("[graph]\ntargets = ['a']\nexclude = ['b']\n").is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use super::licences;
 use crate::{
     process,
     workspace::{Foreign, Package, Workspace},
@@ -30,7 +31,7 @@ impl Tree {
     pub(crate) fn read(workspace: &Workspace) -> Result<Tree> {
         let mut tree = Tree {
             packages: workspace.packages.clone(),
-            foreign: workspace.foreign()?,
+            foreign: Vec::new(),
             texts: BTreeMap::new(),
             binaries: Vec::new(),
         };
@@ -45,6 +46,8 @@ impl Tree {
                 Err(_) => tree.binaries.push(path),
             }
         }
+        let graph = licences::graph(tree.need(licences::RULES)?)?;
+        tree.foreign = workspace.foreign(&graph)?;
         Ok(tree)
     }
 

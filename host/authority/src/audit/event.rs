@@ -143,6 +143,16 @@ pub enum Event {
         /// Who asked.
         principal: Text,
     },
+    /// The calls that an unload of somebody else's waited for were ended.
+    /// Written before they are.
+    Hurry {
+        /// Its name.
+        name: PluginName,
+        /// Its generation.
+        generation: Generation,
+        /// Who asked.
+        principal: Text,
+    },
     /// A plugin used what it has no grant for.
     Denial {
         /// Which plugin.

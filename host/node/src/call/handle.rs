@@ -34,6 +34,8 @@ struct Place {
     inner: Arc<Inner>,
     slot: Arc<Slot>,
     member: Box<str>,
+    /// The type that its callers know.
+    fingerprint: Fingerprint,
     /// The generation in which the method was found last, and its number
     /// there, in one word.
     found: AtomicU64,
@@ -67,6 +69,7 @@ impl Host {
             inner: self.inner.clone(),
             slot,
             member: member.into(),
+            fingerprint,
             found,
         };
         Ok(MethodHandle {
@@ -126,6 +129,10 @@ impl Place {
     #[cold]
     fn again(&self, loaded: &Loaded) -> Result<usize, Fault> {
         let index = loaded.find(&self.member)?;
+        let method = loaded.method(index)?;
+        if method.fingerprint != self.fingerprint {
+            return Err(changed(&method.path, &method.ty));
+        }
         self.found
             .store(pack(loaded.generation.0, index), Ordering::Relaxed);
         Ok(index)
@@ -224,6 +231,18 @@ where
             }
         }
     }
+}
+
+/// The method is not what the handle was made for any more.
+#[cold]
+pub(super) fn changed(path: &str, ty: &FunctionType) -> Fault {
+    Fault::new(
+        Code::VersionMismatch,
+        format!(
+            "the plugin was replaced, and the method is {} now; nothing was executed, look it up again",
+            odeon_protocol::signature(path, ty)
+        ),
+    )
 }
 
 #[cold]

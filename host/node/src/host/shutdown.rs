@@ -63,7 +63,7 @@ impl Host {
             .filter_map(|loaded| inner.registry.claim(&loaded.name).ok())
             .collect();
         // What was replaced has calls too, and is seen off by its own task.
-        plugins.extend(inner.registry.leaving());
+        plugins.extend(inner.registry.replaced());
         let drained = || async {
             join_all(plugins.iter().map(|loaded| loaded.plugin.drain())).await;
             inner.requests.idle().await;
@@ -91,7 +91,7 @@ impl Host {
         .await;
         let over = async {
             inner.registry.unloads_over().await;
-            inner.registry.all_left().await;
+            inner.registry.none_replaced().await;
         };
         if timeout(UNLOADS, over).await.is_err() {
             tracing::warn!("an unload did not end in time while the host stopped");

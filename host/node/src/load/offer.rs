@@ -200,6 +200,13 @@ impl Host {
         let accepted = self.inner.gatekeeper.previous_version(name)?;
         Ok(Some(match way {
             Way::Load => (self.inner.registry.reserve(name)?, accepted),
+            Way::Replace { before, .. } if before.name != *name => {
+                let message = format!(
+                    "expected a component for {}, found one that is to be loaded as {name}",
+                    before.name
+                );
+                return Err(Fault::new(Code::NameTaken, message));
+            }
             // What serves counts too, even if it was let in for once.
             Way::Replace { reservation, before } => {
                 (reservation, accepted.max(before.origin.version.clone()))

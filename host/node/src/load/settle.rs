@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use odeon_authority::{Admission, ClassWish, GrantSet, InstanceMode, Limits, Manifest, Placing};
+use odeon_authority::{Admission, ClassWish, FsGrant, GrantSet, InstanceMode, Limits, Manifest, Placing};
 use odeon_protocol::{Code, Fault};
 use odeon_runtime::{EngineClass, InstanceModel, PluginSpec};
 
 use super::request::LoadRequest;
+use crate::check::asked;
 use crate::host::Host;
 use crate::registry::Reservation;
 use crate::secrets::SecretFiles;
@@ -70,36 +71,37 @@ impl Host {
     }
 }
 
-/// What the operator allows with this load and the plugin does not get. It
-/// would look as if the word had not been heard.
+/// What the operator allows with this load and the plugin does not get, whole
+/// or in part. It would look as if the word had not been heard.
 fn unused(manifest: Option<&Manifest>, admission: &Admission, request: &LoadRequest) -> Vec<String> {
     let mut unused = Vec::new();
     for line in request.grants.iter().flat_map(GrantSet::complete_lines) {
         let Ok(grant) = GrantSet::parse([line.as_str()]) else {
             continue;
         };
-        let shown = grant.lines().join(" ");
-        let is_in = |set: &GrantSet| !GrantSet::intersect(set, &grant).is_empty();
-        match manifest {
-            _ if is_in(admission.grants()) => {
-                let missing = grant.fs.iter().filter_map(|grant| grant.host.as_deref());
-                let missing = missing.filter(|folder| !folder.is_dir());
-                unused.extend(missing.map(|folder| {
-                    let folder = folder.display();
-                    format!("the grant {shown} opens nothing now: there is no directory {folder}")
-                }));
-            }
-            Some(manifest) if !is_in(&manifest.asks) => unused.push(format!(
-                "the grant {shown} has no effect: the component's manifest asks for {}",
-                match manifest.asks.lines() {
-                    asks if asks.is_empty() => "nothing".to_owned(),
-                    asks => asks.join(" "),
-                }
-            )),
-            _ => unused.push(format!(
-                "the grant {shown} has no effect: the trust policy allows less"
-            )),
+        let kept = GrantSet::intersect(admission.grants(), &grant);
+        if is_whole(&kept, &grant) {
+            continue;
         }
+        let shown = grant.lines().join(" ");
+        let lost = if kept.is_empty() {
+            format!("the grant {shown} has no effect")
+        } else {
+            format!("of the grant {shown} the plugin gets {}", kept.lines().join(" "))
+        };
+        let asks_less =
+            |manifest: &&Manifest| !is_whole(&GrantSet::intersect(&manifest.asks, &grant), &grant);
+        unused.push(match manifest.filter(asks_less) {
+            Some(manifest) => format!(
+                "{lost}: the component's manifest asks for {}",
+                match asked(manifest) {
+                    asks if asks.is_empty() => "nothing".to_owned(),
+                    // The place is for the operator to name.
+                    asks => asks.join(" ").replace("fs=::", "fs=HOSTDIR::"),
+                }
+            ),
+            None => format!("{lost}: the trust policy allows less"),
+        });
     }
     let lowered = manifest.map(|manifest| request.limits.above(&manifest.limits));
     unused.extend(lowered.into_iter().flatten().map(|limit| {
@@ -109,6 +111,44 @@ fn unused(manifest: Option<&Manifest>, admission: &Admission, request: &LoadRequ
         )
     }));
     unused
+}
+
+/// Whether all of one grant is in what is left of it.
+fn is_whole(kept: &GrantSet, grant: &GrantSet) -> bool {
+    // Where the grant leaves a directory's place or a variable's value open,
+    // somebody else may say it: that takes nothing away.
+    let has_folders = grant.fs.iter().all(|one| {
+        let same = |left: &FsGrant| left.guest == one.guest && left.access == one.access;
+        kept.fs.iter().any(same)
+    });
+    let has_endpoints = [
+        (&grant.tcp, &kept.tcp),
+        (&grant.udp, &kept.udp),
+        (&grant.http, &kept.http),
+        (&grant.listen, &kept.listen),
+    ]
+    .iter()
+    .all(|(all, left)| all.iter().all(|one| left.contains(one)));
+    let has_variables = grant.env.keys().all(|name| kept.env.contains_key(name));
+    has_folders && has_endpoints && has_variables && grant.secrets.is_subset(&kept.secrets)
+}
+
+/// The directories that the operator allows with this load and the plugin gets.
+pub(super) fn folders(admission: &Admission, request: &LoadRequest) -> Vec<FsGrant> {
+    let granted = request.grants.iter().flat_map(|_| &admission.grants().fs);
+    granted.cloned().collect()
+}
+
+/// What to say about directories that are not there. Blocks on the disk.
+pub(super) fn absent(folders: &[FsGrant]) -> Vec<String> {
+    let shown = |grant: &FsGrant| {
+        let folder = grant.host.as_deref().filter(|folder| !folder.is_dir())?;
+        let folder = folder.display();
+        Some(format!(
+            "the grant fs={grant} opens nothing now: there is no directory {folder}"
+        ))
+    };
+    folders.iter().filter_map(shown).collect()
 }
 
 /// The engine class that somebody asked for.

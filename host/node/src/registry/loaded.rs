@@ -4,8 +4,8 @@
 //! call by name is two lookups: every form that stands for one method alone is
 //! in it. What is not in it takes the slow way, which also says why.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -28,6 +28,10 @@ pub(crate) struct Loaded {
     methods: Vec<MethodEntry>,
     forms: Forms,
     draining: AtomicBool,
+    /// The policy has denied it while it was loaded: no code of it runs again.
+    condemned: AtomicBool,
+    /// Why its unload is not on record, if it is not.
+    unrecorded: OnceLock<Fault>,
 }
 
 /// A method and all that a call of it needs.
@@ -85,6 +89,8 @@ impl Loaded {
             methods,
             forms,
             draining: AtomicBool::new(false),
+            condemned: AtomicBool::new(false),
+            unrecorded: OnceLock::new(),
         }
     }
 
@@ -140,12 +146,30 @@ impl Loaded {
         Ok(resolve_member(&exports, &path)?)
     }
 
+    pub(crate) fn is_condemned(&self) -> bool {
+        self.condemned.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn condemn(&self) {
+        self.condemned.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Why its unload is not on record. Said before the name is free again.
+    pub(crate) fn unrecorded(&self) -> Option<&Fault> {
+        self.unrecorded.get()
+    }
+
+    pub(crate) fn set_unrecorded(&self, fault: Fault) {
+        // There is one unload of a generation; of two faults the first is as good.
+        self.unrecorded.get_or_init(|| fault);
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Origin {
     pub(crate) principal: Principal,
     /// The load as it was asked, without the bytes if it brought them.
     pub(crate) asked: LoadRequest,
+    /// The same with what a descriptor said filled in.
+    pub(crate) complete: LoadRequest,
     pub(crate) size: u64,
     /// What was decided upon, to decide again when the trust policy changes.
     pub(crate) offered: Option<Box<(Offer, Terms)>>,
@@ -29,6 +31,7 @@ impl Origin {
         offered: (Offer, Terms),
         principal: Principal,
         asked: LoadRequest,
+        complete: LoadRequest,
         size: usize,
     ) -> Self {
         Origin {
@@ -47,6 +50,7 @@ impl Origin {
             transient: admission.is_transient(),
             principal,
             asked,
+            complete,
             size: size as u64,
             offered: Some(Box::new(offered)),
         }

@@ -79,6 +79,35 @@ fn mistakes_from_other_languages_are_named() {
     }
 }
 
+/// What is well-formed and stands in the wrong place is not explained as a
+/// mistake of its own.
+#[test]
+fn what_is_only_in_the_wrong_place_is_not_corrected() {
+    let numbers = list(Type::U8);
+    let style = Type::Enum(vec!["SOLID".into(), "TLS-name".into()].into());
+    for (ty, source) in [
+        (&numbers, "[1 'b']"),
+        (&numbers, r"[1 '\n']"),
+        (&numbers, r"[1 '\u{e9}']"),
+        (&numbers, "[1 HTTP]"),
+        (&numbers, "[1 TLS-name]"),
+        (&style, "SOLID SOLID"),
+    ] {
+        let (_, message) = value_error(ty, source);
+        for hint in ["single quotes", "small letters"] {
+            assert!(!message.contains(hint), "{source}: {message}");
+        }
+    }
+    for source in ["SOLID", "TLS-name"] {
+        assert!(wave::parse_value(&style, source, &limits()).is_ok(), "{source}");
+    }
+    let (_, message) = value_error(&style, "TLS-Name");
+    assert!(
+        message.contains("`tls-name`: names are in small letters"),
+        "{message}"
+    );
+}
+
 #[test]
 fn the_number_of_arguments_is_explained() {
     let add = function([("a", Type::U32), ("b", Type::U32)], None);

@@ -216,7 +216,7 @@ pub(super) fn compile_here(job: &Job, bytes: &[u8]) -> Result<Compiled, CompileE
         )));
     }
     let mut needs = found.needs;
-    has_room(class, &needs, pool)?;
+    has_room(class, found.concurrent, &needs, pool)?;
     let engine = Engine::new(&compile_config(class)).map_err(|error| refused(format!("{error:#}")))?;
     let component = Component::from_binary(&engine, bytes).map_err(|error| refused(format!("{error:#}")))?;
     // The engine knows which module is handed to whom.
@@ -224,7 +224,7 @@ pub(super) fn compile_here(job: &Job, bytes: &[u8]) -> Result<Compiled, CompileE
         needs.memories = needs.memories.max(all.num_memories);
         needs.tables = needs.tables.max(all.num_tables);
     }
-    if let Err(error) = has_room(class, &needs, pool) {
+    if let Err(error) = has_room(class, found.concurrent, &needs, pool) {
         return match (job.class, class) {
             (None, EngineClass::Fast) => {
                 let class = Some(EngineClass::Heavy);
@@ -259,13 +259,18 @@ pub(super) fn compile_here(job: &Job, bytes: &[u8]) -> Result<Compiled, CompileE
 }
 
 /// Whether one instance fits into the class's pool, if it has one.
-fn has_room(class: EngineClass, needs: &Needs, pool: PoolSize) -> Result<(), CompileError> {
+fn has_room(class: EngineClass, concurrent: bool, needs: &Needs, pool: PoolSize) -> Result<(), CompileError> {
     if class == EngineClass::Heavy || fits(needs, pool) {
         return Ok(());
     }
+    let advice = match concurrent {
+        // No other class runs it.
+        true => "it needs that class for WASI 0.3 or async functions, so make it of fewer and smaller ones",
+        false => "leave the class out or ask for heavy",
+    };
     Err(CompileError::WrongClass(format!(
         "one instance takes {} MiB of memory in {} memories, {} core instances and {} tables, more than the engine \
-         class {class} has room for; leave the class out or ask for heavy",
+         class {class} has room for; {advice}",
         needs.memory >> 20,
         needs.memories,
         needs.core_instances,
@@ -287,4 +292,34 @@ fn wit(bytes: &[u8]) -> Option<String> {
         .collect();
     printer.print(resolve, decoded.package(), &nested).ok()?;
     Some(printer.output.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where no other class runs it, none is recommended.
+    #[test]
+    fn what_has_no_room_is_told_what_helps() {
+        let pool = PoolSize {
+            instances: 8,
+            ..PoolSize::default()
+        };
+        let many = Needs {
+            core_instances: 9,
+            memories: 9,
+            ..Needs::default()
+        };
+        let advice = |class, concurrent| match has_room(class, concurrent, &many, pool) {
+            Err(CompileError::WrongClass(text)) => text,
+            other => panic!("{other:?}"),
+        };
+        assert!(advice(EngineClass::Fast, false).contains("ask for heavy"));
+        let text = advice(EngineClass::Async, true);
+        assert!(
+            text.contains("make it of fewer") && !text.contains("heavy"),
+            "{text}"
+        );
+        assert!(has_room(EngineClass::Heavy, false, &many, pool).is_ok());
+    }
 }

@@ -23,7 +23,8 @@ impl Host for HostState {
             Wit::Critical => Level::Critical,
         };
         let serial = self.call.known_serial();
-        self.unit.log(serial, Stream::Log, level, &context, &message);
+        self.unit
+            .log(serial, Stream::Log, level, &context, &message, false);
         Ok(())
     }
 }

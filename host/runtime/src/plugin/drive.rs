@@ -21,6 +21,7 @@ use crate::gate::OwnedPass;
 use crate::instance::Instance;
 use crate::state::{Budget, HostState};
 use crate::stop::Stop;
+use crate::ticker::TICK;
 
 /// Ticks of processor time after which a call is moved to the threads of lower
 /// priority.
@@ -29,6 +30,28 @@ const TURN: u32 = 4;
 impl Plugin {
     /// Runs what is called, in a place inside the gate if it needs one.
     pub(super) async fn drive(
+        &self,
+        target: Target,
+        args: Vec<u8>,
+        context: CallContext,
+        budget: Budget,
+        pass: Option<OwnedPass>,
+        admitted: Instant,
+    ) -> Result<Reply, Fault> {
+        let mut call = std::pin::pin!(self.to_its_end(target, args, context, budget, pass, admitted));
+        let mut held = Duration::ZERO;
+        let outcome = std::future::poll_fn(|cx| {
+            let began = Instant::now();
+            let polled = call.as_mut().poll(cx);
+            held = began.elapsed();
+            polled
+        });
+        let outcome = outcome.await;
+        give_way(held).await;
+        outcome
+    }
+
+    async fn to_its_end(
         &self,
         target: Target,
         args: Vec<u8>,
@@ -185,6 +208,20 @@ pub(super) enum Target {
     Method(MethodId),
     Load,
     Unload,
+}
+
+/// Lets other tasks run if calls have held this thread for a tick since they
+/// last did. A call that waits for nothing gives the thread away at ticks that
+/// find the guest computing, and at no other time: its caller, in a loop, would
+/// keep everybody else from it.
+async fn give_way(held: Duration) {
+    /// The runtime's own measure: what a task may do before it has to give way
+    /// is so many of these.
+    const UNITS: u128 = 128;
+    let units = held.as_nanos() * UNITS / TICK.as_nanos();
+    for _ in 0..units.clamp(1, UNITS) {
+        tokio::task::coop::consume_budget().await;
+    }
 }
 
 /// Runs the call until it ends or overruns its turn.

@@ -97,9 +97,6 @@ impl Plugin {
     ///
     /// Why the call does not come in.
     pub async fn enter(&self, context: &CallContext, attempt: Attempt) -> Result<Entered, NotEntered> {
-        // A call that is answered without a wait would never give its caller's
-        // thread away, and a loop of them would keep every other task from it.
-        tokio::task::coop::consume_budget().await;
         let shared = &*self.shared;
         let pass = match shared.gate.try_enter() {
             Some(pass) => pass,
@@ -283,7 +280,9 @@ impl Shared {
     fn admit_here(&self, context: &CallContext, attempt: Attempt) -> Result<Pass<'_>, NotEntered> {
         let wall = self.wall();
         let (until, end) = patience(wall, context, attempt);
-        wait::block_on(self.admit(context, attempt), until).unwrap_or_else(|| Err(end.fault(wall).into()))
+        // Without tokio's budget: a thread that waits here cannot give way.
+        let admitted = tokio::task::coop::unconstrained(self.admit(context, attempt));
+        wait::block_on(admitted, until).unwrap_or_else(|| Err(end.fault(wall).into()))
     }
 
     /// Waits for admission, for no longer than the caller does.

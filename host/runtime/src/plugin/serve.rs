@@ -14,7 +14,7 @@ use crate::codec::BadValue;
 use crate::control::CallContext;
 use crate::gate::Pass;
 use crate::instance::Instance;
-use crate::meter::Meter;
+use crate::meter::{Meter, Refused};
 use crate::stop::explain;
 
 impl Shared {
@@ -110,19 +110,22 @@ impl Shared {
     /// The gate counts all calls.
     #[cold]
     pub(super) fn count_fault(&self, fault: &Fault) {
+        self.count_end(fault);
+        self.count_limit(fault);
+    }
+
+    fn count_end(&self, fault: &Fault) {
         let counters = &self.unit.counters;
         counters.faults.fetch_add(1, Ordering::Relaxed);
         if fault.kind() == Kind::Trapped {
             counters.traps.fetch_add(1, Ordering::Relaxed);
         }
-        self.count_limit(fault);
     }
 
     /// Counts the limit that made this fault, if one did.
     #[cold]
     pub(super) fn count_limit(&self, fault: &Fault) {
-        let limit = fault.details.as_ref().and_then(|details| details.get("limit"));
-        if let Some(limit) = limit.and_then(|limit| limit.as_str()) {
+        if let Some(limit) = limit_of(fault) {
             self.unit.counters.hit(limit);
         }
     }
@@ -131,7 +134,17 @@ impl Shared {
     #[cold]
     pub(super) fn explained(&self, error: &wasmtime::Error, meter: &Meter) -> Fault {
         let fault = explain(error, meter, &self.unit.spec.limits);
-        self.count_fault(&fault);
+        let counted = meter.refused().map(Refused::limit);
+        match limit_of(&fault) {
+            // Growth was counted when it was refused: the guest may go on.
+            limit if limit.is_some() && limit == counted => self.count_end(&fault),
+            _ => self.count_fault(&fault),
+        }
         fault
     }
+}
+
+/// The limit that made this fault, by its name in a descriptor, if one did.
+fn limit_of(fault: &Fault) -> Option<&str> {
+    fault.details.as_ref()?.get("limit")?.as_str()
 }

@@ -49,6 +49,12 @@ impl Guest for crate::Spin {
         written
     }
 
+    fn stdout_no_text(bytes: u32) -> bool {
+        get_stdout()
+            .blocking_write_and_flush(&vec![0xff; bytes as usize])
+            .is_ok()
+    }
+
     fn stdout_newlines(lines: u64) -> u64 {
         let stdout = get_stdout();
         let mut written = 0;

@@ -283,17 +283,27 @@ fn familiar(source: &str, span: &Range<usize>) -> Option<Box<Off>> {
                 let at = start + 1 + at;
                 return Some(Off::new(at..ceil(source, at + 2), ESCAPES));
             }
-            let expected = "one character between single quotes; texts have double ones";
-            Some(Off::new(start..ceil(source, end + 1), expected))
+            let is_closed = source.get(end..).is_some_and(|rest| rest.starts_with('\''));
+            // A well-formed one is only in the wrong place.
+            (!is_closed || !is_one_character(text)).then(|| {
+                let expected = "one character between single quotes; texts have double ones";
+                Off::new(start..ceil(source, end + 1), expected)
+            })
         }
         letter if letter.is_alphanumeric() => {
             let is_part = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
             let from = before.rfind(|c| !is_part(c)).map_or(0, |at| ceil(source, at + 1));
             let word = source.get(from..)?.split(|c| !is_part(c)).next()?;
             let small = word.to_lowercase();
-            let is_mixed = word.starts_with(char::is_alphabetic) && small != word;
-            is_mixed.then(|| {
-                let expected = format!("`{small}`: names are in small letters, with dashes between words");
+            // A part in capital letters alone is part of a name, too.
+            let is_mixed =
+                |part: &str| part.contains(char::is_uppercase) && part.contains(char::is_lowercase);
+            let is_wrong = word.starts_with(char::is_alphabetic) && word.split('-').any(is_mixed);
+            is_wrong.then(|| {
+                let expected = format!(
+                    "`{small}`: names are in small letters, or words of them in capital ones, with dashes \
+                     between words"
+                );
                 Off::new(from..from + word.len(), expected)
             })
         }
@@ -311,6 +321,15 @@ fn closing(text: &str, mark: char) -> usize {
         ends
     });
     end.map_or(text.len(), |(at, _)| at)
+}
+
+/// Whether this is what stands between the quotation marks of a character.
+fn is_one_character(text: &str) -> bool {
+    match text.strip_prefix('\\') {
+        Some(escape) if escape.starts_with('u') => escape.ends_with('}'),
+        Some(escape) => escape.chars().count() == 1,
+        None => text.chars().count() == 1,
+    }
 }
 
 /// Where a backslash stands that begins no escape.

@@ -1,6 +1,7 @@
 //! The body of a response, as it comes.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use wasmtime_wasi_http::Error;
 
 use super::error::hyper_error;
 use super::exchange::{header_bytes, narrow};
+use crate::interfaces::egress::Egress;
 
 /// A response's body. Nothing is read ahead of the guest.
 pub(super) struct ResponseBody {
@@ -19,16 +21,17 @@ pub(super) struct ResponseBody {
     between: Option<Duration>,
     /// Runs while the guest waits for a piece, not while it does other things.
     waiting: Option<Pin<Box<Sleep>>>,
-    header_limit: u64,
+    /// Whose limits hold for what comes.
+    egress: Arc<Egress>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, between: Option<Duration>, header_limit: u64) -> Self {
+    pub(super) fn new(incoming: Incoming, between: Option<Duration>, egress: Arc<Egress>) -> Self {
         ResponseBody {
             incoming,
             between,
             waiting: None,
-            header_limit,
+            egress,
         }
     }
 }
@@ -45,14 +48,15 @@ impl Body for ResponseBody {
         if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(context) {
             this.waiting = None;
             return Poll::Ready(frame.map(|frame| {
-                let frame = frame.map_err(|error| hyper_error(&error, this.header_limit))?;
+                let unit = this.egress.unit();
+                let frame = frame.map_err(|error| hyper_error(&error, unit))?;
+                let limit = unit.spec.limits.header_bytes.bytes();
                 if frame
                     .trailers_ref()
-                    .is_some_and(|trailers| header_bytes(trailers) > this.header_limit)
+                    .is_some_and(|trailers| header_bytes(trailers) > limit)
                 {
-                    return Err(Error::HttpResponseTrailerSectionSize(Some(narrow(
-                        this.header_limit,
-                    ))));
+                    unit.counters.hit("header-bytes");
+                    return Err(Error::HttpResponseTrailerSectionSize(Some(narrow(limit))));
                 }
                 Ok(frame)
             }));

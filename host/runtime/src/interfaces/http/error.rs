@@ -8,6 +8,7 @@ use wasmtime_wasi_http::{Error, Result};
 
 use super::exchange::narrow;
 use crate::interfaces::egress::Exhausted;
+use crate::unit::Unit;
 
 /// Waits no longer than the guest wants to.
 pub(super) async fn within<T>(
@@ -47,12 +48,14 @@ pub(super) fn tls_error(error: &io::Error) -> Error {
     }
 }
 
-pub(super) fn hyper_error(error: &hyper::Error, header_limit: u64) -> Error {
+/// What failed, counted where it is a limit of ours.
+pub(super) fn hyper_error(error: &hyper::Error, unit: &Unit) -> Error {
     if let Some(exhausted) = cause::<Exhausted>(error) {
         return too_much(exhausted);
     }
     if error.is_parse_too_large() {
-        return Error::HttpResponseHeaderSectionSize(Some(narrow(header_limit)));
+        unit.counters.hit("header-bytes");
+        return Error::HttpResponseHeaderSectionSize(Some(narrow(unit.spec.limits.header_bytes.bytes())));
     }
     if error.is_timeout() {
         return Error::HttpResponseTimeout;

@@ -59,7 +59,7 @@ pub(super) async fn exchange(
         .max_buf_size(buffer)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| hyper_error(&error, limit))?;
+        .map_err(|error| hyper_error(&error, egress.unit()))?;
     *request.uri_mut() = origin_form(request.uri())?;
     let sending = async {
         let response = sender.send_request(request);
@@ -72,7 +72,7 @@ pub(super) async fn exchange(
                 Err(error) => Err(error),
             },
         }
-        .map_err(|error| hyper_error(&error, limit))
+        .map_err(|error| hyper_error(&error, egress.unit()))
     };
     let (response, open) = match options.first_byte_timeout {
         Some(time) => timeout(time, sending)
@@ -81,11 +81,12 @@ pub(super) async fn exchange(
         None => sending.await?,
     };
     if header_bytes(response.headers()) > limit {
+        egress.unit().counters.hit("header-bytes");
         return Err(Error::HttpResponseHeaderSectionSize(Some(narrow(limit))));
     }
     let arrived = Arrived::new(responses, response.headers());
-    let mut response =
-        response.map(|body| ResponseBody::new(body, options.between_bytes_timeout, limit).boxed_unsync());
+    let mut response = response
+        .map(|body| ResponseBody::new(body, options.between_bytes_timeout, egress.clone()).boxed_unsync());
     response.extensions_mut().insert(arrived);
     let end = async move {
         if open {
