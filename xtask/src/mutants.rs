@@ -82,12 +82,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     if !status.success() {
         bail!("the tests of {TABLE} must pass while nothing is switched off; nextest ended with {status}");
     }
+    copy.note_built(&packages(workspace))?;
     println!("== one at a time");
     let mut ends = Vec::new();
     for mutant in mutants {
         let began = Instant::now();
         let switched = copy.switch_off(mutant)?;
-        let end = judge(&copy, mutant, &packages(workspace))?;
+        let end = judge(&copy, mutant)?;
         drop(switched);
         println!(
             "{:<9} {:>6.1} s  {}",
@@ -126,8 +127,8 @@ fn packages(workspace: &Workspace) -> Vec<&str> {
 
 /// What the row's tests say while its enforcement is off. One that fails is
 /// enough, so the rest is not waited for.
-fn judge(copy: &Copy, mutant: &Mutant, packages: &[&str]) -> Result<End> {
-    let mut command = copy.nextest("run", packages);
+fn judge(copy: &Copy, mutant: &Mutant) -> Result<End> {
+    let mut command = copy.nextest_built();
     command.args([RETRIES, "--fail-fast", "-E", &mutant.filter()]);
     let output = command
         .stdin(Stdio::null())

@@ -120,7 +120,7 @@ pub(super) fn progress(stage: &mut Stage) -> Result<()> {
 }
 
 pub(super) fn cancel(stage: &mut Stage) -> Result<()> {
-    load_hostile(stage, "spinner")?;
+    load_hostile(stage, "spinner", &["--limit", "cpu=1s"])?;
     stage.say("--async prints the request's serial at once");
     let started = stage.odeon(0, &["call", "spinner/spin", "--async", "--json"])?;
     let serial = serial(&started.stdout)?;
@@ -131,8 +131,8 @@ pub(super) fn cancel(stage: &mut Stage) -> Result<()> {
 }
 
 pub(super) fn hostile(stage: &mut Stage) -> Result<()> {
-    load_hostile(stage, "grower")?;
-    load_hostile(stage, "recurser")?;
+    load_hostile(stage, "grower", &[])?;
+    load_hostile(stage, "recurser", &[])?;
     stage.say("all four at the same time");
     let outputs = stage.odeon_together(&[
         (STOPPED, &["call", "spinner/spin"]),
@@ -169,8 +169,9 @@ pub(super) fn stop(stage: &mut Stage) -> Result<()> {
 
 /// Loads a fixture as an operator may by hand: unsigned, named on the command
 /// line, and gone with the host.
-fn load_hostile(stage: &mut Stage, name: &str) -> Result<()> {
-    stage.odeon(0, &["load", HOSTILE, "--name", name, "--allow-unsigned"])?;
+fn load_hostile(stage: &mut Stage, name: &str, flags: &[&str]) -> Result<()> {
+    let load = ["load", HOSTILE, "--name", name, "--allow-unsigned"];
+    stage.odeon(0, &[&load, flags].concat())?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::Mutant;
 use crate::{test, tidy, workspace::Workspace};
@@ -65,6 +65,46 @@ impl Copy {
         let mut command = self.cargo();
         command.args(["nextest", verb, "--release"]).args(packages);
         command
+    }
+
+    /// Writes down what was built, so that a row costs its tests and not a look
+    /// at every source.
+    pub(super) fn note_built(&self, packages: &[&str]) -> Result<()> {
+        let mut list = self.nextest("list", packages);
+        list.args(["--list-type", "binaries-only", "--message-format", "json"]);
+        let mut metadata = self.cargo();
+        metadata.args(["metadata", "--format-version", "1"]);
+        for (mut command, file) in [(list, self.binaries()), (metadata, self.metadata())] {
+            let output = command.output().context("cargo could not be started")?;
+            if !output.status.success() {
+                bail!(
+                    "{command:?} ended with {}: {}",
+                    output.status,
+                    String::from_utf8_lossy(&output.stderr)
+                );
+            }
+            fs::write(&file, output.stdout).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// nextest over what [`Copy::note_built`] has written down.
+    pub(super) fn nextest_built(&self) -> Command {
+        let mut command = self.cargo();
+        command
+            .args(["nextest", "run", "--binaries-metadata"])
+            .arg(self.binaries())
+            .arg("--cargo-metadata")
+            .arg(self.metadata());
+        command
+    }
+
+    fn binaries(&self) -> PathBuf {
+        self.target.join("binaries.json")
+    }
+
+    fn metadata(&self) -> PathBuf {
+        self.target.join("metadata.json")
     }
 
     /// Switches the enforcement off until the guard is dropped.
