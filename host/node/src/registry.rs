@@ -290,7 +290,7 @@ impl Registry {
 
     /// How many of them this name has.
     pub(crate) fn replaced_of(&self, name: &PluginName) -> usize {
-        self.leaving
+        self.replaced
             .lock()
             .iter()
             .filter(|loaded| loaded.name == *name)
