@@ -16,6 +16,9 @@ use super::shape::{BadValue, canonical, cases, payload, plain, width};
 
 type Result<T> = wasmtime::Result<T>;
 
+/// Room for the small parts of a result.
+const SOME: usize = 64;
+
 /// Reads the whole result.
 pub(super) fn result(cx: &mut LiftContext<'_>, ty: InterfaceType, src: ValRaw) -> Result<Vec<u8>> {
     let InterfaceType::Tuple(index) = ty else {
@@ -35,6 +38,11 @@ pub(super) fn result(cx: &mut LiftContext<'_>, ty: InterfaceType, src: ValRaw) -
         None => {
             let at = src.get_u32() as usize;
             let bytes = memory(cx, at, results.abi.size32 as usize, results.abi.align32 as usize)?;
+            // One that is a list alone is written at once; whatever has parts
+            // grows, and not from nothing.
+            if results.abi.size32 > 8 {
+                out.reserve(SOME);
+            }
             load(cx, &mut out, ty, bytes)?;
         }
     }
@@ -204,8 +212,9 @@ fn write_count(out: &mut Vec<u8>, count: usize) -> Result<()> {
 
 fn bulk(out: &mut Vec<u8>, count: usize, bytes: &[u8]) -> Result<()> {
     // The common case is a result that is one list: exactly one allocation.
-    if out.is_empty() {
-        out.reserve_exact(bytes.len() + 4);
+    match out.is_empty() {
+        true => out.reserve_exact(bytes.len() + 4),
+        false => out.reserve(bytes.len() + 4),
     }
     write_count(out, count)?;
     out.extend_from_slice(bytes);
