@@ -75,14 +75,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
         .map(|mutant| mutant.filter())
         .collect::<Vec<_>>()
         .join(" | ");
-    let status = process::status(
-        copy.nextest("run", &packages(workspace))
-            .args([RETRIES, "-E", &all]),
-    )?;
+    copy.note_built(&packages(workspace))?;
+    let status = process::status(copy.nextest_built().args([RETRIES, "-E", &all]))?;
     if !status.success() {
         bail!("the tests of {TABLE} must pass while nothing is switched off; nextest ended with {status}");
     }
-    copy.note_built(&packages(workspace))?;
     println!("== one at a time");
     let mut ends = Vec::new();
     for mutant in mutants {
