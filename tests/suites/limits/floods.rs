@@ -222,6 +222,7 @@ async fn a_result_is_as_large_as_a_message_may_be() {
         .await;
         assert_eq!(ended.fault.details.unwrap()["limit"], "message");
     }
+    assert_eq!(hits(&plugin, "message"), 2);
 }
 
 /// What counts is the value, not its type: a list without elements is as deep as
@@ -253,6 +254,7 @@ async fn a_result_is_nested_as_deep_as_a_value_may_be() {
     for ended in stopped_both_ways(&two, "deep", Code::ResultTooLarge).await {
         assert_eq!(ended.fault.details.unwrap()["limit"], "value-depth");
     }
+    assert_eq!(hits(&two, "value-depth"), 2);
     assert_eq!(call(&two, "shallow").await.unwrap(), "[]");
 }
 
