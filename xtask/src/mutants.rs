@@ -39,8 +39,8 @@ enum End {
 const TEST_FAILED: i32 = 100;
 const NO_TESTS: i32 = 4;
 
-/// A busy machine can fail a timed test once. It does so again only when the
-/// enforcement is missing.
+/// A busy machine can fail a timed test once, and would keep all rows from being
+/// looked at.
 const RETRIES: &str = "--retries=2";
 
 /// Runs the rows. `false` unless every one was killed.
@@ -75,14 +75,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
         .map(|mutant| mutant.filter())
         .collect::<Vec<_>>()
         .join(" | ");
-    let status = process::status(
-        copy.nextest("run", &packages(workspace))
-            .args([RETRIES, "-E", &all]),
-    )?;
+    copy.note_built(&packages(workspace))?;
+    let status = process::status(copy.nextest_built().args([RETRIES, "-E", &all]))?;
     if !status.success() {
         bail!("the tests of {TABLE} must pass while nothing is switched off; nextest ended with {status}");
     }
-    copy.note_built(&packages(workspace))?;
     println!("== one at a time");
     let mut ends = Vec::new();
     for mutant in mutants {
@@ -129,7 +126,7 @@ fn packages(workspace: &Workspace) -> Vec<&str> {
 /// enough, so the rest is not waited for.
 fn judge(copy: &Copy, mutant: &Mutant) -> Result<End> {
     let mut command = copy.nextest_built();
-    command.args([RETRIES, "--fail-fast", "-E", &mutant.filter()]);
+    command.args(["--profile", "mutants", "--fail-fast", "-E", &mutant.filter()]);
     let output = command
         .stdin(Stdio::null())
         .output()

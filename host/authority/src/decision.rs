@@ -474,12 +474,12 @@ fn grants(
     name: &PluginName,
 ) -> GrantSet {
     let manifest = offer.manifest.as_ref().ok().and_then(Option::as_ref);
-    let mut allowed = match (&terms.grants, ceiling) {
-        (Some(operator), Some(ceiling)) => GrantSet::intersect(operator, ceiling),
-        (Some(operator), None) => operator.clone(),
-        (None, Some(ceiling)) => ceiling.clone(),
-        (None, None) => GrantSet::default(),
-    };
+    // The ceiling of the row that lets it in is one of those below.
+    let mut allowed = terms
+        .grants
+        .clone()
+        .or_else(|| ceiling.cloned())
+        .unwrap_or_default();
     // Every row that fits counts, not only the one that lets it in: a row that
     // was added to allow less does so whatever stands before it.
     for ceiling in policy.ceilings(&signed.signers, &offer.digest, name) {

@@ -68,7 +68,7 @@ const TAG: usize = 32;
 
 /// Raised with every change of what `scan.rs` and `describe.rs` say about a
 /// component, and of the engine's settings.
-const DESCRIPTION: u32 = 4;
+const DESCRIPTION: u32 = 5;
 
 /// What an entry was made for, besides the component.
 #[derive(Clone, Copy, Debug)]

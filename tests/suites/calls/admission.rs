@@ -211,7 +211,7 @@ async fn turns_of_others(plugin: &Plugin, calls: usize, context: impl Fn() -> Ca
 
 /// A loop of calls that are answered at once, here because the plugin takes
 /// none, keeps nobody else from his turn on the same thread. Enforced by
-/// `drive::give_way`.
+/// `Plugin::enter`.
 #[tokio::test(flavor = "current_thread")]
 async fn calls_that_are_answered_at_once_let_others_run() {
     let runtime = runtime();
@@ -223,7 +223,7 @@ async fn calls_that_are_answered_at_once_let_others_run() {
 
 /// Neither does one of calls that hold the thread without a guest computing,
 /// where no tick takes it from them: another has his turn after each that took
-/// as long as a tick. Enforced by `drive::give_way`.
+/// as long as a tick. Enforced by `drive::use_up`.
 #[tokio::test(flavor = "current_thread")]
 async fn calls_that_hold_their_thread_let_others_run_after_each() {
     const CALLS: usize = 20;

@@ -163,8 +163,11 @@ async fn one_lookup_more_than_may_be_made_is_not_made() {
         .grant("tcp=*.flood.test:80")
         .limits(|limits| limits.dns_queries = 5);
     let runtime = runtime_with(resolver.clone());
-    let (result, records) = attempt(&runtime, spec, r#"resolve-again("flood.test", 8)"#).await;
+    let records = spec.records();
+    let plugin = load(&runtime, &spec).await;
+    let result = told(&plugin, r#"resolve-again("flood.test", 8)"#).await;
     assert_eq!(result, r#"[("ok", 5), ("permanent-resolver-failure", 3)]"#);
+    assert_eq!(hits(&plugin, "dns-queries"), 3);
     assert_eq!(resolver.asked(), 5);
     assert_eq!(records.denials().len(), 1);
     assert_denied(&records, "dns", "limits.dns-queries");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use odeon_runtime::Plugin;
 use odeon_tests::records::Records;
-use odeon_tests::runtime::{Spec, call, runtime, spec};
+use odeon_tests::runtime::{Spec, call, hits, runtime, spec};
 use tempfile::TempDir;
 
 /// What the file outside holds.
@@ -105,6 +105,11 @@ impl Ground {
     /// The reasons in the audit, in their order.
     pub(crate) fn reasons(&self) -> Vec<String> {
         self.records.reasons()
+    }
+
+    /// How often a limit said no.
+    pub(crate) fn hits(&self, limit: &str) -> u64 {
+        hits(&self.plugin, limit)
     }
 
     /// Nothing outside has been read from, written to, linked or renamed.

@@ -42,6 +42,7 @@ async fn writes_end_at_the_limit() {
         ground.reasons(),
         ["the call has written limits.fs-bytes-written = 100000 bytes, holes in files included"]
     );
+    assert_eq!(ground.hits("fs-bytes-written"), 1);
 }
 
 /// The same: a file that does not grow wears out the disk all the same.
@@ -115,6 +116,7 @@ async fn a_file_is_made_as_large_as_the_limit_and_no_larger() {
         )
         .await;
     assert_eq!(size(&ground, "sparse"), BYTES);
+    assert_eq!(ground.hits("fs-file-size"), 2);
 }
 
 /// `Disk::grow_to` in `write`.
@@ -183,6 +185,7 @@ async fn files_are_created_up_to_the_limit() {
         ground.reasons(),
         ["the call has created limits.fs-files-created = 10 files, folders and links"]
     );
+    assert_eq!(ground.hits("fs-files-created"), 1);
 }
 
 /// Opening what is there creates nothing.
@@ -287,6 +290,7 @@ async fn so_many_files_are_open_and_no_more() {
         "ok(100)",
         "what is closed is not counted"
     );
+    assert_eq!(ground.hits("open-files"), 3);
 }
 
 /// The same count for all instances of a plugin.

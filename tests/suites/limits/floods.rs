@@ -27,7 +27,8 @@ async fn one_host_call_copies_so_many_bytes_and_no_more() {
     }
 }
 
-/// Enforced by `instance::store` (`set_max_component_handles`).
+/// Enforced by `instance::store` (`set_max_component_handles`), and for what
+/// takes two entries by `HostState::new` (`set_max_capacity`).
 #[tokio::test]
 async fn handles_are_given_out_up_to_their_limit() {
     let runtime = runtime();
@@ -50,7 +51,8 @@ async fn handles_are_given_out_up_to_their_limit() {
     stopped(&plugin, "wait.poll-forever(101)", Code::HandleLimit).await;
 }
 
-/// The same for handles of our own interfaces.
+/// The same for handles of our own interfaces, which take one entry each.
+/// Enforced by `instance::store` alone.
 #[tokio::test]
 async fn handles_to_secrets_count_too() {
     let runtime = runtime();
@@ -220,6 +222,7 @@ async fn a_result_is_as_large_as_a_message_may_be() {
         .await;
         assert_eq!(ended.fault.details.unwrap()["limit"], "message");
     }
+    assert_eq!(hits(&plugin, "message"), 2);
 }
 
 /// What counts is the value, not its type: a list without elements is as deep as
@@ -251,6 +254,7 @@ async fn a_result_is_nested_as_deep_as_a_value_may_be() {
     for ended in stopped_both_ways(&two, "deep", Code::ResultTooLarge).await {
         assert_eq!(ended.fault.details.unwrap()["limit"], "value-depth");
     }
+    assert_eq!(hits(&two, "value-depth"), 2);
     assert_eq!(call(&two, "shallow").await.unwrap(), "[]");
 }
 

@@ -134,20 +134,24 @@ async fn the_state_directory_is_free_before_anybody_hears_of_the_end() {
     daemon.stopped().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unload_that_a_stop_overtakes_is_done_once_and_answered() {
-    let host = ephemeral();
+/// A plugin, `life`, whose `unload` sleeps until its deadline ends that.
+async fn lingers(host: &Host, deadline: TimeSpan) -> PluginName {
     let limits = LimitsPatch {
-        load_deadline: Some(TimeSpan::millis(500)),
+        load_deadline: Some(deadline),
         ..LimitsPatch::default()
     };
     let mut request = LoadRequest::component(guests::component("guest-lifecycle"))
         .named("life".parse().unwrap())
         .allow_unsigned()
         .with_limits(limits);
-    // Until its deadline ends that.
     request.config = [("unload".to_owned(), "sleep".to_owned())].into();
-    let name = host.load(request).await.unwrap().name;
+    host.load(request).await.unwrap().name
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unload_that_a_stop_overtakes_is_done_once_and_answered() {
+    let host = ephemeral();
+    let name = lingers(&host, TimeSpan::millis(500)).await;
     let unloading = tokio::spawn({
         let host = host.clone();
         async move { host.unload(&name, UnloadMode::Now, host.principal()).await }
@@ -251,17 +255,8 @@ async fn an_unload_that_waits_is_hurried_by_another_who_is_on_record() {
 async fn whoever_hurries_an_unload_hears_that_it_is_not_on_record() {
     let folder = state();
     let host = at(folder.path());
-    let limits = LimitsPatch {
-        load_deadline: Some(TimeSpan::secs(2)),
-        ..LimitsPatch::default()
-    };
-    let mut request = LoadRequest::component(guests::component("guest-lifecycle"))
-        .named("life".parse().unwrap())
-        .allow_unsigned()
-        .with_limits(limits);
-    // Until its deadline ends that: time to break the audit before its line.
-    request.config = [("unload".to_owned(), "sleep".to_owned())].into();
-    host.load(request).await.unwrap();
+    // Time to break the audit before its line.
+    lingers(&host, TimeSpan::secs(2)).await;
     let first = hurries(&host, "life");
     soon("its `unload` runs", || {
         host.list().first().is_some_and(|row| row.instances == 1)

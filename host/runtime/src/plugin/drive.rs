@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Fault};
@@ -39,16 +39,15 @@ impl Plugin {
         admitted: Instant,
     ) -> Result<Reply, Fault> {
         let mut call = std::pin::pin!(self.to_its_end(target, args, context, budget, pass, admitted));
-        let mut held = Duration::ZERO;
-        let outcome = std::future::poll_fn(|cx| {
+        std::future::poll_fn(|cx| {
             let began = Instant::now();
             let polled = call.as_mut().poll(cx);
-            held = began.elapsed();
+            if polled.is_ready() {
+                use_up(began.elapsed(), cx);
+            }
             polled
-        });
-        let outcome = outcome.await;
-        give_way(held).await;
-        outcome
+        })
+        .await
     }
 
     async fn to_its_end(
@@ -210,17 +209,22 @@ pub(super) enum Target {
     Unload,
 }
 
-/// Lets other tasks run if calls have held this thread for a tick since they
-/// last did. A call that waits for nothing gives the thread away at ticks that
-/// find the guest computing, and at no other time: its caller, in a loop, would
-/// keep everybody else from it.
-async fn give_way(held: Duration) {
-    /// The runtime's own measure: what a task may do before it has to give way
-    /// is so many of these.
+/// Takes from what the caller's task may do, before it has to let others run,
+/// by the time that the call held this thread: after a tick, nothing is left.
+/// A call that waits for nothing gives the thread away at ticks that find the
+/// guest computing, and at no other time: its caller, in a loop, would keep
+/// everybody else from it. The next call waits when nothing is left.
+fn use_up(held: Duration, cx: &mut Context<'_>) {
+    /// The runtime's own measure: what a task may do is so many of these.
     const UNITS: u128 = 128;
     let units = held.as_nanos() * UNITS / TICK.as_nanos();
-    for _ in 0..units.clamp(1, UNITS) {
-        tokio::task::coop::consume_budget().await;
+    for _ in 0..units.min(UNITS) {
+        if !tokio::task::coop::has_budget_remaining() {
+            break;
+        }
+        if let Poll::Ready(unit) = tokio::task::coop::poll_proceed(cx) {
+            unit.made_progress();
+        }
     }
 }
 

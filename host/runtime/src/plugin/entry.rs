@@ -97,6 +97,9 @@ impl Plugin {
     ///
     /// Why the call does not come in.
     pub async fn enter(&self, context: &CallContext, attempt: Attempt) -> Result<Entered, NotEntered> {
+        // Lets others run when calls have held this thread for a tick. Here, where
+        // nobody loses a place or a result by giving up.
+        tokio::task::coop::consume_budget().await;
         let shared = &*self.shared;
         let pass = match shared.gate.try_enter() {
             Some(pass) => pass,
