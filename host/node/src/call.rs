@@ -65,7 +65,7 @@ impl Host {
             known = Some(method.fingerprint);
             method.check(args, &loaded.limits)?;
             match self.inner.call_on(loaded, method, args, moved) {
-                Err(NotEntered::Moved) => moved = again(moved),
+                Err(NotEntered::Moved(next)) => moved = Some(next),
                 Ok(reply) => return Ok(reply),
                 Err(NotEntered::Fault(fault)) => return Err(fault),
             }
@@ -200,12 +200,6 @@ impl Inner {
     }
 }
 
-/// The next attempt of a call that was told to go on.
-#[cold]
-pub(crate) fn again(moved: Option<Attempt>) -> Option<Attempt> {
-    Some(moved.unwrap_or_else(Attempt::first).again())
-}
-
 /// What a caller gave along, in the wire form and within the plugin's limits. A
 /// limit that says no is counted.
 pub(crate) fn prepared(
@@ -221,7 +215,7 @@ pub(crate) fn prepared(
 }
 
 /// User data within the plugin's limit, and JSON.
-fn fits_user_data(loaded: &Loaded, data: Option<&str>) -> Result<(), Fault> {
+pub(crate) fn fits_user_data(loaded: &Loaded, data: Option<&str>) -> Result<(), Fault> {
     let Some(data) = data else { return Ok(()) };
     let most = loaded.plugin.spec().limits.user_data;
     if data.len() as u64 > most.bytes() {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use odeon_protocol::{Code, Fault, signature};
 use odeon_runtime::{Attempt, CallContext, Entered, NotEntered};
 
+use crate::call::fits_user_data;
 use crate::host::Inner;
 use crate::registry::{Loaded, MethodEntry};
 
@@ -46,9 +47,9 @@ impl Inner {
             match found.loaded.plugin.enter(context, attempt).await {
                 Ok(entered) => return Ok(entered),
                 Err(NotEntered::Fault(fault)) => return Err(fault),
-                Err(NotEntered::Moved) => {
-                    self.follow(found, args)?;
-                    attempt = attempt.again();
+                Err(NotEntered::Moved(next)) => {
+                    self.follow(found, args, context)?;
+                    attempt = next;
                 }
             }
         }
@@ -56,7 +57,7 @@ impl Inner {
 
     /// Finds the same method in the generation that serves now.
     #[cold]
-    fn follow(&self, found: &mut Found, args: &[u8]) -> Result<(), Fault> {
+    fn follow(&self, found: &mut Found, args: &[u8], context: &CallContext) -> Result<(), Fault> {
         let loaded = self.registry.get(&found.loaded.name)?;
         let before = found.method()?;
         let index = loaded.find_same(before)?;
@@ -73,7 +74,9 @@ impl Inner {
             )
             .with_details(serde_json::json!({ "fingerprint": now.fingerprint, "executed": false })));
         }
-        now.check(args, &loaded.limits)?;
+        let fits = now.check(args, &loaded.limits);
+        fits.and_then(|()| fits_user_data(&loaded, context.user_data.as_deref()))
+            .inspect_err(|fault| loaded.plugin.refused(fault))?;
         *found = Found { loaded, index };
         Ok(())
     }

@@ -236,7 +236,10 @@ impl Host {
         // In this order: what is remembered is never lower than what was
         // accepted, wherever the host is killed.
         report.warnings.extend(self.remember(&loaded));
-        self.accept_version(&loaded)?;
+        if let Err(fault) = self.accept_version(&loaded) {
+            self.remember_instead(before);
+            return Err(fault);
+        }
         let began = Instant::now();
         reservation.switch(loaded.clone(), before);
         let switched_in = began.elapsed();

@@ -262,6 +262,12 @@ impl Host {
         blocking(move || {
             // Until it serves, so that what was revoked never comes back.
             let _turn = host.inner.gatekeeper.turn();
+            if host.inner.stopping.load(Ordering::SeqCst) {
+                return Err(no_more_plugins());
+            }
+            if old.is_condemned() {
+                return Err(denied(&old.name));
+            }
             host.decide_again(&old)?;
             let number = reservation.generation();
             host.note(Event::Rollback {
@@ -323,6 +329,15 @@ impl Drop for Leaving {
     fn drop(&mut self) {
         self.registry.let_go(&self.loaded);
     }
+}
+
+/// A policy of meanwhile said that no code of it runs again.
+#[cold]
+fn denied(name: &PluginName) -> Fault {
+    Fault::new(
+        Code::PolicyDenied,
+        format!("the generation of {name} before was denied by the trust policy while it was being replaced"),
+    )
 }
 
 #[cold]

@@ -31,7 +31,7 @@ pub(crate) const REVOKED: &str = "revoked";
 /// load is decided anew at the next start: the policy may have been mended.
 pub(crate) const UNTRUSTED: &str = "not let in any more";
 
-/// A plugin that would be refused now.
+/// A plugin that is refused.
 struct Refusal {
     loaded: Arc<Loaded>,
     reason: &'static str,
@@ -108,7 +108,8 @@ impl Host {
     }
 
     /// Measures everything that is loaded by the policy of now. What it refuses
-    /// serves nobody from this moment on.
+    /// serves nobody from this moment on; what an earlier review refused and
+    /// could not take out was closed by that for good.
     fn refused_now(&self) -> Result<Vec<Refusal>, Fault> {
         let _turn = self.inner.gatekeeper.turn();
         let policy = self.inner.gatekeeper.policy_for_review()?;
@@ -118,12 +119,15 @@ impl Host {
                 continue;
             };
             let decision = decide(Ok(&policy), offer, terms);
-            if let Verdict::Deny { code, .. } = decision.verdict {
-                loaded.condemn();
-                loaded.set_draining();
-                loaded.plugin.interrupt(Reason::Unloaded);
-                refused.push((loaded, decision, code));
-            }
+            let code = match decision.verdict {
+                Verdict::Deny { code, .. } => Some(code),
+                Verdict::Allow { .. } if loaded.is_condemned() => None,
+                Verdict::Allow { .. } => continue,
+            };
+            loaded.condemn();
+            loaded.set_draining();
+            loaded.plugin.interrupt(Reason::Unloaded);
+            refused.push((loaded, decision, code));
         }
         // What was replaced is on its way out, and does not come back.
         for loaded in self.inner.registry.replaced() {
@@ -141,11 +145,11 @@ impl Host {
         let recorded = refused.into_iter().map(|(loaded, decision, code)| Refusal {
             loaded,
             reason: match code {
-                Code::KeyRevoked | Code::PolicyDenied | Code::NamePinned => REVOKED,
+                Some(Code::KeyRevoked | Code::PolicyDenied | Code::NamePinned) => REVOKED,
                 _ => UNTRUSTED,
             },
-            unrecorded: match decision.record(audit) {
-                Err(Refused::Unrecorded(error)) => Some(Fault::new(error.code(), error.to_string())),
+            unrecorded: match code.map(|_| decision.record(audit)) {
+                Some(Err(Refused::Unrecorded(error))) => Some(Fault::new(error.code(), error.to_string())),
                 _ => None,
             },
         });

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use odeon_protocol::{Code, Fault, Fingerprint, FunctionType};
 use odeon_runtime::{ComponentNamedList, Lift, Lower, NotEntered, Reply};
 
-use super::{Args, CallOptions, CallReply, again};
+use super::{Args, CallOptions, CallReply};
 use crate::host::{Host, Inner};
 use crate::registry::{Loaded, Slot, not_loaded};
 
@@ -165,7 +165,7 @@ impl MethodHandle {
                 self.place.inner.call_on(loaded, method, args, moved)
             });
             match called {
-                Err(NotEntered::Moved) => moved = again(moved),
+                Err(NotEntered::Moved(next)) => moved = Some(next),
                 Ok(reply) => return Ok(reply),
                 Err(NotEntered::Fault(fault)) => return Err(fault),
             }
@@ -225,7 +225,7 @@ where
                 Ok(result?)
             });
             match called {
-                Err(NotEntered::Moved) => moved = again(moved),
+                Err(NotEntered::Moved(next)) => moved = Some(next),
                 Ok(result) => return Ok(result),
                 Err(NotEntered::Fault(fault)) => return Err(fault),
             }

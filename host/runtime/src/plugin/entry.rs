@@ -22,8 +22,8 @@ use crate::stop::Stop;
 #[derive(Clone, Debug, PartialEq)]
 pub enum NotEntered {
     /// Another generation serves in this one's place. Look it up and enter
-    /// there, with [`Attempt::again`].
-    Moved,
+    /// there, with this.
+    Moved(Attempt),
     /// It will not be executed.
     Fault(Fault),
 }
@@ -39,7 +39,7 @@ impl From<NotEntered> for Fault {
     fn from(not_entered: NotEntered) -> Self {
         match not_entered {
             NotEntered::Fault(fault) => fault,
-            NotEntered::Moved => Fault::new(
+            NotEntered::Moved(_) => Fault::new(
                 Code::Draining,
                 "this generation of the plugin was replaced and takes no calls; look the plugin up again",
             ),
@@ -49,7 +49,7 @@ impl From<NotEntered> for Fault {
 
 /// A call on its way in: since when it has been, and whether it was at the gate
 /// of a generation that was replaced meanwhile.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attempt {
     since: Instant,
     arrival: Arrival,
@@ -66,7 +66,7 @@ impl Attempt {
 
     /// At the next generation: the time it waits goes on, and no queue is too
     /// long for it.
-    pub fn again(self) -> Self {
+    fn again(self) -> Self {
         Attempt {
             arrival: Arrival::Moved,
             ..self
@@ -300,13 +300,13 @@ impl Shared {
                 return Err(Stop::Interrupted(reason).fault(&self.unit.spec.limits).into());
             }
         };
-        Err(self.refuse(refusal))
+        Err(self.refuse(refusal, attempt))
     }
 
-    fn refuse(&self, refusal: Refusal) -> NotEntered {
+    fn refuse(&self, refusal: Refusal, attempt: Attempt) -> NotEntered {
         let spec = &self.unit.spec;
         match refusal {
-            Refusal::Moved => NotEntered::Moved,
+            Refusal::Moved => NotEntered::Moved(attempt.again()),
             Refusal::Full => {
                 self.unit.counters.hit("queue");
                 NotEntered::Fault(Fault::new(
