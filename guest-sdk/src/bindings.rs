@@ -39,3 +39,19 @@ pub mod life_cycle {
         generate_all,
     });
 }
+
+pub mod successor {
+    wit_bindgen::generate!({
+        world: "odeon:sdk/successor",
+        path: [
+            "../wit/deps/io", "../wit/deps/clocks", "../wit/deps/random", "../wit/deps/filesystem",
+            "../wit/deps/sockets", "../wit/deps/cli", "../wit/deps/http", "../wit/deps/config",
+            "../wit/deps/logging", "../wit/odeon-plugin", "wit",
+        ],
+        runtime_path: "::odeon_sdk::wit_bindgen::rt",
+        default_bindings_module: "::odeon_sdk::state::bindings",
+        export_macro_name: "export_state",
+        pub_export_macro: true,
+        generate_all,
+    });
+}

@@ -41,10 +41,12 @@ mod plugin;
 pub mod progress;
 pub mod request;
 pub mod secrets;
+pub mod state;
 
 pub use lifecycle::{Lifecycle, LoadError};
 #[doc(hidden)]
 pub use panic::log_panic;
+pub use state::State;
 #[doc(hidden)]
 pub use wit_bindgen;
 

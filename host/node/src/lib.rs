@@ -40,6 +40,7 @@ mod config;
 pub mod daemon;
 mod entry;
 mod error;
+mod handover;
 mod health;
 mod host;
 mod load;

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use odeon_authority::{Event, GrantSet, Verdict, decide};
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
-use odeon_runtime::LifecycleError;
+use odeon_runtime::{LifecycleError, Plugin};
 
 pub(crate) use self::gatekeeper::Gatekeeper;
 pub use self::request::{LoadRequest, Source};
@@ -80,6 +80,18 @@ pub(crate) struct Ready {
     reservation: Reservation,
     report: LoadReport,
     started: Instant,
+}
+
+impl Ready {
+    /// What is put into service.
+    pub(crate) fn plugin(&self) -> &Plugin {
+        &self.loaded.plugin
+    }
+
+    /// Tells the operator something although it went well.
+    pub(crate) fn warn(&mut self, warning: Option<String>) {
+        self.report.warnings.extend(warning);
+    }
 }
 
 impl LetIn {

@@ -17,6 +17,7 @@ use odeon_authority::{Event, Principal};
 use odeon_protocol::{Code, Fault, Generation, PluginName};
 use odeon_runtime::Reason;
 
+use crate::handover::{Held, left_behind};
 use crate::health::Health;
 use crate::host::{Host, no_more_plugins};
 use crate::load::{LoadReport, LoadRequest, Source, Way, blocking};
@@ -126,13 +127,19 @@ pub struct ReplaceReport {
     /// The one that serves now.
     pub loaded: LoadReport,
     /// From the moment at which the old generation took no more calls until the
-    /// new one did.
+    /// new one did. Callers waited for so long.
     pub switched_in: Duration,
+    /// Whether the new generation goes on from the state of the old one.
+    pub state_handed_over: bool,
 }
 
 impl Host {
     /// Puts another generation in the place of a loaded plugin. Calls that run
     /// go on; calls that wait, and all that come, are the new one's.
+    ///
+    /// Where both generations export `odeon:plugin/state` and answer all calls
+    /// with one instance, the state goes over to the new one: after the last
+    /// call of the old one, for whose end callers wait.
     ///
     /// Dropping the future before the switch leaves the old generation where
     /// it is.
@@ -141,7 +148,8 @@ impl Host {
     ///
     /// As for [`Host::load`]; and `ODN-1001` when no such plugin is loaded, or
     /// `ODN-1011` when something else is being done with it, or the calls of its
-    /// last generations do not end. The old generation serves on.
+    /// last generations do not end; or `ODN-3018` when the state could not be
+    /// handed over. The old generation serves on.
     pub async fn replace(&self, request: ReplaceRequest) -> Result<ReplaceReport, Fault> {
         let inner = &self.inner;
         inner.gatekeeper.count_load(Instant::now())?;
@@ -162,10 +170,15 @@ impl Host {
             reservation,
             before: before.clone(),
         };
-        let ready = self.make_ready(self.let_in(load, way).await?).await?;
+        let mut ready = self.make_ready(self.let_in(load, way).await?).await?;
+        let next = ready.plugin().clone();
+        ready.warn(left_behind(&before.plugin, &next));
+        let held = self.hand_over(&before, &next, terms.drain).await?;
+        let state_handed_over = held.is_some();
         let (host, from) = (self.clone(), before.generation);
         let (loaded, switched_in) = blocking(move || {
             let (report, after, switched_in) = host.switch(ready, &before)?;
+            let switched_in = held.map_or(switched_in, Held::replaced);
             // Here, so that it happens whoever still waits for the answer.
             let tasks = &host.inner.tasks;
             tasks.spawn(host.clone().see_off(Leaving::new(&host, before), after, terms));
@@ -176,6 +189,7 @@ impl Host {
             from,
             loaded,
             switched_in,
+            state_handed_over,
         })
     }
 

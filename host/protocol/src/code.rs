@@ -207,6 +207,8 @@ codes! {
     ConfigInvalid = "ODN-3016", InvalidArgument, Operator, Never;
     /// The component does not fit into the memory the host gives one instance.
     DoesNotFit = "ODN-3017", InvalidComponent, Operator, Never;
+    /// The state of a plugin could not be handed to the generation in its place.
+    StateHandover = "ODN-3018", Unavailable, Guest, Safe;
 
     /// The component is not signed and nothing else lets it in.
     Unsigned = "ODN-4001", Denied, Operator, Never;

@@ -45,9 +45,10 @@ pub struct Export {
 }
 
 impl Export {
-    /// Whether it is for the host at a load or unload, and for no caller.
+    /// Whether it is for the host at a load, a replace or an unload, and for no
+    /// caller.
     pub fn is_hook(&self) -> bool {
-        self.interface.as_deref() == Some(crate::plugin::LIFECYCLE)
+        crate::plugin::lifecycle::is_hook(self.interface.as_deref())
     }
 }
 

@@ -17,11 +17,8 @@ use crate::unit::Unit;
 /// A component ready to be instantiated on one shard.
 pub(crate) struct Template {
     pub(crate) pre: InstancePre<HostState>,
-    /// Of the methods, by their number.
+    /// Of the methods and hooks, by their number.
     pub(crate) methods: Vec<ComponentExportIndex>,
-    /// Of `lifecycle.load` and `lifecycle.unload`.
-    pub(crate) load: Option<ComponentExportIndex>,
-    pub(crate) unload: Option<ComponentExportIndex>,
 }
 
 /// An instance and its store.

@@ -44,8 +44,8 @@ pub use engine::{EngineClass, PoolSize, UnknownClass};
 pub use interfaces::egress::{Lookup, LookupError, LookupPlace, Resolver, StaticResolver, SystemResolver};
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
 pub use plugin::{
-    Attempt, Entered, LifecycleError, Method, MethodId, NotEntered, Place, Plugin, PluginStats, Reply,
-    TypedMethod,
+    Attempt, Entered, HandoverError, LifecycleError, Method, MethodId, NotEntered, Place, Plugin,
+    PluginStats, Reply, Snapshot, TypedMethod,
 };
 pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};
 pub use sinks::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream};

@@ -6,6 +6,7 @@
 
 mod drive;
 mod entry;
+mod handover;
 mod idle;
 mod instances;
 pub(crate) mod lifecycle;
@@ -21,6 +22,7 @@ use std::sync::{Arc, OnceLock};
 use odeon_protocol::{Fault, FunctionType, Generation, ValueLimits};
 
 pub use self::entry::{Attempt, Entered, NotEntered, Place};
+pub use self::handover::{HandoverError, Snapshot};
 use self::idle::Idle;
 pub use self::lifecycle::LifecycleError;
 pub use self::typed::TypedMethod;
@@ -36,9 +38,6 @@ use crate::logs::LogGate;
 use crate::runtime::{Inner, LoadError, Runtime};
 use crate::state::Budget;
 use crate::unit::{Counters, InstanceModel, PluginSpec, Unit};
-
-/// The optional export that runs before and after service.
-pub(crate) const LIFECYCLE: &str = "odeon:plugin/lifecycle@0.1.0";
 
 /// What a plugin is made from.
 pub(crate) struct Source {
@@ -136,7 +135,7 @@ impl Plugin {
             .exports
             .iter()
             .enumerate()
-            .filter(|(_, export)| export.interface.as_deref() != Some(LIFECYCLE))
+            .filter(|(_, export)| !export.is_hook())
             .map(|(number, export)| Method {
                 id: MethodId(number),
                 interface: export.interface.clone(),

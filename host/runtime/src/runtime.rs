@@ -503,13 +503,7 @@ impl Inner {
                     .ok_or_else(|| LoadError::Engine(format!("the export {} is gone", export.function)))
             })
             .collect::<Result<_, _>>()?;
-        let lifecycle = |function| index(Some(crate::plugin::LIFECYCLE), function);
-        Ok(Template {
-            pre,
-            methods,
-            load: lifecycle("load"),
-            unload: lifecycle("unload"),
-        })
+        Ok(Template { pre, methods })
     }
 }
 

@@ -69,8 +69,13 @@ pub(super) fn replace(
         } else {
             "compiled"
         };
+        let state = if reply.state_handed_over {
+            ", with its state"
+        } else {
+            ""
+        };
         format!(
-            "replaced {} generation {} by generation {} ({}, {cache} in {}, switched in {} us)",
+            "replaced {} generation {} by generation {}{state} ({}, {cache} in {}, switched in {} us)",
             plugin.name,
             reply.from,
             plugin.generation,

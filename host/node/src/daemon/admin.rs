@@ -122,6 +122,7 @@ async fn replace(shared: &Shared, replace: Replace, principal: Principal) -> Res
         from_cache: report.loaded.from_cache,
         elapsed_us: micros(report.loaded.elapsed),
         switch_us: micros(report.switched_in),
+        state_handed_over: report.state_handed_over,
         warnings: report.loaded.warnings,
     })
 }

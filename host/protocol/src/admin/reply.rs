@@ -106,6 +106,8 @@ pub struct ReplaceReply {
     /// For how much of that no generation took calls, in microseconds: they
     /// waited.
     pub switch_us: u64,
+    /// Whether the new generation goes on from the state of the old one.
+    pub state_handed_over: bool,
     /// What the operator should know although it went well.
     #[serde(default)]
     pub warnings: Vec<String>,

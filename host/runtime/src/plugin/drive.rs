@@ -154,7 +154,7 @@ impl Plugin {
                 ticker.awake();
                 None
             }
-            Target::Load | Target::Unload => Some(ticker.ungated()),
+            Target::Hook(_) => Some(ticker.ungated()),
         };
         let begin = |state: &mut HostState| {
             state.begin(context, budget, true);
@@ -176,11 +176,8 @@ impl Plugin {
                 }
             }
         };
-        let found = match target {
-            Target::Method(method) => template.methods.get(method.0).zip(shared.method_type(method)),
-            Target::Load => template.load.as_ref().zip(shared.hook_type("load")),
-            Target::Unload => template.unload.as_ref().zip(shared.hook_type("unload")),
-        };
+        let (Target::Method(method) | Target::Hook(method)) = target;
+        let found = template.methods.get(method.0).zip(shared.method_type(method));
         let Some((index, ty)) = found else {
             return Err(Fault::new(
                 Code::MethodNotFound,
@@ -193,20 +190,17 @@ impl Plugin {
             true => instance.call_lifted(index, ty, &args, &shared.values).await,
             false => instance.call_async(index, &args).await,
         };
-        let called = match target {
-            Target::Method(method) => shared.within_depth(method, called),
-            Target::Load | Target::Unload => called,
-        };
-        shared.settle(instance, called)
+        shared.settle(instance, shared.within_depth(method, called))
     }
 }
 
 /// What is called.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Target {
+    /// What a caller called.
     Method(MethodId),
-    Load,
-    Unload,
+    /// What the host itself calls, before, between and after calls.
+    Hook(MethodId),
 }
 
 /// Takes from what the caller's task may do, before it has to let others run,

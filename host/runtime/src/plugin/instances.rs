@@ -5,7 +5,7 @@
 
 use odeon_protocol::{Code, Fault, FunctionType};
 
-use super::{LIFECYCLE, MethodId, Shared};
+use super::{MethodId, Shared};
 use crate::control::CallContext;
 use crate::instance::{Instance, NotMade, Template};
 use crate::shard::here;
@@ -84,13 +84,14 @@ impl Shared {
         Some(&export.ty)
     }
 
-    /// The type of a function of the lifecycle, if it is exported.
-    pub(super) fn hook_type(&self, function: &str) -> Option<&FunctionType> {
-        let exports = self.source.description.exports.iter();
-        let mut hooks = exports.filter(|export| export.interface.as_deref() == Some(LIFECYCLE));
-        hooks
-            .find(|export| &*export.function == function)
-            .map(|export| &export.ty)
+    /// The number and the type of a hook, if it is exported.
+    pub(super) fn hook(&self, interface: &str, function: &str) -> Option<(MethodId, &FunctionType)> {
+        let mut exports = self.source.description.exports.iter().enumerate();
+        exports
+            .find(|(_, export)| {
+                export.interface.as_deref() == Some(interface) && &*export.function == function
+            })
+            .map(|(number, export)| (MethodId(number), &export.ty))
     }
 
     /// A kept instance that is free. A fresh one is never kept.

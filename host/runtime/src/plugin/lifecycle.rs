@@ -5,11 +5,20 @@ use std::time::Instant;
 
 use odeon_protocol::{Case, Fault, FunctionType, Type, signature, wire};
 
+use super::Plugin;
 use super::drive::Target;
-use super::{LIFECYCLE, Plugin};
+use super::handover::{self, STATE};
 use crate::control::CallContext;
 use crate::describe::Export;
 use crate::state::Budget;
+
+/// The optional export that runs before and after service.
+const LIFECYCLE: &str = "odeon:plugin/lifecycle@0.1.0";
+
+/// Whether this interface is for the host, and for no caller.
+pub(crate) fn is_hook(interface: Option<&str>) -> bool {
+    matches!(interface, Some(LIFECYCLE | STATE))
+}
 
 /// Why a plugin does not go into service.
 #[derive(Debug, thiserror::Error)]
@@ -29,20 +38,14 @@ pub enum LifecycleError {
 ///
 /// Says which hook is of another type, and what its type has to be.
 pub(crate) fn check_hooks(exports: &[Export]) -> Result<(), String> {
-    let hooks = exports
-        .iter()
-        .filter(|export| export.interface.as_deref() == Some(LIFECYCLE));
-    for hook in hooks {
-        let name = format!("{LIFECYCLE}.{}", hook.function);
-        let expected = match &*hook.function {
-            "load" => load_type(),
-            "unload" => FunctionType {
-                params: Arc::from([]),
-                result: None,
-                is_async: false,
-            },
-            _ => return Err(format!("{name} is exported, expected load and unload alone")),
+    for hook in exports {
+        let (interface, expected, all) = match hook.interface.as_deref() {
+            Some(LIFECYCLE) => (LIFECYCLE, hook_type(&hook.function), "load and unload"),
+            Some(STATE) => (STATE, handover::hook_type(&hook.function), "save and restore"),
+            _ => continue,
         };
+        let name = format!("{interface}.{}", hook.function);
+        let expected = expected.ok_or_else(|| format!("{name} is exported, expected {all} alone"))?;
         if hook.ty != expected {
             return Err(format!(
                 "expected {}, found {}; build against the package odeon:plugin of this host",
@@ -54,17 +57,26 @@ pub(crate) fn check_hooks(exports: &[Export]) -> Result<(), String> {
     Ok(())
 }
 
-fn load_type() -> FunctionType {
+fn hook_type(function: &str) -> Option<FunctionType> {
+    let result = match function {
+        "load" => Some(load_result()),
+        "unload" => None,
+        _ => return None,
+    };
+    Some(FunctionType {
+        params: Arc::from([]),
+        result,
+        is_async: false,
+    })
+}
+
+fn load_result() -> Type {
     let case = |name: &str| Case {
         name: name.into(),
         ty: Some(Type::String),
     };
     let error = Type::Variant(Arc::from([case("config"), case("unavailable"), case("other")]));
-    FunctionType {
-        params: Arc::from([]),
-        result: Some(Type::Result(None, Some(Arc::new(error)))),
-        is_async: false,
-    }
+    Type::Result(None, Some(Arc::new(error)))
 }
 
 /// The most bytes of a plugin's own words that a refusal carries.
@@ -78,13 +90,13 @@ impl Plugin {
     ///
     /// When it refuses, traps, or reaches a limit.
     pub async fn load(&self) -> Result<(), LifecycleError> {
-        let Some(ty) = self.shared.hook_type("load") else {
+        let Some((method, ty)) = self.shared.hook(LIFECYCLE, "load") else {
             return Ok(());
         };
         let budget = Budget::lifecycle(&self.spec().limits);
         let reply = self
             .drive(
-                Target::Load,
+                Target::Hook(method),
                 Vec::new(),
                 CallContext::default(),
                 budget,
@@ -97,14 +109,7 @@ impl Plugin {
         if reply.bytes.first() == Some(&0) {
             return Ok(());
         }
-        let limits = odeon_protocol::ValueLimits::default();
-        let text = wire::decode_result(ty, &reply.bytes, &limits)
-            .ok()
-            .flatten()
-            .and_then(|value| odeon_protocol::wave::print(ty.result.as_ref()?, &value, &limits).ok());
-        let mut text = text.unwrap_or_else(|| "with an error that cannot be read".into());
-        text.truncate(text.floor_char_boundary(WORDS));
-        Err(LifecycleError::Refused(text))
+        Err(LifecycleError::Refused(words(ty, &reply.bytes)))
     }
 
     /// Runs the plugin's `unload`, if it exports one. To be called when it is
@@ -114,12 +119,12 @@ impl Plugin {
     ///
     /// When it traps or reaches a limit, which changes nothing.
     pub async fn unload(&self) -> Result<(), Fault> {
-        if self.shared.hook_type("unload").is_none() {
+        let Some((method, _)) = self.shared.hook(LIFECYCLE, "unload") else {
             return Ok(());
-        }
+        };
         let budget = Budget::after_service(&self.spec().limits);
         self.drive(
-            Target::Unload,
+            Target::Hook(method),
             Vec::new(),
             CallContext::default(),
             budget,
@@ -129,4 +134,16 @@ impl Plugin {
         .await
         .map(|_| ())
     }
+}
+
+/// What a hook returned that is an error, as WAVE text.
+pub(super) fn words(ty: &FunctionType, returned: &[u8]) -> String {
+    let limits = odeon_protocol::ValueLimits::default();
+    let text = wire::decode_result(ty, returned, &limits)
+        .ok()
+        .flatten()
+        .and_then(|value| odeon_protocol::wave::print(ty.result.as_ref()?, &value, &limits).ok());
+    let mut text = text.unwrap_or_else(|| "with an error that cannot be read".into());
+    text.truncate(text.floor_char_boundary(WORDS));
+    text
 }
