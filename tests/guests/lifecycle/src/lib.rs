@@ -1,16 +1,18 @@
-//! Hostile: a load or unload that fails, traps or never ends, as its configuration says.
+//! Hostile: a load or unload, a save or restore that fails, traps or never ends, as its configuration says.
 
 odeon_sdk::plugin!({
     world: "odeon-tests:lifecycle/lifecycle",
     path: ["../../../wit/deps/io", "../../../wit/deps/clocks", "wit"],
 });
 odeon_sdk::lifecycle!(Misbehaving);
+odeon_sdk::state!(Misbehaving);
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 
 use exports::odeon_tests::lifecycle::probe::Guest;
-use odeon_sdk::{Lifecycle, LoadError, config, request};
+use odeon_sdk::state::{RestoreError, Snapshot};
+use odeon_sdk::{Lifecycle, LoadError, State, config, request};
 use wasi::clocks::monotonic_clock::subscribe_duration;
 
 /// Bytes of the text of a huge error.
@@ -43,6 +45,37 @@ impl Lifecycle for Misbehaving {
     }
 }
 
+impl State for Misbehaving {
+    fn save() -> Result<Snapshot, String> {
+        let snapshot = |body| Snapshot {
+            format: "calls".to_owned(),
+            body,
+        };
+        match configured("save").map_err(|error| error.to_string())?.as_str() {
+            "fail" => Err("it does not want to".to_owned()),
+            "huge" => Ok(snapshot(vec![0; HUGE])),
+            other => misbehave(other)
+                .map(|()| snapshot(CALLS.get().to_le_bytes().into()))
+                .map_err(|error| error.to_string()),
+        }
+    }
+
+    fn restore(saved: Snapshot) -> Result<(), RestoreError> {
+        let other = |error: LoadError| RestoreError::Other(error.to_string());
+        match configured("restore").map_err(other)?.as_str() {
+            "unknown-format" => return Err(RestoreError::UnknownFormat("another".to_owned())),
+            how => misbehave(how).map_err(other)?,
+        }
+        match saved.body.try_into() {
+            Ok(calls) => {
+                CALLS.set(u32::from_le_bytes(calls));
+                Ok(())
+            }
+            Err(body) => Err(RestoreError::Corrupt(format!("{} bytes", body.len()))),
+        }
+    }
+}
+
 impl Guest for Misbehaving {
     fn loads() -> u32 {
         LOADS.get()
@@ -55,6 +88,10 @@ impl Guest for Misbehaving {
     fn calls() -> u32 {
         CALLS.set(CALLS.get() + 1);
         CALLS.get()
+    }
+
+    fn sleep(milliseconds: u32) {
+        subscribe_duration(u64::from(milliseconds) * 1_000_000).block();
     }
 
     fn trap() {
