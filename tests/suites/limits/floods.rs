@@ -60,7 +60,14 @@ async fn handles_to_secrets_count_too() {
     let records = spec.records();
     records.keep_secret("token", b"ab");
     let plugin = spec.load(&runtime, "guest-forger").await;
-    stopped_both_ways(&plugin, "theft.secrets-forever(\"token\")", Code::HandleLimit).await;
+    let taken = call(&plugin, "theft.secrets(\"token\", 100)").await;
+    assert_eq!(taken.unwrap(), "ok(100)");
+    for flood in [
+        "theft.secrets(\"token\", 101)",
+        "theft.secrets-forever(\"token\")",
+    ] {
+        stopped_both_ways(&plugin, flood, Code::HandleLimit).await;
+    }
     assert_eq!(
         call(&plugin, "theft.reveal-again(\"token\", 1000)")
             .await

@@ -233,6 +233,25 @@ async fn a_peer_with_many_calls_leaves_others_their_turn() {
     );
 }
 
+/// Nor is a peer refused that sends more calls at once than may run at once, as
+/// long as they are made as fast as they are taken. Enforced by the turn of
+/// `Desk::work_off`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_peer_with_more_calls_than_may_run_is_served_turn_by_turn() {
+    const CALLS: usize = 450;
+    let folder = state();
+    let host = at(folder.path());
+    load(&host, "guest-spin", "spin").await;
+    let daemon = serve(host.clone(), patient()).await.unwrap();
+    let mut busy = Peer::greeted(daemon.socket()).await;
+    busy.flood("spin/memory.use-bytes", &1_000_000_u32.to_le_bytes(), CALLS)
+        .await;
+    for made in 0..CALLS {
+        let reply = busy.next().await.expect("a reply");
+        assert!(reply.fault.is_none(), "{made}: {:?}", reply.fault);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_when_every_place_is_taken_is_told_and_operators_have_places_of_their_own() {
     let folder = state();

@@ -152,6 +152,8 @@ fn two_signature_sections_and_bytes_behind_the_signature_are_refused() {
     let mut twice = good.clone();
     append(&mut twice, odeon_authority::SIGNATURE_SECTION, &payload);
     assert_refused(&host, &twice, &terms(), Code::SignatureMisplaced);
+    let said = host.offer(&twice, &terms()).expect_err("refused").to_string();
+    assert!(said.contains("found 2"), "{said}");
     let mut behind = good;
     append(&mut behind, "mark", b"more");
     assert_refused(&host, &behind, &terms(), Code::SignatureMisplaced);

@@ -181,6 +181,13 @@ fn hosts_and_ports_are_matched_exactly() {
         "93.184.216.34:8443",
         Some("api.example.com")
     ));
+    assert!(reaches(&["tcp=93.184.216.34:443"], Protocol::Tcp, public, None));
+    assert!(!reaches(
+        &["tcp=93.184.216.34:443"],
+        Protocol::Tcp,
+        "93.184.216.34:444",
+        None
+    ));
     assert!(!reaches(
         &["http=api.example.com"],
         Protocol::Http,

@@ -22,6 +22,11 @@ impl Guest for crate::Forger {
         }
     }
 
+    fn secrets(name: String, count: u32) -> Result<u64, String> {
+        let kept: Result<Vec<_>, _> = (0..count).map(|_| secrets::get(&name)).collect();
+        kept.map(|kept| kept.len() as u64).map_err(|error| case(&error))
+    }
+
     fn reveal_again(name: String, times: u32) -> (u32, Option<String>) {
         for done in 0..times {
             if let Err(error) = Self::secret(name.clone()) {
