@@ -32,6 +32,7 @@ mod peers;
 mod queueing;
 mod replacing;
 mod requests;
+mod returning;
 mod revoking;
 mod serving;
 mod slow;
