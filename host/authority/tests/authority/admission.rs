@@ -153,7 +153,10 @@ fn two_signature_sections_and_bytes_behind_the_signature_are_refused() {
     append(&mut twice, odeon_authority::SIGNATURE_SECTION, &payload);
     assert_refused(&host, &twice, &terms(), Code::SignatureMisplaced);
     let said = host.offer(&twice, &terms()).expect_err("refused").to_string();
-    assert!(said.contains("expected one odeon:signature section, found 2;"), "{said}");
+    assert!(
+        said.contains("expected one odeon:signature section, found 2;"),
+        "{said}"
+    );
     let mut behind = good;
     append(&mut behind, "mark", b"more");
     assert_refused(&host, &behind, &terms(), Code::SignatureMisplaced);
