@@ -90,7 +90,7 @@ impl HostState {
         self.call.clock = None;
         self.call.cpu_micros = budget.cpu_micros;
         self.call.deadline_ms = now.saturating_add(budget.wall_ms);
-        self.call.deadline = Stop::Deadline;
+        self.call.deadline = budget.at_deadline;
         self.call.cancel_seen_ms = None;
         self.call.on_fiber = on_fiber;
         self.call.after_service = budget.after_service;
@@ -267,6 +267,8 @@ impl Call {
 pub(crate) struct Budget {
     pub(crate) wall_ms: u64,
     pub(crate) cpu_micros: u64,
+    /// What ends it when that is over.
+    pub(crate) at_deadline: Stop,
     /// Runs after the calls of the plugin were ended, and is not ended by that.
     pub(crate) after_service: bool,
 }
@@ -277,10 +279,13 @@ impl Budget {
         Budget::within(limits.deadline.duration(), limits.cpu.duration())
     }
 
-    /// What `load` may take.
+    /// What `load`, `save` and `restore` may take.
     pub(crate) fn lifecycle(limits: &odeon_authority::Limits) -> Self {
         let deadline = limits.load_deadline.duration();
-        Budget::within(deadline, deadline.min(limits.cpu.duration()))
+        Budget {
+            at_deadline: Stop::LoadDeadline,
+            ..Budget::within(deadline, deadline.min(limits.cpu.duration()))
+        }
     }
 
     /// What `unload` may take, which runs when everything else was ended.
@@ -297,6 +302,7 @@ impl Budget {
         Budget {
             wall_ms,
             cpu_micros,
+            at_deadline: Stop::Deadline,
             after_service: false,
         }
     }

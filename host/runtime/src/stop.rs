@@ -27,6 +27,8 @@ pub(crate) enum Stop {
     Interrupted(Reason),
     #[error("the plugin's deadline has passed")]
     Deadline,
+    #[error("the deadline of the plugin's own hooks has passed")]
+    LoadDeadline,
     #[error("the caller's waiting time has ended")]
     WaitEnded,
     #[error("the call's CPU time is used up")]
@@ -38,6 +40,11 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
+    /// Whether the time of the call itself is over.
+    pub(crate) fn is_deadline(self) -> bool {
+        matches!(self, Stop::Deadline | Stop::LoadDeadline)
+    }
+
     pub(crate) fn fault(self, limits: &odeon_authority::Limits) -> Fault {
         match self {
             Stop::Interrupted(Reason::WaitEnded) | Stop::WaitEnded => Fault::wait_ended(Executed::Maybe),
@@ -62,6 +69,14 @@ impl Stop {
                 &format!(
                     "the call ran longer than the plugin's deadline of {}",
                     limits.deadline
+                ),
+            ),
+            Stop::LoadDeadline => limit_fault(
+                Code::DeadlineLimit,
+                "load-deadline",
+                &format!(
+                    "it ran longer than the plugin's hooks may, which is {}",
+                    limits.load_deadline
                 ),
             ),
             Stop::Cpu => limit_fault(

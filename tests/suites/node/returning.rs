@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use odeon::{
-    Args, CallOptions, CallRequest, Code, Host, LoadRequest, Outcome, PluginState, ReplaceRequest, Source,
-    UnloadMode,
+    Args, CallOptions, CallRequest, Code, Host, LoadRequest, Outcome, ReplaceRequest, Source, UnloadMode,
 };
 use odeon_authority::{Claim, SigningKey, sign};
+use odeon_protocol::PluginState;
 use odeon_tests::guests;
 
 use crate::host::{at, audit, ephemeral, fault, load, outcome, soon, state};
@@ -88,7 +88,7 @@ async fn what_came_back_is_there_after_a_restart() {
     drop(host);
 
     let host = at(folder.path());
-    host.load_remembered().await;
+    assert_eq!(host.load_remembered().await.unwrap().len(), 1);
     assert_eq!(call(&host, "answer", "").await.unwrap().1, "1");
     // A mended version lower than the bad one is accepted.
     host.replace(by(fixed)).await.unwrap();

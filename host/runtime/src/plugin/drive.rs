@@ -65,7 +65,7 @@ impl Plugin {
         let (until, at_deadline) = match (admitted.checked_add(wall), context.wait_until) {
             (Some(own), Some(wait)) if wait < own => (Some(wait), Stop::WaitEnded),
             (None, Some(wait)) => (Some(wait), Stop::WaitEnded),
-            (own, _) => (own, Stop::Deadline),
+            (own, _) => (own, budget.at_deadline),
         };
         // What runs after service is not ended by what ended the service.
         let of_all = (!budget.after_service).then_some(&shared.unit.interrupt);
@@ -97,7 +97,7 @@ impl Plugin {
                     },
                     stop = &mut watch => {
                         match stop {
-                            Stop::Deadline => clock.end(),
+                            stop if stop.is_deadline() => clock.end(),
                             _ => task.0.abort(),
                         }
                         // The store is gone when the task is: a guest yields
@@ -116,7 +116,7 @@ impl Plugin {
     /// Ends a call that has not overrun its turn. At its deadline, a guest that
     /// computes is stopped by the tick, which knows where it was.
     async fn stopped(&self, running: Running, stop: Stop, clock: &CallClock) -> Result<Reply, Fault> {
-        if stop == Stop::Deadline {
+        if stop.is_deadline() {
             clock.end();
             if let Some(outcome) = running.await {
                 return outcome;
