@@ -61,6 +61,10 @@ const SCENES: &[Scene] = &[
         play: scenes::hostile,
     },
     Scene {
+        heading: "A new version goes on from the state of the old one; a bad one goes by itself",
+        play: scenes::replace,
+    },
+    Scene {
         heading: "What was decided is on record",
         play: scenes::audit,
     },

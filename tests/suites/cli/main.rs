@@ -31,6 +31,7 @@ mod output;
 #[path = "../node/peer.rs"]
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
 mod peer;
+mod replace;
 mod run;
 #[path = "../node/slow.rs"]
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]

@@ -38,3 +38,4 @@ mod serving;
 mod slow;
 mod starting;
 mod stopping;
+mod storm;

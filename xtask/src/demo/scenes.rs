@@ -20,6 +20,10 @@ const OWN_ERROR: i32 = 1;
 
 const CALCULATOR: &str = "sample-calculator.wasm";
 const INDEXER: &str = "sample-file-indexer.wasm";
+const COUNTER: &str = "sample-counter.wasm";
+const COUNTER_V2: &str = "sample-counter-v2.wasm";
+/// Traps whatever is called.
+const BAD: &str = "wat-traps.wasm";
 /// One file with many attacks; each name it is loaded under makes one of them.
 const HOSTILE: &str = "guest-spin.wasm";
 
@@ -153,6 +157,23 @@ pub(super) fn hostile(stage: &mut Stage) -> Result<()> {
         );
     }
     stage.odeon(0, &["list"])?.has("calculator")?;
+    Ok(())
+}
+
+pub(super) fn replace(stage: &mut Stage) -> Result<()> {
+    stage.odeon(0, &["load", COUNTER, "--allow-unsigned"])?;
+    stage.odeon(0, &["call", "counter/increment", "41"])?.has("41")?;
+    stage
+        .odeon(0, &["replace", "counter", COUNTER_V2, "--allow-unsigned"])?
+        .has("with its state")?;
+    stage.odeon(0, &["call", "counter/increment", "1"])?.has("42")?;
+    stage.odeon(0, &["call", "counter/steps"])?.has("1")?;
+    stage.say("this one traps on every call; after three of them the old one is back");
+    stage.odeon(0, &["replace", "counter", BAD, "--allow-unsigned"])?;
+    for _ in 0..3 {
+        stage.odeon(STOPPED, &["call", "counter/unreachable"])?;
+    }
+    stage.odeon(0, &["call", "counter/value"])?.has("42")?;
     Ok(())
 }
 
