@@ -146,6 +146,12 @@ impl Daemon {
         self.shared.stop(drain);
     }
 
+    /// Waits until a stop has begun, by whatever made it. Cancellation safe, and
+    /// not bound to this handle.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.shared.stop.clone().cancelled_owned()
+    }
+
     /// Waits until it has stopped, by whatever made it.
     ///
     /// # Errors

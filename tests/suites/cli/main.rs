@@ -33,6 +33,7 @@ mod output;
 mod peer;
 mod replace;
 mod run;
+mod service;
 #[path = "../node/slow.rs"]
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
 mod slow;

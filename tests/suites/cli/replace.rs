@@ -47,13 +47,9 @@ fn a_new_version_takes_the_place_of_the_old_one_and_its_state() {
         (&2.into(), &3.into(), &true.into())
     );
     assert!(ran["switch_us"].is_u64() && ran["elapsed_us"].is_u64(), "{ran}");
-    let kinds: Vec<Json> = desk
-        .odeon(&["audit", "--json"])
-        .ended(0)
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str::<Json>(line).expect("a line is JSON")["event"]["kind"].clone())
-        .collect();
+    let audit = desk.odeon(&["audit", "--json"]).ended(0).json();
+    let kinds = audit["audit"].as_array().unwrap().iter();
+    let kinds: Vec<&Json> = kinds.map(|line| &line["event"]["kind"]).collect();
     assert_eq!(
         kinds.iter().filter(|kind| **kind == "replace").count(),
         2,

@@ -1,7 +1,10 @@
 //! `odeon serve`: a host until it is stopped.
 //!
 //! Owns what surrounds it: its configuration, its log, the threads it works
-//! on, and the one line that says that it accepts calls.
+//! on, the one line that says that it accepts calls, and what a service manager
+//! is told.
+
+mod service;
 
 use std::{
     path::{Path, PathBuf},
@@ -123,7 +126,19 @@ async fn serve(
             "ready, but that could not be said on standard output"
         );
     }
-    Ok(daemon.stopped().await?)
+    service::ready(&shown);
+    let stopping = daemon.stopping();
+    // Where those that serve run, and for as long as this function does.
+    let mut signs = tokio::task::JoinSet::new();
+    signs.spawn(service::alive());
+    let stopped = daemon.stopped();
+    tokio::pin!(stopped);
+    tokio::select! {
+        biased;
+        ended = &mut stopped => return Ok(ended?),
+        () = stopping => service::stopping(),
+    }
+    Ok(stopped.await?)
 }
 
 fn read(path: &Path) -> Done<HostConfig> {

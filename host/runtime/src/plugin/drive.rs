@@ -59,6 +59,9 @@ impl Plugin {
         pass: Option<OwnedPass>,
         admitted: Instant,
     ) -> Result<Reply, Fault> {
+        if let Some(started) = &context.started {
+            started()?;
+        }
         let shared = &*self.shared;
         let interrupt = context.interrupt.clone();
         let wall = Duration::from_millis(budget.wall_ms);

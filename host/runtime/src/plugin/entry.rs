@@ -249,9 +249,6 @@ impl Entered {
             pass,
             admitted,
         } = self;
-        if let Some(started) = &context.started {
-            started()?;
-        }
         let budget = plugin.shared.budget;
         let target = Target::Method(method);
         plugin
