@@ -29,7 +29,9 @@ mod unit;
 mod words;
 
 pub use audit::{
-    Audit, AuditError, Coalescer, Event, Finding, HeadCopy, Record, Records, Repeated, Report, Text, verify,
+    Audit, AuditError, Coalescer, Event, Exported, FailedLoad, Finding, HeadCopy, LoadStep,
+    Manifest as ExportManifest, Place, Record, Records, Repeated, Report, Text, export, verify,
+    verify_export, verify_with,
 };
 pub use decision::{Admission, Bound, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
 pub use descriptor::{Descriptor, DescriptorError};

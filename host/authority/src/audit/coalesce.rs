@@ -2,8 +2,9 @@
 //!
 //! Owns the counting: the first of a kind is written at once, the rest are
 //! counted and written once per interval. Per plugin only so many different
-//! targets are told apart; the others share one line. Secrets that were shown
-//! are always told apart.
+//! targets, and so many different failures to load, are told apart; the others
+//! share one line. Neither takes the other's room. Secrets that were shown are
+//! always told apart.
 
 use std::{
     collections::HashMap,
@@ -12,7 +13,7 @@ use std::{
 
 use odeon_protocol::{Code, PluginName};
 
-use super::{Event, Text};
+use super::{Event, FailedLoad, Text};
 
 /// Something that a plugin can make happen at will.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +24,8 @@ pub enum Repeated {
         grant: Text,
         /// What it tried to reach.
         target: Text,
+        /// Why it was refused.
+        reason: Text,
     },
     /// A limit stopped it.
     LimitStop {
@@ -36,6 +39,20 @@ pub enum Repeated {
         /// The secret's name.
         secret: Text,
     },
+    /// It was let in and did not get into service.
+    LoadFailed(Box<FailedLoad>),
+}
+
+/// What shares one bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kin {
+    /// What its code does.
+    Deeds,
+    /// What becomes of its loads.
+    Loads,
+    /// Secrets: as many as were granted. No number of other things may hide
+    /// that one was shown.
+    Secrets,
 }
 
 /// Counts what repeats. Time is the caller's, so that it can be tested.
@@ -66,14 +83,15 @@ impl Coalescer {
     /// Notes that it happened. An event is to be appended at once.
     pub fn note(&mut self, plugin: &PluginName, what: Repeated, now: Instant) -> Option<Event> {
         let counts = self.plugins.entry(plugin.clone()).or_default();
+        let kin = what.kin();
         let what = if what.is_told_apart()
             || counts.contains_key(&what)
-            || told_apart(counts) < Self::MAX_DISTINCT
+            || told_apart(counts, kin) < Self::MAX_DISTINCT
         {
             what
         } else {
             counts.retain(|_, count| !count.is_idle(now, self.interval));
-            if told_apart(counts) < Self::MAX_DISTINCT {
+            if told_apart(counts, kin) < Self::MAX_DISTINCT {
                 what
             } else {
                 what.lumped()
@@ -126,9 +144,9 @@ impl Coalescer {
     }
 }
 
-/// How many things share the bound. The plugin chooses them.
-fn told_apart(counts: &HashMap<Repeated, Count>) -> usize {
-    counts.keys().filter(|what| !what.is_told_apart()).count()
+/// How many things share the bound.
+fn told_apart(counts: &HashMap<Repeated, Count>, kin: Kin) -> usize {
+    counts.keys().filter(|what| what.kin() == kin).count()
 }
 
 impl Count {
@@ -146,8 +164,15 @@ impl Count {
 }
 
 impl Repeated {
-    /// Whether it is never lumped: secrets are as many as were granted, and no
-    /// number of other things may hide that one was shown.
+    fn kin(&self) -> Kin {
+        match self {
+            Repeated::Denial { .. } | Repeated::LimitStop { .. } => Kin::Deeds,
+            Repeated::LoadFailed(_) => Kin::Loads,
+            Repeated::SecretReveal { .. } => Kin::Secrets,
+        }
+    }
+
+    /// Whether it is never lumped.
     fn is_told_apart(&self) -> bool {
         matches!(self, Repeated::SecretReveal { .. })
     }
@@ -156,25 +181,45 @@ impl Repeated {
     fn lumped(&self) -> Repeated {
         let others = || Text::from("(others)");
         match self {
-            Repeated::Denial { .. } => Repeated::Denial {
-                grant: others(),
-                target: others(),
-            },
+            Repeated::Denial { .. } => Repeated::other_denials(),
             Repeated::LimitStop { code, .. } => Repeated::LimitStop {
                 code: *code,
                 method: others(),
             },
+            Repeated::LoadFailed(failed) => Repeated::LoadFailed(Box::new(FailedLoad {
+                digest: None,
+                reason: others(),
+                mismatches: Vec::new(),
+                principal: others(),
+                ..(**failed).clone()
+            })),
             Repeated::SecretReveal { .. } => self.clone(),
         }
     }
 
-    fn event(&self, plugin: &PluginName, count: u64) -> Event {
+    /// All denials that are not told apart.
+    pub fn other_denials() -> Repeated {
+        let others = || Text::from("(others)");
+        Repeated::Denial {
+            grant: others(),
+            target: others(),
+            reason: others(),
+        }
+    }
+
+    /// The line about so many of it.
+    pub fn event(&self, plugin: &PluginName, count: u64) -> Event {
         let plugin = plugin.clone();
         match self.clone() {
-            Repeated::Denial { grant, target } => Event::Denial {
+            Repeated::Denial {
+                grant,
+                target,
+                reason,
+            } => Event::Denial {
                 plugin,
                 grant,
                 target,
+                reason,
                 count,
             },
             Repeated::LimitStop { code, method } => Event::LimitStop {
@@ -186,6 +231,11 @@ impl Repeated {
             Repeated::SecretReveal { secret } => Event::SecretReveal {
                 plugin,
                 secret,
+                count,
+            },
+            Repeated::LoadFailed(failed) => Event::LoadFailed {
+                name: plugin,
+                failed: *failed,
                 count,
             },
         }
