@@ -26,6 +26,7 @@ mod principal;
 mod section;
 mod signature;
 mod unit;
+mod why;
 mod words;
 
 pub use audit::{
@@ -58,4 +59,5 @@ pub use signature::{
     Claim, MAX_SIGNATURES, SignError, SignatureError, Signed, digest_of, inspect, sign, sign_detached,
 };
 pub use unit::{ByteSize, InvalidUnit, TimeSpan};
+pub use why::{Kind as WhyKind, Moment, Why, why};
 pub use words::escaped;

@@ -42,6 +42,8 @@ pub struct HostConfig {
     pub plugins: Option<PathBuf>,
     /// The trust policy's file.
     pub trust_policy: Option<PathBuf>,
+    /// The second file for the audit's head.
+    pub audit_head: Option<PathBuf>,
     /// The control socket.
     pub socket: Option<PathBuf>,
     /// How long calls may go on at a stop.
@@ -61,6 +63,7 @@ struct Written {
     host_limits: HostLimitsPatch,
     plugins: Option<PathBuf>,
     trust_policy: Option<PathBuf>,
+    audit_head: Option<PathBuf>,
     #[serde(default)]
     secrets: BTreeMap<String, PathBuf>,
 }
@@ -136,6 +139,7 @@ impl HostConfig {
             host_limits: written.host_limits,
             plugins: written.plugins.map(beside),
             trust_policy: written.trust_policy.map(beside),
+            audit_head: written.audit_head.map(beside),
             socket: written.host.socket.map(beside),
             drain: written.host.drain.map(|time| time.duration()),
             secrets: written
@@ -163,6 +167,9 @@ impl HostConfig {
         }
         if let Some(policy) = &self.trust_policy {
             builder = builder.trust_policy(policy);
+        }
+        if let Some(path) = &self.audit_head {
+            builder = builder.audit_head(path);
         }
         builder
     }

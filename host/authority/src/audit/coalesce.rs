@@ -178,10 +178,15 @@ impl Repeated {
     }
 
     /// The one thing that stands for all that are not told apart any more.
-    fn lumped(&self) -> Repeated {
+    #[must_use]
+    pub fn lumped(&self) -> Repeated {
         let others = || Text::from("(others)");
         match self {
-            Repeated::Denial { .. } => Repeated::other_denials(),
+            Repeated::Denial { .. } => Repeated::Denial {
+                grant: others(),
+                target: others(),
+                reason: others(),
+            },
             Repeated::LimitStop { code, .. } => Repeated::LimitStop {
                 code: *code,
                 method: others(),
@@ -194,16 +199,6 @@ impl Repeated {
                 ..(**failed).clone()
             })),
             Repeated::SecretReveal { .. } => self.clone(),
-        }
-    }
-
-    /// All denials that are not told apart.
-    pub fn other_denials() -> Repeated {
-        let others = || Text::from("(others)");
-        Repeated::Denial {
-            grant: others(),
-            target: others(),
-            reason: others(),
         }
     }
 
