@@ -11,12 +11,14 @@
 //!
 //! A decision takes effect only through [`Decision::record`].
 
+mod denial;
 mod record;
 
 use odeon_protocol::{Code, Digest, PluginName};
 
 pub use record::{Admission, Refused};
 
+use self::denial::{DEFAULT, Denial, unsigned};
 use crate::{
     grant::GrantSet,
     key::PublicKey,
@@ -198,45 +200,10 @@ pub fn decide(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Term
     }
 }
 
-struct Denial {
-    code: Code,
-    message: String,
-    rule: String,
-}
-
-/// What decides where no row does.
-const DEFAULT: &str = "default: what no row lets in is refused";
-
-impl Denial {
-    fn new(code: Code, message: impl Into<String>, rule: impl Into<String>) -> Self {
-        Denial {
-            code,
-            message: message.into(),
-            rule: rule.into(),
-        }
-    }
-}
-
 fn judge(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) -> Result<Verdict, Denial> {
-    let policy = policy.map_err(|error| {
-        Denial::new(
-            error.code(),
-            error.to_string(),
-            "trust policy: nothing is let in while it cannot be read",
-        )
-    })?;
-    let signed = offer.signed.as_ref().map_err(|error| {
-        Denial::new(
-            error.code(),
-            error.to_string(),
-            "signatures: all of them are valid, or none",
-        )
-    })?;
-    let manifest = offer
-        .manifest
-        .as_ref()
-        .map_err(|error| Denial::new(error.code(), error.to_string(), "manifest: readable, or none"))?
-        .as_ref();
+    let policy = policy.map_err(denial::by_policy)?;
+    let signed = offer.signed.as_ref().map_err(denial::by_signature)?;
+    let manifest = offer.manifest.as_ref().map_err(denial::by_manifest)?.as_ref();
     let claim = believed(policy, offer, signed);
     let is_let_in = terms.allow_unsigned || policy.knows_digest(&offer.digest);
     let (name, version) = identity(offer, signed, claim, manifest, terms, is_let_in)?;
@@ -463,19 +430,6 @@ fn let_in<'a>(
         )),
         None => Err(unsigned(offer)),
     }
-}
-
-fn unsigned(offer: &Offer) -> Denial {
-    Denial::new(
-        Code::Unsigned,
-        format!(
-            "the component is not signed; expected a signature of a trusted key. Sign it with \
-             `odeon sign FILE --key KEY`, trust these bytes with `odeon trust add --digest {}`, \
-             or load it for once with --allow-unsigned",
-            offer.digest
-        ),
-        DEFAULT,
-    )
 }
 
 /// Refuses a lower version than before, or says that the operator permits it.

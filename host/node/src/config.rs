@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use odeon_authority::{
-    HostLimits, HostLimitsPatch, Limits, LimitsPatch, is_secret_name, read_operators_text,
+    ByteSize, HostLimits, HostLimitsPatch, Limits, LimitsPatch, is_secret_name, read_operators_text,
 };
 use odeon_protocol::{Code, Fault};
 use odeon_runtime::PoolSize;
@@ -23,6 +23,8 @@ const MAX_WORKERS: usize = 1024;
 const MAX_INSTANCES: u32 = 100_000;
 /// The largest memory a component can have, in bytes.
 const MAX_POOL_MEMORY: u64 = 4 << 30;
+/// The smallest segment of the audit.
+const MIN_SEGMENT: ByteSize = ByteSize::kib(4);
 
 /// A configuration that has been read and checked. Relative paths are relative
 /// to the file's own folder.
@@ -73,7 +75,7 @@ struct Written {
 struct HostTable {
     workers: Option<usize>,
     pool_instances: Option<u32>,
-    pool_memory: Option<odeon_authority::ByteSize>,
+    pool_memory: Option<ByteSize>,
     socket: Option<PathBuf>,
     drain: Option<odeon_authority::TimeSpan>,
 }
@@ -122,6 +124,12 @@ impl HostConfig {
             let shown: String = name.chars().take(80).collect();
             return Err(format!(
                 "secrets: expected names of 1 to 64 of a-z, A-Z, 0-9, -, _ and ., found {shown:?}"
+            ));
+        }
+        if let Some(size) = written.host_limits.audit_size.filter(|size| *size < MIN_SEGMENT) {
+            return Err(format!(
+                "host-limits.audit-size: expected at least {MIN_SEGMENT}, found {size}; a segment that small is a file \
+                 for every few lines"
             ));
         }
         let limits = Limits::default().replaced_by(&written.limits).check();

@@ -59,7 +59,15 @@ enum Kin {
 #[derive(Debug)]
 pub struct Coalescer {
     interval: Duration,
-    plugins: HashMap<PluginName, HashMap<Repeated, Count>>,
+    plugins: HashMap<PluginName, Counts>,
+}
+
+/// What one plugin did.
+#[derive(Debug)]
+struct Counts {
+    counts: HashMap<Repeated, Count>,
+    /// When room was last looked for.
+    swept: Instant,
 }
 
 #[derive(Debug)]
@@ -82,21 +90,15 @@ impl Coalescer {
 
     /// Notes that it happened. An event is to be appended at once.
     pub fn note(&mut self, plugin: &PluginName, what: Repeated, now: Instant) -> Option<Event> {
-        let counts = self.plugins.entry(plugin.clone()).or_default();
-        let kin = what.kin();
-        let what = if what.is_told_apart()
-            || counts.contains_key(&what)
-            || told_apart(counts, kin) < Self::MAX_DISTINCT
-        {
-            what
-        } else {
-            counts.retain(|_, count| !count.is_idle(now, self.interval));
-            if told_apart(counts, kin) < Self::MAX_DISTINCT {
-                what
-            } else {
-                what.lumped()
-            }
+        let of_plugin = self.plugins.entry(plugin.clone()).or_insert_with(|| Counts {
+            counts: HashMap::new(),
+            swept: now,
+        });
+        let what = match of_plugin.has_room_for(&what, now, self.interval) {
+            true => what,
+            false => what.lumped(),
         };
+        let counts = &mut of_plugin.counts;
         match counts.get_mut(&what) {
             None => {
                 counts.insert(
@@ -121,20 +123,20 @@ impl Coalescer {
     pub fn flush(&mut self, now: Instant) -> Vec<Event> {
         let interval = self.interval;
         let mut events = Vec::new();
-        for (plugin, counts) in &mut self.plugins {
+        for (plugin, Counts { counts, .. }) in &mut self.plugins {
             for (what, count) in counts.iter_mut().filter(|(_, count)| count.pending > 0) {
                 events.extend(count.due(now, interval).map(|number| what.event(plugin, number)));
             }
             counts.retain(|_, count| !count.is_idle(now, interval));
         }
-        self.plugins.retain(|_, counts| !counts.is_empty());
+        self.plugins.retain(|_, of_plugin| !of_plugin.counts.is_empty());
         events
     }
 
     /// Everything that was counted and not written yet: for the end of the host.
     pub fn finish(&mut self) -> Vec<Event> {
         let plugins = std::mem::take(&mut self.plugins);
-        let pending = plugins.into_iter().flat_map(|(plugin, counts)| {
+        let pending = plugins.into_iter().flat_map(|(plugin, Counts { counts, .. })| {
             let pending = counts.into_iter().filter(|(_, count)| count.pending > 0);
             pending
                 .map(move |(what, count)| what.event(&plugin, count.pending))
@@ -144,9 +146,33 @@ impl Coalescer {
     }
 }
 
-/// How many things share the bound.
-fn told_apart(counts: &HashMap<Repeated, Count>, kin: Kin) -> usize {
-    counts.keys().filter(|what| what.kin() == kin).count()
+impl Counts {
+    /// Looking for room costs as much as there is; a flood makes it be looked for
+    /// this many times per interval and no more.
+    const SWEEPS: u32 = 16;
+
+    /// Whether this is told apart from others. Forgets what is over where that
+    /// makes room.
+    fn has_room_for(&mut self, what: &Repeated, now: Instant, interval: Duration) -> bool {
+        let kin = what.kin();
+        if what.is_told_apart()
+            || self.counts.contains_key(what)
+            || self.told_apart(kin) < Coalescer::MAX_DISTINCT
+        {
+            return true;
+        }
+        if now.saturating_duration_since(self.swept) < interval / Self::SWEEPS {
+            return false;
+        }
+        self.swept = now;
+        self.counts.retain(|_, count| !count.is_idle(now, interval));
+        self.told_apart(kin) < Coalescer::MAX_DISTINCT
+    }
+
+    /// How many things share the bound.
+    fn told_apart(&self, kin: Kin) -> usize {
+        self.counts.keys().filter(|what| what.kin() == kin).count()
+    }
 }
 
 impl Count {

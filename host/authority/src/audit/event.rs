@@ -79,8 +79,6 @@ pub enum Event {
         code: Option<Code>,
         /// The rule that let it in, or the reason why not.
         reason: Text,
-        /// The rule that decided.
-        rule: Text,
         /// The component.
         digest: Digest,
         /// The name it was to be loaded under.
@@ -95,6 +93,8 @@ pub enum Event {
         grants: Vec<Text>,
         /// Who asked.
         principal: Text,
+        /// The row or word that decided.
+        rule: Text,
     },
     /// A plugin was put into service.
     Load {

@@ -13,6 +13,7 @@ mod audit;
 mod descriptor;
 mod export;
 mod fixture;
+mod flood;
 mod grants;
 mod ground;
 mod keys;

@@ -55,6 +55,9 @@ fn numbers_have_a_range() {
         ("[host]\npool-memory = \"4GiB\"\n", true),
         ("[host]\npool-memory = \"5GiB\"\n", false),
         ("[host]\npool-memory = 0\n", false),
+        ("[host-limits]\naudit-size = \"4KiB\"\n", true),
+        ("[host-limits]\naudit-size = \"4095B\"\n", false),
+        ("[host-limits]\naudit-size = 0\n", false),
         ("[secrets]\n\"not a name!\" = \"file\"\n", false),
     ] {
         assert_eq!(HostConfig::parse(text, Path::new("")).is_ok(), fits, "{text}");
