@@ -96,6 +96,7 @@ impl Manifest {
 /// is in it.
 pub fn export(folder: &Path, key: &SigningKey, from: Option<u64>, to: &Path) -> Result<Exported, AuditError> {
     let public = key.public();
+    let known = Known::read(folder, &public)?;
     let snapshot = Snapshot::of(folder)?;
     let head = match snapshot.slots.newest {
         _ if snapshot.slots.impossible => return Err(AuditError::HeadForged),
@@ -115,7 +116,6 @@ pub fn export(folder: &Path, key: &SigningKey, from: Option<u64>, to: &Path) -> 
             last: head.seq,
         });
     }
-    let known = Known::read(folder, &public)?;
     let mut copy = Copying {
         out: Out::new(to)?,
         first,

@@ -39,10 +39,12 @@ pub fn verify(folder: &Path, key: &PublicKey) -> Result<Report, AuditError> {
 
 /// The same, against this copy of the head as well.
 pub fn verify_with(folder: &Path, key: &PublicKey, copy: Option<&Path>) -> Result<Report, AuditError> {
-    let snapshot = Snapshot::of(folder)?;
     let mut report = Report::default();
+    // Before anything else is looked at: no copy is newer than the log then,
+    // however much is appended meanwhile.
     let known = Known::read(folder, key)?;
     let vouched = vouched(folder, key, copy, known.as_ref(), &mut report)?;
+    let snapshot = Snapshot::of(folder)?;
     let head = snapshot.slots.newest.as_ref().map(|(head, _)| head);
     let signed = head.filter(|head| !snapshot.slots.impossible && head.is_signed_by(key));
     // What the file that is written begins with, by the host's word.
