@@ -152,6 +152,7 @@ fn sound(report: Report, what: &str) -> Done<Report> {
 fn export_to(state: &Path, to: &Path, from: Option<u64>, context: &Context) -> Done {
     let exported = export(state, &host_key(state)?, from, to).map_err(|error| match error {
         AuditError::NothingFrom { .. } => Failure::usage(error.to_string()),
+        AuditError::File(error) => error.into(),
         error => unaudited(error),
     })?;
     let document = ExportDocument { export: exported };
