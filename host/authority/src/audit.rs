@@ -9,6 +9,10 @@
 //! `audit.torn`, never dropped, and that is recorded; so is a head that was
 //! not written to its end.
 //!
+//! A log that would grow beyond its size ends with a `rotate` line and becomes
+//! `audit.N.jsonl`, after its first line's number; the chain goes on in a new
+//! one. [`tip`] has the states in between.
+//!
 //! Appends hold a file lock, so several processes share one chain. An append
 //! costs two syncs: the log's, so that the line that is to be overwritten in
 //! the head is on disk twice, and the head's before it returns. **Invariant:**
@@ -19,17 +23,21 @@ mod chain;
 mod coalesce;
 mod copy;
 mod event;
+mod export;
 mod files;
+mod finding;
+mod known;
 mod read;
+mod segments;
 mod slots;
+mod tip;
 mod verify;
+mod walk;
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{Seek, SeekFrom, Write},
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    fs::File,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use odeon_protocol::{Code, Digest};
@@ -37,17 +45,22 @@ use parking_lot::Mutex;
 
 pub use coalesce::{Coalescer, Repeated};
 pub use copy::HeadCopy;
-pub use event::{Event, Text};
+pub use event::{Event, FailedLoad, LoadStep, Text};
+pub use export::{Exported, Manifest, export, verify_export};
+pub use finding::{Finding, Place, Report};
 pub use read::{Record, Records};
-pub use verify::{Finding, Report, verify};
+pub use verify::{verify, verify_with};
 
 use self::{
-    chain::{Head, MAX_LINE, ROOT},
+    chain::{Head, MAX_LINE},
     files::{Files, deadline},
+    tip::Tip,
 };
 use crate::{
     file::{self, FileError},
     key::SigningKey,
+    limits::HostLimits,
+    unit::ByteSize,
 };
 
 /// The audit of a state directory. Its files are held open.
@@ -55,6 +68,8 @@ use crate::{
 pub struct Audit {
     folder: PathBuf,
     key: SigningKey,
+    /// The most bytes of one segment, unless one line is longer.
+    segment: u64,
     held: Mutex<Held>,
 }
 
@@ -92,10 +107,58 @@ pub enum AuditError {
         /// How long it must be.
         expected: u64,
     },
+    /// The end of a segment is not what the host wrote.
+    #[error(
+        "the audit's segment {file} is {found} bytes, expected {expected} and the host's last line; {FIX}"
+    )]
+    SegmentDamaged {
+        /// The segment's file.
+        file: String,
+        /// How long it is.
+        found: u64,
+        /// How long it must be.
+        expected: u64,
+    },
+    /// What is to be exported is not an unbroken chain.
+    #[error(
+        "line {line} of {file} does not continue the chain, so that an export would vouch for what the host did not \
+         write; run `odeon audit --verify`"
+    )]
+    Broken {
+        /// The segment's file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+    },
+    /// There is nothing to export from there on.
+    #[error("there is no record {from} to export from, expected a number from {first} to {last}")]
+    NothingFrom {
+        /// What was asked for.
+        from: u64,
+        /// The first record there is.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+    /// What stands where the head is to be kept is not this audit's.
+    #[error(
+        "{} is not a head of this host's audit, and is left as it is; expected that or no file: move it away, or name \
+         another file", path.display()
+    )]
+    ForeignCopy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A place for the head that cannot be written down.
+    #[error("{}: expected the absolute path of a file, on one line", path.display())]
+    Place {
+        /// What was found, or the file that says it.
+        path: PathBuf,
+    },
     /// The audit is older than the copy that was made of its head.
     #[error(
-        "the audit ends with record {found}, expected at least record {expected} as its copied head says: it was \
-         replaced as a whole; {FIX}"
+        "the audit ends with record {found}, expected at least record {expected} and the same one as its copied head \
+         says: it was replaced as a whole; {FIX}"
     )]
     OlderThanCopy {
         /// The last record there is.
@@ -114,8 +177,11 @@ pub enum AuditError {
     Form(serde_json::Error),
 }
 
-const FIX: &str = "run `odeon audit --verify`, then move audit.jsonl, audit.head and \
-                   audit.head.copy away to begin a new one";
+const FIX: &str = "run `odeon audit --verify`, then move all files audit.* of the state directory away together, and \
+                   the copy of the head that is kept elsewhere, to begin a new one";
+
+/// How much of a segment is kept free for its `rotate` line.
+const ROTATE_LINE: u64 = 512;
 
 impl AuditError {
     /// The stable code.
@@ -124,24 +190,21 @@ impl AuditError {
     }
 }
 
-/// Where the chain stands.
-struct Tip {
-    log: Arc<File>,
-    seq: u64,
-    hash: Digest,
-    end: u64,
-    /// What had to be put right: bytes moved away, if anything.
-    recovered: Option<u64>,
-}
-
 impl Audit {
     /// Opens the audit of a folder, or begins one. `key` is the host's own and
     /// stays the same for the life of the audit. Waits for the disk only if
-    /// something has to be put right.
+    /// something has to be put right. Its segments are of the usual size.
     pub fn open(folder: &Path, key: SigningKey) -> Result<Self, AuditError> {
+        Self::open_sized(folder, key, HostLimits::default().audit_size)
+    }
+
+    /// The same with segments of at most this size. One that has but one line
+    /// and its `rotate` line may be longer.
+    pub fn open_sized(folder: &Path, key: SigningKey, segment: ByteSize) -> Result<Self, AuditError> {
         let audit = Audit {
             folder: folder.to_owned(),
             key,
+            segment: segment.bytes(),
             held: Mutex::new(Held {
                 files: Files::new(folder),
                 verified: None,
@@ -183,90 +246,6 @@ impl Audit {
         work(&mut held)
     }
 
-    /// Finds the end of the chain and makes the log agree with the head.
-    fn tip(&self, held: &mut Held) -> Result<Tip, AuditError> {
-        let path = log_path(&self.folder);
-        let wrong = |error| FileError::io(&path, error);
-        let log = held.files.log()?;
-        let length = log.metadata().map_err(wrong)?.len();
-        let slots = match held.files.head()? {
-            Some(file) => {
-                Some(slots::read(&file).map_err(|error| FileError::io(&head_path(&self.folder), error))?)
-            }
-            None => None,
-        };
-        if slots.as_ref().is_some_and(|slots| slots.impossible) {
-            return Err(AuditError::HeadForged);
-        }
-        let torn = slots.as_ref().is_some_and(|slots| slots.torn);
-        let Some((head, sum)) = slots.and_then(|slots| slots.newest) else {
-            if length > 0 {
-                return Err(AuditError::HeadMissing);
-            }
-            return Ok(Tip {
-                log,
-                seq: 0,
-                hash: ROOT,
-                end: 0,
-                recovered: torn.then_some(0),
-            });
-        };
-        if held.verified != Some(sum) {
-            if !head.is_signed_by(&self.key.public()) {
-                return Err(AuditError::HeadForged);
-            }
-            held.verified = Some(sum);
-        }
-        if length < head.start {
-            return Err(AuditError::CutOff {
-                found: length,
-                expected: head.start,
-            });
-        }
-        let expected = head.line_bytes();
-        let end = head.start.saturating_add(expected.len() as u64);
-        let last = read_from(&log, head.start, expected.len().saturating_add(1)).map_err(wrong)?;
-        let mut recovered = torn.then_some(0);
-        if last != expected {
-            let moved = if expected.starts_with(&last) {
-                0
-            } else {
-                self.move_away(&log, head.start)?
-            };
-            log.set_len(head.start)
-                .and_then(|()| log.write_all_at(&expected, head.start))
-                .and_then(|()| log.sync_all())
-                .map_err(wrong)?;
-            file::sync_parent(&path)?;
-            recovered = Some(moved);
-        }
-        Ok(Tip {
-            log,
-            seq: head.seq,
-            hash: head.hash(),
-            end,
-            recovered,
-        })
-    }
-
-    /// Keeps what does not belong at the end of the log.
-    fn move_away(&self, mut log: &File, from: u64) -> Result<u64, AuditError> {
-        let path = self.folder.join("audit.torn");
-        let wrong = |error| FileError::io(&path, error);
-        let mut torn = OpenOptions::new();
-        torn.append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(no_follow());
-        let mut torn = torn.open(&path).map_err(wrong)?;
-        log.seek(SeekFrom::Start(from)).map_err(wrong)?;
-        let moved = std::io::copy(&mut log, &mut torn).map_err(wrong)?;
-        torn.write_all(b"\n")
-            .and_then(|()| torn.sync_all())
-            .map_err(wrong)?;
-        Ok(moved)
-    }
-
     fn note_recovery(&self, held: &mut Held, tip: Tip) -> Result<Tip, AuditError> {
         match tip.recovered {
             Some(bytes_moved) => self.write(held, tip, Event::Recovered { bytes_moved }),
@@ -274,21 +253,58 @@ impl Audit {
         }
     }
 
+    /// Writes an event behind the tip, in a segment that has room for it.
     fn write(&self, held: &mut Held, tip: Tip, event: Event) -> Result<Tip, AuditError> {
+        let line = line(&tip, &event)?;
+        let grown = tip
+            .end
+            .saturating_add(line.len() as u64)
+            .saturating_add(ROTATE_LINE);
+        if tip.end == 0 || grown <= self.segment {
+            return self.put(held, tip, line);
+        }
+        let tip = self.rotate(held, tip)?;
+        let line = self::line(&tip, &event)?;
+        self.put(held, tip, line)
+    }
+
+    /// Ends a segment and begins the next.
+    fn rotate(&self, held: &mut Held, tip: Tip) -> Result<Tip, AuditError> {
+        let first = tip.segment;
+        let event = Event::Rotate {
+            first,
+            next: tip.seq.saturating_add(2),
+        };
+        let line = line(&tip, &event)?;
+        let tip = self.put(held, tip, line)?;
+        self.close(&tip.log, first)?;
+        Ok(Tip {
+            log: held.files.log()?,
+            segment: tip.seq.saturating_add(1),
+            end: 0,
+            ..tip
+        })
+    }
+
+    /// Writes a line behind the tip: the head first, then the log.
+    fn put(&self, held: &mut Held, tip: Tip, line: String) -> Result<Tip, AuditError> {
         let Tip {
-            log, seq, hash, end, ..
+            log,
+            seq,
+            segment,
+            end,
+            ..
         } = tip;
         let path = log_path(&self.folder);
-        let seq = seq.saturating_add(1);
-        let line = chain::line(seq, &hash, &event).map_err(AuditError::Form)?;
-        if line.len() > MAX_LINE {
-            return Err(AuditError::TooLong { found: line.len() });
-        }
-        let head = Head::signed(seq, end, line, &self.key);
+        let head = Head::signed(seq.saturating_add(1), segment, end, line, &self.key);
         let file = held.files.made_head()?;
         // All lines so far are in the log for good once this returns; only then
         // may a slot be overwritten that holds one of them.
         log.sync_data().map_err(|error| FileError::io(&path, error))?;
+        if end == 0 {
+            // So are the names of the segment before and of this one.
+            file::sync_parent(&path)?;
+        }
         held.verified = None;
         let sum =
             slots::write(&file, &head).map_err(|error| FileError::io(&head_path(&self.folder), error))?;
@@ -296,14 +312,23 @@ impl Audit {
         let bytes = head.line_bytes();
         log.write_all_at(&bytes, end)
             .map_err(|error| FileError::io(&path, error))?;
-        let end = end.saturating_add(bytes.len() as u64);
         Ok(Tip {
             log,
-            seq,
+            seq: head.seq,
             hash: head.hash(),
-            end,
+            segment,
+            end: end.saturating_add(bytes.len() as u64),
             recovered: None,
         })
+    }
+}
+
+/// The line of an event that comes behind the tip.
+fn line(tip: &Tip, event: &Event) -> Result<String, AuditError> {
+    let line = chain::line(tip.seq.saturating_add(1), &tip.hash, event).map_err(AuditError::Form)?;
+    match line.len() {
+        found if found > MAX_LINE => Err(AuditError::TooLong { found }),
+        _ => Ok(line),
     }
 }
 

@@ -11,12 +11,14 @@
 //!
 //! A decision takes effect only through [`Decision::record`].
 
+mod denial;
 mod record;
 
 use odeon_protocol::{Code, Digest, PluginName};
 
 pub use record::{Admission, Refused};
 
+use self::denial::{DEFAULT, Denial, unsigned};
 use crate::{
     grant::GrantSet,
     key::PublicKey,
@@ -122,6 +124,8 @@ pub enum Verdict {
         code: Code,
         /// The reason, for a person.
         message: String,
+        /// The row or word that keeps it out.
+        rule: String,
     },
 }
 
@@ -182,7 +186,7 @@ pub fn decide(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Term
     let own = claim.or(of_manifest);
     let verdict = match judge(policy, offer, terms) {
         Ok(allow) => allow,
-        Err(Denial { code, message }) => Verdict::Deny { code, message },
+        Err(Denial { code, message, rule }) => Verdict::Deny { code, message, rule },
     };
     Decision {
         digest: offer.digest,
@@ -196,31 +200,10 @@ pub fn decide(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Term
     }
 }
 
-struct Denial {
-    code: Code,
-    message: String,
-}
-
-impl Denial {
-    fn new(code: Code, message: impl Into<String>) -> Self {
-        Denial {
-            code,
-            message: message.into(),
-        }
-    }
-}
-
 fn judge(policy: Result<&Policy, &PolicyError>, offer: &Offer, terms: &Terms) -> Result<Verdict, Denial> {
-    let policy = policy.map_err(|error| Denial::new(error.code(), error.to_string()))?;
-    let signed = offer
-        .signed
-        .as_ref()
-        .map_err(|error| Denial::new(error.code(), error.to_string()))?;
-    let manifest = offer
-        .manifest
-        .as_ref()
-        .map_err(|error| Denial::new(error.code(), error.to_string()))?
-        .as_ref();
+    let policy = policy.map_err(denial::by_policy)?;
+    let signed = offer.signed.as_ref().map_err(denial::by_signature)?;
+    let manifest = offer.manifest.as_ref().map_err(denial::by_manifest)?.as_ref();
     let claim = believed(policy, offer, signed);
     let is_let_in = terms.allow_unsigned || policy.knows_digest(&offer.digest);
     let (name, version) = identity(offer, signed, claim, manifest, terms, is_let_in)?;
@@ -268,8 +251,13 @@ fn identity<'a>(
             name: manifest.name.clone(),
             version: manifest.version.clone(),
         };
-        signature::agree("the manifest", &written, claim)
-            .map_err(|error| Denial::new(error.code(), error.to_string()))?;
+        signature::agree("the manifest", &written, claim).map_err(|error| {
+            Denial::new(
+                error.code(),
+                error.to_string(),
+                "signatures: for the manifest's name and version",
+            )
+        })?;
     }
     let own = claim.map(|claim| (&claim.name, &claim.version));
     let own = own.or(manifest.map(|manifest| (&manifest.name, &manifest.version)));
@@ -283,6 +271,7 @@ fn identity<'a>(
             false => Denial::new(
                 Code::NameNotAllowed,
                 "the component does not say its name; expected a name, give one with --name",
+                "name: what is loaded has one",
             ),
         })?;
     if let Some(claim) = claim {
@@ -297,7 +286,11 @@ fn identity<'a>(
                  set signed-as = \"{}\" in the descriptor",
                 claim.name, claim.name
             );
-            return Err(Denial::new(Code::SignedForOther, message));
+            return Err(Denial::new(
+                Code::SignedForOther,
+                message,
+                format!("signed-as: {expected}"),
+            ));
         }
     }
     Ok((name, own.map(|(_, version)| version)))
@@ -307,17 +300,26 @@ fn identity<'a>(
 fn refuse_denied(policy: &Policy, offer: &Offer, signed: &Signed, name: &PluginName) -> Result<(), Denial> {
     if let Some(key) = signed.signers.iter().find(|key| policy.key_denied(key, name)) {
         let message = format!("the signing key {} is revoked in the trust policy", key.id());
-        return Err(Denial::new(Code::KeyRevoked, message));
+        return Err(Denial::new(
+            Code::KeyRevoked,
+            message,
+            format!("denied key {}", key.id()),
+        ));
     }
     if policy.digest_denied(&offer.digest, name) {
         return Err(Denial::new(
             Code::PolicyDenied,
             format!("the trust policy denies {}", offer.digest),
+            format!("denied digest {}", offer.digest),
         ));
     }
     if let Some(row) = policy.name_denied(name) {
         let message = format!("the trust policy denies the name {name} (row {})", row.name);
-        return Err(Denial::new(Code::PolicyDenied, message));
+        return Err(Denial::new(
+            Code::PolicyDenied,
+            message,
+            format!("denied name {}", row.name),
+        ));
     }
     Ok(())
 }
@@ -338,7 +340,8 @@ fn refuse_other_pin(policy: &Policy, signed: &Signed, name: &PluginName) -> Resu
         "the name {name} belongs to key {}, found {found}; load it under another name",
         pins.join(" or ")
     );
-    Err(Denial::new(Code::NamePinned, message))
+    let rule = format!("name {name} pinned to key {}", pins.join(" or "));
+    Err(Denial::new(Code::NamePinned, message, rule))
 }
 
 fn refuse_another(offer: &Offer, signed: &Signed, terms: &Terms, name: &PluginName) -> Result<(), Denial> {
@@ -358,7 +361,8 @@ fn refuse_another(offer: &Offer, signed: &Signed, terms: &Terms, name: &PluginNa
          if that is meant, load it anew",
         offer.digest
     );
-    Err(Denial::new(Code::NamePinned, message))
+    let rule = format!("load that is done again: {expected}");
+    Err(Denial::new(Code::NamePinned, message, rule))
 }
 
 struct Entry<'a> {
@@ -403,7 +407,7 @@ fn let_in<'a>(
             "the trust policy knows this component's key or digest, but not for the name {name}; \
              add the name with `odeon trust add … --name {name}`"
         );
-        return Err(Denial::new(Code::NameNotAllowed, message));
+        return Err(Denial::new(Code::NameNotAllowed, message, DEFAULT));
     }
     if terms.allow_unsigned {
         let rule = "--allow-unsigned".to_owned();
@@ -422,21 +426,10 @@ fn let_in<'a>(
                  if you trust it: `odeon trust add --key {key}` (or its .pub file)",
                 key.id()
             ),
+            DEFAULT,
         )),
         None => Err(unsigned(offer)),
     }
-}
-
-fn unsigned(offer: &Offer) -> Denial {
-    Denial::new(
-        Code::Unsigned,
-        format!(
-            "the component is not signed; expected a signature of a trusted key. Sign it with \
-             `odeon sign FILE --key KEY`, trust these bytes with `odeon trust add --digest {}`, \
-             or load it for once with --allow-unsigned",
-            offer.digest
-        ),
-    )
 }
 
 /// Refuses a lower version than before, or says that the operator permits it.
@@ -461,7 +454,11 @@ fn check_version(
         "{name} was accepted before as version {previous}, expected that or a higher one, found {found}; \
          to go back on purpose, say --allow-downgrade"
     );
-    Err(Denial::new(Code::VersionLowered, message))
+    Err(Denial::new(
+        Code::VersionLowered,
+        message,
+        format!("version {previous} was accepted before"),
+    ))
 }
 
 /// Asked for ∧ allowed by the operator ∧ under every ceiling.

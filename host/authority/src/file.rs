@@ -199,13 +199,19 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileEr
 
 /// A new file in the folder of this one, with its content synced.
 fn written_beside(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
-    let mut new = tempfile::Builder::new()
-        .prefix(".odeon-")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(parent(path))?;
+    let mut new = new_beside(path, mode)?;
     new.write_all(bytes)?;
     new.as_file().sync_all()?;
     Ok(new)
+}
+
+/// An empty new file in the folder of this one, removed unless it is given a
+/// name.
+pub(crate) fn new_beside(path: &Path, mode: u32) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".odeon-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(parent(path))
 }
 
 /// Holds the lock of this name until dropped; waits for whoever has it.

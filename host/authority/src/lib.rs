@@ -26,10 +26,13 @@ mod principal;
 mod section;
 mod signature;
 mod unit;
+mod why;
 mod words;
 
 pub use audit::{
-    Audit, AuditError, Coalescer, Event, Finding, HeadCopy, Record, Records, Repeated, Report, Text, verify,
+    Audit, AuditError, Coalescer, Event, Exported, FailedLoad, Finding, HeadCopy, LoadStep,
+    Manifest as ExportManifest, Place, Record, Records, Repeated, Report, Text, export, verify,
+    verify_export, verify_with,
 };
 pub use decision::{Admission, Bound, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
 pub use descriptor::{Descriptor, DescriptorError};
@@ -56,4 +59,5 @@ pub use signature::{
     Claim, MAX_SIGNATURES, SignError, SignatureError, Signed, digest_of, inspect, sign, sign_detached,
 };
 pub use unit::{ByteSize, InvalidUnit, TimeSpan};
+pub use why::{Kind as WhyKind, Moment, Why, why};
 pub use words::escaped;

@@ -261,6 +261,9 @@ limits! {
         /// How often repeated denials of one kind are written to the audit.
         "audit-interval" audit_interval: TimeSpan = TimeSpan::secs(10), "10s", at most TimeSpan::secs(3_600), "1h",
             stops "filling the disk with denials";
+        /// One segment of the audit's log; a longer log goes on in a new one.
+        "audit-size" audit_size: ByteSize = ByteSize::mib(64), "64MiB", at most ByteSize::gib(1024), "1024GiB",
+            stops "a log that nobody can take away in parts";
     }
 }
 

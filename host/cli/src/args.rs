@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Trust(command::trust::Args),
     /// Show what was decided and done
     Audit(command::audit::Args),
+    /// Say why a plugin is not loaded, was denied something or was stopped
+    Why(command::why::Args),
     /// Write the completions of a shell
     Completions(generate::Completions),
     /// Write the manual pages

@@ -25,6 +25,7 @@ pub(crate) mod top;
 pub(crate) mod trust;
 pub(crate) mod unload;
 pub(crate) mod verify;
+pub(crate) mod why;
 
 use std::future::Future;
 
@@ -77,6 +78,7 @@ pub(crate) fn run(cli: Cli, child: CompileChild) -> Done<Exit> {
         Command::Verify(args) => verify::run(&args, &context),
         Command::Trust(args) => trust::run(&args, &context),
         Command::Audit(args) => audit::run(&args, &context),
+        Command::Why(args) => why::run(&args, &context),
         Command::Completions(args) => generate::completions(&args, context.out),
         Command::Man(args) => generate::man(&args, context.out),
     };

@@ -9,17 +9,22 @@
 //! once an hour, to its file and to the host's log, so that an audit that was
 //! replaced as a whole is found.
 
-use std::collections::BTreeMap;
+mod elsewhere;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use odeon_authority::{Audit, AuditError, Coalescer, Event, Repeated, Text};
+use odeon_authority::{Audit, AuditError, Coalescer, Event, FailedLoad, Repeated};
 use odeon_protocol::{Code, Generation, PluginName};
 use odeon_runtime::{AuditSink, Denial};
 use parking_lot::Mutex;
+
+use self::elsewhere::Keeper;
 
 /// What the writer has not taken yet. More than this is counted, not kept.
 const QUEUE: usize = 1024;
@@ -27,9 +32,9 @@ const QUEUE: usize = 1024;
 /// How often the head is copied while the host serves.
 const COPY_EVERY: Duration = Duration::from_secs(3600);
 
-/// How long a guest's use of a secret waits to be on record; it is refused
-/// after that.
-const REVEAL_WAIT: Duration = Duration::from_secs(2);
+/// How long what is to be on disk at once waits for that: a guest's use of a
+/// secret, which is refused after it, and a load that failed.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// The audit as the host uses it. Cheap to clone.
 #[derive(Clone)]
@@ -38,12 +43,17 @@ pub(crate) struct Recorder(Arc<Shared>);
 struct Shared {
     audit: Arc<Audit>,
     queue: SyncSender<Job>,
-    /// What did not fit into the queue, by plugin.
-    lost: Arc<Mutex<BTreeMap<PluginName, u64>>>,
+    /// What did not fit into the queue.
+    lost: Arc<Mutex<Lost>>,
     /// Lines of the host's own that did not fit.
     dropped: Arc<AtomicU64>,
     thread: Mutex<Thread>,
+    /// Who keeps the head in a second place.
+    keeper: Mutex<Option<Keeper>>,
 }
+
+/// What was counted and not told apart, by plugin and kind.
+type Lost = HashMap<(PluginName, Repeated), u64>;
 
 /// The writer's thread.
 enum Thread {
@@ -76,7 +86,7 @@ impl Recorder {
     pub(crate) fn start(audit: Audit, interval: Duration, start: WriterStart) -> std::io::Result<Self> {
         let audit = Arc::new(audit);
         let (queue, jobs) = mpsc::sync_channel(QUEUE);
-        let lost = Arc::new(Mutex::new(BTreeMap::new()));
+        let lost = Arc::new(Mutex::new(Lost::new()));
         let dropped = Arc::new(AtomicU64::new(0));
         let writer = Writer {
             audit: audit.clone(),
@@ -91,11 +101,28 @@ impl Recorder {
             lost,
             dropped,
             thread: Mutex::new(Thread::Waiting(Box::new(writer), jobs)),
+            keeper: Mutex::new(None),
         }));
         if start == WriterStart::Now {
             recorder.wake()?;
         }
         Ok(recorder)
+    }
+
+    /// Has the head kept in this file too, and says so to whoever checks the
+    /// audit.
+    pub(crate) fn keep_elsewhere(&self, path: PathBuf, every: Duration) -> std::io::Result<()> {
+        let keeper = Keeper::start(self.0.audit.clone(), path, every)?;
+        *self.0.keeper.lock() = Some(keeper);
+        Ok(())
+    }
+
+    /// Keeps the last head and ends that. Waits only so long for the place.
+    pub(crate) fn end_keeping(&self) {
+        let keeper = self.0.keeper.lock().take();
+        if let Some(keeper) = keeper {
+            keeper.end();
+        }
     }
 
     /// Starts the writer's thread if it does not run yet.
@@ -113,13 +140,16 @@ impl Recorder {
         Ok(())
     }
 
-    /// Hands a job to the writer without waiting. Says whether it was taken.
-    fn hand_over(&self, job: Job) -> bool {
+    /// Hands a job to the writer without waiting. Gives back one that was not
+    /// taken.
+    fn hand_over(&self, job: Job) -> Result<(), Job> {
         if let Err(error) = self.wake() {
             tracing::error!(%error, "the audit's writer cannot be started");
-            return false;
+            return Err(job);
         }
-        self.0.queue.try_send(job).is_ok()
+        self.0.queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+        })
     }
 
     /// The chain itself, for decisions.
@@ -151,13 +181,14 @@ impl Recorder {
         let seq = self.0.audit.append(event)?;
         if copies {
             copy_head(&self.0.audit);
+            self.0.keeper.lock().iter().for_each(Keeper::look);
         }
         Ok(seq)
     }
 
     /// Has something appended soon. Never blocks.
     pub(crate) fn append_soon(&self, event: Event) {
-        if !self.hand_over(Job::Append(event)) {
+        if self.hand_over(Job::Append(event)).is_err() {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -174,11 +205,23 @@ impl Recorder {
     }
 
     fn note(&self, plugin: &PluginName, what: Repeated) {
-        if !self.hand_over(Job::Note(plugin.clone(), what)) {
+        if let Err(Job::Note(plugin, what)) = self.hand_over(Job::Note(plugin.clone(), what)) {
             let mut lost = self.0.lost.lock();
-            let count = lost.entry(plugin.clone()).or_default();
+            let count = lost.entry((plugin, what.lumped())).or_default();
             *count = count.saturating_add(1);
         }
+    }
+
+    /// Notes that a load failed. Answers whether that is on disk, or counted
+    /// beside one that is. Blocks on the disk.
+    pub(crate) fn load_failed(&self, plugin: &PluginName, failed: FailedLoad) -> bool {
+        self.durable(plugin, Repeated::LoadFailed(Box::new(failed)))
+    }
+
+    fn durable(&self, plugin: &PluginName, what: Repeated) -> bool {
+        let (done, written) = mpsc::sync_channel(1);
+        self.hand_over_within(Job::Durable(plugin.clone(), what, done), WAIT)
+            && written.recv_timeout(WAIT).unwrap_or(false)
     }
 
     /// Writes down what was counted and ends the writer. Blocks on the disk.
@@ -212,23 +255,22 @@ impl AuditSink for Recorder {
         let what = Repeated::Denial {
             grant: denial.kind.into(),
             target: denial.target.into(),
+            reason: denial.reason.into(),
         };
         self.note(denial.plugin, what);
     }
 
     fn revealed(&self, plugin: &PluginName, _: Generation, secret: &str) -> bool {
-        let (done, written) = mpsc::sync_channel(1);
         let what = Repeated::SecretReveal {
             secret: secret.into(),
         };
-        self.hand_over_within(Job::Durable(plugin.clone(), what, done), REVEAL_WAIT)
-            && written.recv_timeout(REVEAL_WAIT).unwrap_or(false)
+        self.durable(plugin, what)
     }
 }
 
 struct Writer {
     audit: Arc<Audit>,
-    lost: Arc<Mutex<BTreeMap<PluginName, u64>>>,
+    lost: Arc<Mutex<Lost>>,
     dropped: Arc<AtomicU64>,
     coalescer: Coalescer,
     interval: Duration,
@@ -301,14 +343,8 @@ impl Writer {
             );
         }
         let lost = std::mem::take(&mut *self.lost.lock());
-        for (plugin, count) in lost {
-            let (grant, target) = (Text::from("(others)"), Text::from("(others)"));
-            self.append(Event::Denial {
-                plugin,
-                grant,
-                target,
-                count,
-            });
+        for ((plugin, what), count) in lost {
+            self.append(what.event(&plugin, count));
         }
     }
 

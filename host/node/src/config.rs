@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use odeon_authority::{
-    HostLimits, HostLimitsPatch, Limits, LimitsPatch, is_secret_name, read_operators_text,
+    ByteSize, HostLimits, HostLimitsPatch, Limits, LimitsPatch, is_secret_name, read_operators_text,
 };
 use odeon_protocol::{Code, Fault};
 use odeon_runtime::PoolSize;
@@ -23,6 +23,8 @@ const MAX_WORKERS: usize = 1024;
 const MAX_INSTANCES: u32 = 100_000;
 /// The largest memory a component can have, in bytes.
 const MAX_POOL_MEMORY: u64 = 4 << 30;
+/// The smallest segment of the audit.
+const MIN_SEGMENT: ByteSize = ByteSize::kib(4);
 
 /// A configuration that has been read and checked. Relative paths are relative
 /// to the file's own folder.
@@ -42,6 +44,8 @@ pub struct HostConfig {
     pub plugins: Option<PathBuf>,
     /// The trust policy's file.
     pub trust_policy: Option<PathBuf>,
+    /// The second file for the audit's head.
+    pub audit_head: Option<PathBuf>,
     /// The control socket.
     pub socket: Option<PathBuf>,
     /// How long calls may go on at a stop.
@@ -61,6 +65,7 @@ struct Written {
     host_limits: HostLimitsPatch,
     plugins: Option<PathBuf>,
     trust_policy: Option<PathBuf>,
+    audit_head: Option<PathBuf>,
     #[serde(default)]
     secrets: BTreeMap<String, PathBuf>,
 }
@@ -70,7 +75,7 @@ struct Written {
 struct HostTable {
     workers: Option<usize>,
     pool_instances: Option<u32>,
-    pool_memory: Option<odeon_authority::ByteSize>,
+    pool_memory: Option<ByteSize>,
     socket: Option<PathBuf>,
     drain: Option<odeon_authority::TimeSpan>,
 }
@@ -121,6 +126,12 @@ impl HostConfig {
                 "secrets: expected names of 1 to 64 of a-z, A-Z, 0-9, -, _ and ., found {shown:?}"
             ));
         }
+        if let Some(size) = written.host_limits.audit_size.filter(|size| *size < MIN_SEGMENT) {
+            return Err(format!(
+                "host-limits.audit-size: expected at least {MIN_SEGMENT}, found {size}; a segment that small is a file \
+                 for every few lines"
+            ));
+        }
         let limits = Limits::default().replaced_by(&written.limits).check();
         let host_limits = HostLimits::default().replaced_by(&written.host_limits).check();
         limits.and(host_limits).map_err(|error| error.to_string())?;
@@ -136,6 +147,7 @@ impl HostConfig {
             host_limits: written.host_limits,
             plugins: written.plugins.map(beside),
             trust_policy: written.trust_policy.map(beside),
+            audit_head: written.audit_head.map(beside),
             socket: written.host.socket.map(beside),
             drain: written.host.drain.map(|time| time.duration()),
             secrets: written
@@ -163,6 +175,9 @@ impl HostConfig {
         }
         if let Some(policy) = &self.trust_policy {
             builder = builder.trust_policy(policy);
+        }
+        if let Some(path) = &self.audit_head {
+            builder = builder.audit_head(path);
         }
         builder
     }

@@ -69,6 +69,14 @@ pub enum StartHostError {
     /// The audit cannot be continued.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The head of the audit cannot be kept there.
+    #[error("audit-head expected {problem}, found {}; name another file", path.display())]
+    AuditHead {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What it must be.
+        problem: &'static str,
+    },
     /// The record of accepted versions cannot be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -96,7 +104,7 @@ impl StartHostError {
             StartHostError::Audit(error) => error.code(),
             StartHostError::Ledger(error) => error.code(),
             StartHostError::Policy(error) => error.code(),
-            StartHostError::Limit(_) => Code::ConfigInvalid,
+            StartHostError::Limit(_) | StartHostError::AuditHead { .. } => Code::ConfigInvalid,
             StartHostError::Runtime(_) | StartHostError::Thread(_) => Code::Internal,
         }
     }

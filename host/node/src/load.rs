@@ -11,6 +11,7 @@
 //! **Invariant:** what goes into service would be let in at that very moment:
 //! compiling takes seconds, and a revocation of meanwhile counts.
 
+mod failed;
 mod gatekeeper;
 mod offer;
 mod request;
@@ -20,10 +21,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use odeon_authority::{Event, GrantSet, Verdict, decide};
+use odeon_authority::{Event, GrantSet, LoadStep, Verdict, decide};
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use odeon_runtime::{LifecycleError, Plugin};
 
+use self::failed::{About, Failed};
 pub(crate) use self::gatekeeper::Gatekeeper;
 pub use self::request::{LoadRequest, Source};
 pub(crate) use self::settle::engine_class;
@@ -143,8 +145,16 @@ impl Host {
         blocking(move || host.publish(ready)).await?
     }
 
-    /// Compiles and links it, and runs its own `load`.
+    /// Compiles and links it, and runs its own `load`. What fails is on record.
     pub(crate) async fn make_ready(&self, let_in: LetIn) -> Result<Ready, Fault> {
+        let about = About::new(self, &let_in);
+        match self.try_make_ready(let_in).await {
+            Ok(ready) => Ok(ready),
+            Err(failed) => Err(self.note_failed(about, failed).await),
+        }
+    }
+
+    async fn try_make_ready(&self, let_in: LetIn) -> Result<Ready, Failed> {
         let inner = &self.inner;
         let LetIn { admitted, started } = let_in;
         let offer::Admitted {
@@ -157,32 +167,33 @@ impl Host {
             asked,
             mut warnings,
         } = admitted;
-        let spec = self.settle(
-            &reservation,
-            &admission,
-            manifest.as_ref(),
-            &request,
-            &mut warnings,
-        )?;
+        let settling = Failed::at(LoadStep::Settle);
+        let spec = self
+            .settle(
+                &reservation,
+                &admission,
+                manifest.as_ref(),
+                &request,
+                &mut warnings,
+            )
+            .map_err(&settling)?;
         let folders = settle::folders(&admission, &request);
         if !folders.is_empty() {
             // Where that waits for a disk, or a network, it holds no task.
             let absent = inner
                 .tasks
                 .unless_stopping(blocking(move || settle::absent(&folders)));
-            warnings.extend(absent.await??);
+            let absent = absent.await.and_then(|absent| absent);
+            warnings.extend(absent.map_err(&settling)?);
         }
-        let plugin = inner
-            .tasks
-            .unless_stopping(inner.runtime.prepare(&bytes, spec))
-            .await??;
+        let prepared = inner.tasks.unless_stopping(inner.runtime.prepare(&bytes, spec));
+        let plugin = prepared.await.map_err(Failed::at(LoadStep::Compile))??;
         let size = bytes.len();
         drop(bytes);
-        inner
-            .tasks
-            .unless_stopping(plugin.load())
-            .await?
-            .map_err(hook_failed)?;
+        let hooked = inner.tasks.unless_stopping(plugin.load()).await;
+        hooked
+            .and_then(|hooked| hooked.map_err(hook_failed))
+            .map_err(Failed::at(LoadStep::Hook))?;
         let principal = request
             .principal
             .clone()

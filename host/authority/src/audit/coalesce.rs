@@ -2,8 +2,9 @@
 //!
 //! Owns the counting: the first of a kind is written at once, the rest are
 //! counted and written once per interval. Per plugin only so many different
-//! targets are told apart; the others share one line. Secrets that were shown
-//! are always told apart.
+//! targets, and so many different failures to load, are told apart; the others
+//! share one line. Neither takes the other's room. Secrets that were shown are
+//! always told apart.
 
 use std::{
     collections::HashMap,
@@ -12,7 +13,7 @@ use std::{
 
 use odeon_protocol::{Code, PluginName};
 
-use super::{Event, Text};
+use super::{Event, FailedLoad, Text};
 
 /// Something that a plugin can make happen at will.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +24,8 @@ pub enum Repeated {
         grant: Text,
         /// What it tried to reach.
         target: Text,
+        /// Why it was refused.
+        reason: Text,
     },
     /// A limit stopped it.
     LimitStop {
@@ -36,13 +39,35 @@ pub enum Repeated {
         /// The secret's name.
         secret: Text,
     },
+    /// It was let in and did not get into service.
+    LoadFailed(Box<FailedLoad>),
+}
+
+/// What shares one bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kin {
+    /// What its code does.
+    Deeds,
+    /// What becomes of its loads.
+    Loads,
+    /// Secrets: as many as were granted. No number of other things may hide
+    /// that one was shown.
+    Secrets,
 }
 
 /// Counts what repeats. Time is the caller's, so that it can be tested.
 #[derive(Debug)]
 pub struct Coalescer {
     interval: Duration,
-    plugins: HashMap<PluginName, HashMap<Repeated, Count>>,
+    plugins: HashMap<PluginName, Counts>,
+}
+
+/// What one plugin did.
+#[derive(Debug)]
+struct Counts {
+    counts: HashMap<Repeated, Count>,
+    /// When room was last looked for.
+    swept: Instant,
 }
 
 #[derive(Debug)]
@@ -65,20 +90,15 @@ impl Coalescer {
 
     /// Notes that it happened. An event is to be appended at once.
     pub fn note(&mut self, plugin: &PluginName, what: Repeated, now: Instant) -> Option<Event> {
-        let counts = self.plugins.entry(plugin.clone()).or_default();
-        let what = if what.is_told_apart()
-            || counts.contains_key(&what)
-            || told_apart(counts) < Self::MAX_DISTINCT
-        {
-            what
-        } else {
-            counts.retain(|_, count| !count.is_idle(now, self.interval));
-            if told_apart(counts) < Self::MAX_DISTINCT {
-                what
-            } else {
-                what.lumped()
-            }
+        let of_plugin = self.plugins.entry(plugin.clone()).or_insert_with(|| Counts {
+            counts: HashMap::new(),
+            swept: now,
+        });
+        let what = match of_plugin.has_room_for(&what, now, self.interval) {
+            true => what,
+            false => what.lumped(),
         };
+        let counts = &mut of_plugin.counts;
         match counts.get_mut(&what) {
             None => {
                 counts.insert(
@@ -103,20 +123,20 @@ impl Coalescer {
     pub fn flush(&mut self, now: Instant) -> Vec<Event> {
         let interval = self.interval;
         let mut events = Vec::new();
-        for (plugin, counts) in &mut self.plugins {
+        for (plugin, Counts { counts, .. }) in &mut self.plugins {
             for (what, count) in counts.iter_mut().filter(|(_, count)| count.pending > 0) {
                 events.extend(count.due(now, interval).map(|number| what.event(plugin, number)));
             }
             counts.retain(|_, count| !count.is_idle(now, interval));
         }
-        self.plugins.retain(|_, counts| !counts.is_empty());
+        self.plugins.retain(|_, of_plugin| !of_plugin.counts.is_empty());
         events
     }
 
     /// Everything that was counted and not written yet: for the end of the host.
     pub fn finish(&mut self) -> Vec<Event> {
         let plugins = std::mem::take(&mut self.plugins);
-        let pending = plugins.into_iter().flat_map(|(plugin, counts)| {
+        let pending = plugins.into_iter().flat_map(|(plugin, Counts { counts, .. })| {
             let pending = counts.into_iter().filter(|(_, count)| count.pending > 0);
             pending
                 .map(move |(what, count)| what.event(&plugin, count.pending))
@@ -126,9 +146,33 @@ impl Coalescer {
     }
 }
 
-/// How many things share the bound. The plugin chooses them.
-fn told_apart(counts: &HashMap<Repeated, Count>) -> usize {
-    counts.keys().filter(|what| !what.is_told_apart()).count()
+impl Counts {
+    /// Looking for room costs as much as there is; a flood makes it be looked for
+    /// this many times per interval and no more.
+    const SWEEPS: u32 = 16;
+
+    /// Whether this is told apart from others. Forgets what is over where that
+    /// makes room.
+    fn has_room_for(&mut self, what: &Repeated, now: Instant, interval: Duration) -> bool {
+        let kin = what.kin();
+        if what.is_told_apart()
+            || self.counts.contains_key(what)
+            || self.told_apart(kin) < Coalescer::MAX_DISTINCT
+        {
+            return true;
+        }
+        if now.saturating_duration_since(self.swept) < interval / Self::SWEEPS {
+            return false;
+        }
+        self.swept = now;
+        self.counts.retain(|_, count| !count.is_idle(now, interval));
+        self.told_apart(kin) < Coalescer::MAX_DISTINCT
+    }
+
+    /// How many things share the bound.
+    fn told_apart(&self, kin: Kin) -> usize {
+        self.counts.keys().filter(|what| what.kin() == kin).count()
+    }
 }
 
 impl Count {
@@ -146,35 +190,57 @@ impl Count {
 }
 
 impl Repeated {
-    /// Whether it is never lumped: secrets are as many as were granted, and no
-    /// number of other things may hide that one was shown.
+    fn kin(&self) -> Kin {
+        match self {
+            Repeated::Denial { .. } | Repeated::LimitStop { .. } => Kin::Deeds,
+            Repeated::LoadFailed(_) => Kin::Loads,
+            Repeated::SecretReveal { .. } => Kin::Secrets,
+        }
+    }
+
+    /// Whether it is never lumped.
     fn is_told_apart(&self) -> bool {
         matches!(self, Repeated::SecretReveal { .. })
     }
 
     /// The one thing that stands for all that are not told apart any more.
-    fn lumped(&self) -> Repeated {
+    #[must_use]
+    pub fn lumped(&self) -> Repeated {
         let others = || Text::from("(others)");
         match self {
             Repeated::Denial { .. } => Repeated::Denial {
                 grant: others(),
                 target: others(),
+                reason: others(),
             },
             Repeated::LimitStop { code, .. } => Repeated::LimitStop {
                 code: *code,
                 method: others(),
             },
+            Repeated::LoadFailed(failed) => Repeated::LoadFailed(Box::new(FailedLoad {
+                digest: None,
+                reason: others(),
+                mismatches: Vec::new(),
+                principal: others(),
+                ..(**failed).clone()
+            })),
             Repeated::SecretReveal { .. } => self.clone(),
         }
     }
 
-    fn event(&self, plugin: &PluginName, count: u64) -> Event {
+    /// The line about so many of it.
+    pub fn event(&self, plugin: &PluginName, count: u64) -> Event {
         let plugin = plugin.clone();
         match self.clone() {
-            Repeated::Denial { grant, target } => Event::Denial {
+            Repeated::Denial {
+                grant,
+                target,
+                reason,
+            } => Event::Denial {
                 plugin,
                 grant,
                 target,
+                reason,
                 count,
             },
             Repeated::LimitStop { code, method } => Event::LimitStop {
@@ -186,6 +252,11 @@ impl Repeated {
             Repeated::SecretReveal { secret } => Event::SecretReveal {
                 plugin,
                 secret,
+                count,
+            },
+            Repeated::LoadFailed(failed) => Event::LoadFailed {
+                name: plugin,
+                failed: *failed,
                 count,
             },
         }

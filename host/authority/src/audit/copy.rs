@@ -1,16 +1,35 @@
 //! The head kept a second time, for when the audit is replaced as a whole.
 //!
-//! Owns `audit.head.copy`: number and hash of the last line at the time the
-//! copy was made. It is worth most on another machine, which is why whoever
-//! makes it writes it to the host's log as well.
+//! Owns `audit.head.copy` and the copy that is kept elsewhere: number and hash
+//! of the last line at the time the copy was made, signed by the host. It is
+//! worth most out of reach of whoever can write to the state directory, which is
+//! why a host can be told to keep one in another place, and writes it to its log
+//! as well. Where that place is stands in `audit.elsewhere`.
 
-use std::path::Path;
+use std::{
+    fs::OpenOptions,
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use odeon_protocol::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::{Audit, AuditError, copy_path};
-use crate::file::{self, FileError, Others};
+use super::{
+    Audit, AuditError,
+    chain::{hex, unhex},
+    copy_path,
+};
+use crate::{
+    file::{self, FileError, Others},
+    key::{PublicKey, SigningKey},
+};
+
+const MAX: u64 = 4096;
+/// A path and a line feed.
+const MAX_PLACE: u64 = 8 * 1024;
+const PLACE: &str = "audit.elsewhere";
 
 /// Which line was the last when the copy was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,20 +40,54 @@ pub struct HeadCopy {
     pub hash: Digest,
     /// When the copy was made: UTC, RFC 3339.
     pub time: String,
+    signature: String,
 }
 
 impl HeadCopy {
-    const MAX: u64 = 4096;
+    fn signed(seq: u64, hash: Digest, key: &SigningKey) -> Self {
+        let time = format!("{:.0}", jiff::Timestamp::now());
+        let signature = hex(&key.sign(&message(seq, &hash, &time)));
+        HeadCopy {
+            seq,
+            hash,
+            time,
+            signature,
+        }
+    }
 
-    /// The copy in a folder, if one was made. One that cannot be read says
-    /// nothing.
-    pub(super) fn read(folder: &Path) -> Result<Option<Self>, AuditError> {
-        match file::read_owned(&copy_path(folder), Others::MayRead, Self::MAX) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(FileError::Missing { .. }) => Ok(None),
+    pub(super) fn is_signed_by(&self, key: &PublicKey) -> bool {
+        let message = message(self.seq, &self.hash, &self.time);
+        unhex(&self.signature).is_some_and(|signature| key.verifies(&message, &signature))
+    }
+
+    /// The copy in a state directory, if one was made. One that cannot be read,
+    /// or that somebody else made, says nothing: who can write it there can
+    /// remove it as well.
+    pub(super) fn read(folder: &Path, key: &PublicKey) -> Result<Option<Self>, AuditError> {
+        match file::read_owned(&copy_path(folder), Others::MayRead, MAX) {
+            Ok(bytes) => {
+                let copy: Option<Self> = serde_json::from_slice(&bytes).ok();
+                Ok(copy.filter(|copy| copy.is_signed_by(key)))
+            }
+            Err(FileError::Missing { .. } | FileError::TooLong { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
+
+    /// Whether this audit, which ends with that line now, goes on from the copy.
+    fn check_older(&self, seq: u64, hash: &Digest) -> Result<(), AuditError> {
+        if self.seq > seq || (self.seq == seq && self.hash != *hash) {
+            return Err(AuditError::OlderThanCopy {
+                found: seq,
+                expected: self.seq,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn message(seq: u64, hash: &Digest, time: &str) -> Vec<u8> {
+    format!("odeon audit head copy v1\n{seq}\n{hash}\n{time}\n").into_bytes()
 }
 
 impl Audit {
@@ -47,17 +100,100 @@ impl Audit {
         let Some((seq, hash)) = self.head()? else {
             return Ok(None);
         };
-        let before = HeadCopy::read(&self.folder)?;
-        if let Some(before) = before.filter(|before| before.seq > seq) {
-            return Err(AuditError::OlderThanCopy {
-                found: seq,
-                expected: before.seq,
-            });
+        if let Some(before) = HeadCopy::read(&self.folder, &self.key.public())? {
+            before.check_older(seq, &hash)?;
         }
-        let time = format!("{:.0}", jiff::Timestamp::now());
-        let copy = HeadCopy { seq, hash, time };
+        let copy = HeadCopy::signed(seq, hash, &self.key);
         let text = serde_json::to_vec(&copy).map_err(AuditError::Form)?;
         file::replace(&copy_path(&self.folder), &text, 0o600)?;
         Ok(Some(copy))
     }
+
+    /// Copies the head to a file in another place. Says which record it is of;
+    /// nothing when there is none yet. A copy that is of this record already is
+    /// left as it is.
+    ///
+    /// What stands there and is no head of this audit, or a newer one, stays as
+    /// it is and is an error.
+    pub fn keep_head(&self, path: &Path) -> Result<Option<u64>, AuditError> {
+        let Some((seq, hash)) = self.head()? else {
+            return Ok(None);
+        };
+        if let Some(before) = read_elsewhere(path)? {
+            if !before.is_signed_by(&self.key.public()) {
+                return Err(AuditError::ForeignCopy {
+                    path: path.to_owned(),
+                });
+            }
+            before.check_older(seq, &hash)?;
+            if before.seq == seq {
+                return Ok(Some(seq));
+            }
+        }
+        let text = serde_json::to_vec(&HeadCopy::signed(seq, hash, &self.key)).map_err(AuditError::Form)?;
+        file::replace(path, &text, 0o644)?;
+        Ok(Some(seq))
+    }
+
+    /// Writes down where the head is kept besides the state directory, so that
+    /// whoever checks the audit finds it; or that it is kept nowhere else.
+    pub fn say_elsewhere(&self, path: Option<&Path>) -> Result<(), AuditError> {
+        let place = self.folder.join(PLACE);
+        if elsewhere(&self.folder).is_ok_and(|now| now.as_deref() == path) {
+            return Ok(());
+        }
+        let Some(path) = path else {
+            std::fs::remove_file(&place).map_err(|error| FileError::io(&place, error))?;
+            return Ok(file::sync_parent(&place)?);
+        };
+        let mut line = path.as_os_str().as_bytes().to_vec();
+        if !is_place(&line) {
+            return Err(AuditError::Place {
+                path: path.to_owned(),
+            });
+        }
+        line.push(b'\n');
+        Ok(file::replace(&place, &line, 0o600)?)
+    }
+}
+
+/// Where the head of a state directory's audit is kept besides.
+pub(super) fn elsewhere(folder: &Path) -> Result<Option<PathBuf>, AuditError> {
+    let place = folder.join(PLACE);
+    let bytes = match file::read_owned(&place, Others::MayRead, MAX_PLACE) {
+        Ok(bytes) => bytes,
+        Err(FileError::Missing { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    if !is_place(line) {
+        return Err(AuditError::Place { path: place });
+    }
+    Ok(Some(PathBuf::from(std::ffi::OsString::from_vec(line.to_vec()))))
+}
+
+fn is_place(line: &[u8]) -> bool {
+    line.starts_with(b"/") && !line.contains(&b'\n') && !line.contains(&0)
+}
+
+/// The copy in another place, where others may own the files. One that cannot
+/// be read as such counts as nobody's.
+pub(super) fn read_elsewhere(path: &Path) -> Result<Option<HeadCopy>, AuditError> {
+    use rustix::fs::OFlags;
+    // Not waiting for a pipe that somebody put there.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let file = match file {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(FileError::io(path, error).into()),
+    };
+    let bytes = file::read_bounded(path, &file, MAX)?;
+    let foreign = |_| AuditError::ForeignCopy {
+        path: path.to_owned(),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(foreign)
 }

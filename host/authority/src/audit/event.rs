@@ -23,7 +23,7 @@ impl Text {
     }
 
     /// These texts, with the number of the rest in the place of those beyond 64.
-    pub(crate) fn list(texts: &[String]) -> Vec<Text> {
+    pub fn list(texts: &[String]) -> Vec<Text> {
         let mut list: Vec<Text> = texts
             .iter()
             .take(Self::MAX_LIST)
@@ -93,6 +93,8 @@ pub enum Event {
         grants: Vec<Text>,
         /// Who asked.
         principal: Text,
+        /// The row or word that decided.
+        rule: Text,
     },
     /// A plugin was put into service.
     Load {
@@ -132,6 +134,16 @@ pub enum Event {
         /// Why.
         reason: Text,
     },
+    /// A component that was let in did not get into service.
+    LoadFailed {
+        /// The name it was to be loaded under.
+        name: PluginName,
+        /// What failed.
+        #[serde(flatten)]
+        failed: FailedLoad,
+        /// How often since the last line about the same.
+        count: u64,
+    },
     /// A plugin was taken out of service.
     Unload {
         /// Its name.
@@ -161,6 +173,8 @@ pub enum Event {
         grant: Text,
         /// What it tried to reach.
         target: Text,
+        /// Why it was refused: the nearest rule, where one concerned it.
+        reason: Text,
         /// How often since the last line about the same.
         count: u64,
     },
@@ -198,10 +212,57 @@ pub enum Event {
         /// Who asked.
         principal: Text,
     },
+    /// The last line of a segment of the log.
+    Rotate {
+        /// The number of the segment's first line; the file is named after it.
+        first: u64,
+        /// The number of the next segment's first line.
+        next: u64,
+    },
     /// The end of the log was put right after a crash, or after somebody
     /// wrote there; what did not belong there is in `audit.torn`.
     Recovered {
         /// How many bytes were moved away.
         bytes_moved: u64,
     },
+}
+
+/// Why a component that was let in did not get into service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct FailedLoad {
+    /// The component; not told where several stand in one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// How far it came.
+    pub step: LoadStep,
+    /// The reason's stable code.
+    pub code: Code,
+    /// The reason.
+    pub reason: Text,
+    /// Everything that does not fit, where more than one thing may not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mismatches: Vec<Text>,
+    /// The generation that serves on, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serving: Option<Generation>,
+    /// Who asked.
+    pub principal: Text,
+}
+
+/// The steps of a load that come after the decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoadStep {
+    /// Settling limits, configuration and placing.
+    Settle,
+    /// Compiling it.
+    Compile,
+    /// Linking its imports.
+    Link,
+    /// Fitting one instance of it into its limits.
+    Fit,
+    /// Its own `load`.
+    Hook,
+    /// Putting it into service.
+    Publish,
 }

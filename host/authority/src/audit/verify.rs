@@ -1,188 +1,121 @@
 //! Finding what was done to the log behind the host's back.
 //!
-//! Owns the check of the chain and the words for what is wrong. Every line
-//! names the hash of the one before it, and the head signs the last; what is
-//! found is located as closely as the chain allows.
+//! Owns which files are looked at and in which order: all segments, the signed
+//! head, the copies of it, and what says that segments may be missing. What a
+//! line that does not fit is, [`super::walk`] says.
+//!
+//! Changes nothing. Holds the audit's lock only while it looks what there is: a
+//! segment that has ended does not change, and the log only grows. Reads line by
+//! line, so that the memory it takes does not grow with the log.
 
-use std::{fmt, path::Path};
+use std::{fs::File, path::Path};
 
 use odeon_protocol::Digest;
-use serde::Serialize;
 
 use super::{
-    AuditError, HeadCopy,
-    chain::{Link, ROOT},
+    AuditError,
+    chain::{FIRST, Link, ROOT},
+    copy::{self, HeadCopy},
     files::lock_shared,
-    head_path, log_path,
-    read::Lines,
+    finding::{Finding, Report},
+    head_path,
+    known::Known,
+    log_path,
+    read::{self, Lines},
+    segments::{self, Segment},
     slots::{self, Slots},
+    walk::{Vouched, Walk},
 };
 use crate::{
     file::{self, FileError, Others},
     key::PublicKey,
 };
 
-/// What a check of the audit found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
-    /// How many lines the log has.
-    pub lines: u64,
-    /// The number of the last line that the head is signed for.
-    pub head: Option<u64>,
-    /// The hash of that line.
-    pub head_hash: Option<Digest>,
-    /// What is wrong, the first 100 of it.
-    pub findings: Vec<Finding>,
-    /// How much more is wrong.
-    pub more: u64,
-}
-
-/// Something that is wrong with the audit. Lines are counted from 1; `seq` is
-/// the number a line gives itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Finding {
-    /// The line is not what its successor continues.
-    Changed {
-        /// The line.
-        line: u64,
-    },
-    /// The line is no record.
-    Unreadable {
-        /// The line.
-        line: u64,
-    },
-    /// Lines are missing.
-    Removed {
-        /// The first that is missing.
-        from_seq: u64,
-        /// The last that is missing.
-        to_seq: u64,
-    },
-    /// The line stands in another place than it was written.
-    Reordered {
-        /// Where it stands.
-        line: u64,
-        /// Its number.
-        seq: u64,
-    },
-    /// The line, or the one before it of the same number, was put in.
-    Inserted {
-        /// Where it stands.
-        line: u64,
-        /// Its number.
-        seq: u64,
-    },
-    /// The end of the log is missing. If it is the one last line, the host may
-    /// have been stopped while writing it; the next append completes it.
-    CutOff {
-        /// The last number in the log; 0 when it is empty.
-        last_seq: u64,
-        /// The last number there was.
-        head_seq: u64,
-    },
-    /// There are lines behind the last one the host wrote.
-    Appended {
-        /// The first of them.
-        from_seq: u64,
-    },
-    /// The last line is not the one that the head is signed for: the log was
-    /// rewritten, in this line or from an earlier one on.
-    Rewritten {
-        /// The last number.
-        seq: u64,
-    },
-    /// The last line is not finished.
-    Unfinished {
-        /// The line.
-        line: u64,
-    },
-    /// There is a log but no head.
-    HeadMissing,
-    /// The head is not signed by this host's key.
-    HeadForged,
-    /// A head was not written to its end. The host may have been stopped while
-    /// writing it; the next append records that.
-    HeadTorn,
-    /// The record is not, or not any more, the one that was the last when
-    /// `audit.head.copy` was made.
-    OtherThanCopy {
-        /// Its number.
-        seq: u64,
-    },
-}
-
-impl Report {
-    const MAX_FINDINGS: usize = 100;
-
-    /// Whether nothing is wrong.
-    pub fn is_sound(&self) -> bool {
-        self.findings.is_empty()
-    }
-
-    fn add(&mut self, finding: Finding) {
-        if self.findings.len() < Self::MAX_FINDINGS {
-            self.findings.push(finding);
-        } else {
-            self.more = self.more.saturating_add(1);
-        }
-    }
-}
-
-/// Checks the audit of a folder against the host's public key. Changes nothing;
-/// waits for an append to end.
+/// Checks the audit of a folder against the host's public key, and against the
+/// copy of its head that the host keeps elsewhere, if it does.
 pub fn verify(folder: &Path, key: &PublicKey) -> Result<Report, AuditError> {
-    let _lock = lock_shared(folder)?;
-    let copy = HeadCopy::read(folder)?;
-    let mut report = Report {
-        lines: 0,
-        head: None,
-        head_hash: None,
-        findings: Vec::new(),
-        more: 0,
-    };
-    let mut walk = Walk {
-        expected: 1,
-        tips: vec![ROOT],
-        gaps: Vec::new(),
-        linked: true,
-    };
-    if let Some(mut lines) = Lines::open(folder)? {
-        while let Some(line) = lines
-            .next()
-            .map_err(|error| FileError::io(&log_path(folder), error))?
-        {
-            report.lines = report.lines.saturating_add(1);
-            if line.whole {
-                walk.compare(&line.bytes, copy.as_ref(), &mut report);
-                walk.step(&line.bytes, &mut report);
-            } else {
-                report.add(Finding::Unfinished { line: report.lines });
-            }
-        }
+    verify_with(folder, key, None)
+}
+
+/// The same, against this copy of the head as well.
+pub fn verify_with(folder: &Path, key: &PublicKey, copy: Option<&Path>) -> Result<Report, AuditError> {
+    let mut report = Report::default();
+    // Before anything else is looked at: no copy is newer than the log then,
+    // however much is appended meanwhile.
+    let known = Known::read(folder, key)?;
+    let vouched = vouched(folder, key, copy, known.as_ref(), &mut report)?;
+    let snapshot = Snapshot::of(folder)?;
+    let head = snapshot.slots.newest.as_ref().map(|(head, _)| head);
+    let signed = head.filter(|head| !snapshot.slots.impossible && head.is_signed_by(key));
+    // What the file that is written begins with, by the host's word.
+    let has_ended = |segment| snapshot.ended.iter().any(|ended| ended.first == segment);
+    let written = signed.map(|head| match head.ends_segment() && has_ended(head.segment) {
+        true => head.seq.saturating_add(1),
+        false => head.segment,
+    });
+    let files = in_order(snapshot.ended, written, &mut report)?;
+    let named = files.first().map(|file| file.first).or(written);
+    let (first, prev) = beginning(named.unwrap_or(FIRST), known.as_ref(), &mut report);
+    report.first = Some(first);
+    let mut walk = Walk::new(first, prev, &vouched);
+    for Segment { first, path } in files {
+        let file = file::open_owned(&path, Others::MayRead)?;
+        walk.begin(segments::shown(&path), Some(first), &mut report);
+        look(&path, Lines::of(file), &mut walk, &mut report)?;
     }
-    for (from_seq, to_seq) in std::mem::take(&mut walk.gaps) {
-        report.add(Finding::Removed { from_seq, to_seq });
+    if let Some((file, length)) = snapshot.written {
+        let path = log_path(folder);
+        walk.begin(segments::shown(&path), written, &mut report);
+        look(&path, Lines::up_to(file, length), &mut walk, &mut report)?;
     }
-    let slots = read_slots(folder)?;
-    if slots.torn && !slots.impossible {
+    walk.missed(&mut report);
+    if snapshot.slots.torn && !snapshot.slots.impossible {
         report.add(Finding::HeadTorn);
     }
-    match slots.newest {
-        _ if slots.impossible => report.add(Finding::HeadForged),
-        Some((head, _)) if head.is_signed_by(key) => {
+    match (signed, head) {
+        (Some(head), _) => {
             report.head = Some(head.seq);
             report.head_hash = Some(head.hash());
+            report.key = Some(*key);
             walk.end(head.seq, &head.hash(), &mut report);
         }
-        Some(_) => report.add(Finding::HeadForged),
-        None if report.lines > 0 => report.add(Finding::HeadMissing),
-        None => {}
+        (None, None) if !snapshot.slots.impossible && report.lines == 0 => {}
+        (None, None) if !snapshot.slots.impossible => report.add(Finding::HeadMissing),
+        (None, _) => report.add(Finding::HeadForged),
     }
-    if let Some(copy) = copy.filter(|copy| copy.seq > report.head.unwrap_or(0)) {
-        report.add(Finding::OtherThanCopy { seq: copy.seq });
+    let last = report.head.unwrap_or(0);
+    for Vouched { seq, file, .. } in vouched.into_iter().filter(|vouched| vouched.seq > last) {
+        report.add(Finding::OtherThanCopy { seq, file });
     }
     Ok(report)
+}
+
+/// What there was at one moment.
+pub(super) struct Snapshot {
+    pub(super) slots: Slots,
+    pub(super) ended: Vec<Segment>,
+    /// The file that is written, and how long it is.
+    pub(super) written: Option<(File, u64)>,
+}
+
+impl Snapshot {
+    /// Waits for an append to end.
+    pub(super) fn of(folder: &Path) -> Result<Self, AuditError> {
+        let _lock = lock_shared(folder)?;
+        let path = log_path(folder);
+        let written = match read::open(&path)? {
+            Some(file) => {
+                let metadata = file.metadata().map_err(|error| FileError::io(&path, error))?;
+                Some((file, metadata.len()))
+            }
+            None => None,
+        };
+        Ok(Snapshot {
+            slots: read_slots(folder)?,
+            ended: segments::list(folder)?,
+            written,
+        })
+    }
 }
 
 fn read_slots(folder: &Path) -> Result<Slots, AuditError> {
@@ -194,145 +127,111 @@ fn read_slots(folder: &Path) -> Result<Slots, AuditError> {
     }
 }
 
-/// Where the check stands between two lines.
-struct Walk {
-    /// The number the next line must have.
-    expected: u64,
-    /// The hashes it may name: more than one where two lines have one number.
-    tips: Vec<Digest>,
-    /// Numbers that were passed over.
-    gaps: Vec<(u64, u64)>,
-    /// Whether the next line's link says something about the line before it.
-    linked: bool,
+/// The records that other files vouch for.
+fn vouched(
+    folder: &Path,
+    key: &PublicKey,
+    named: Option<&Path>,
+    known: Option<&Known>,
+    report: &mut Report,
+) -> Result<Vec<Vouched>, AuditError> {
+    let vouches = |copy: HeadCopy, file: String| Vouched {
+        seq: copy.seq,
+        hash: copy.hash,
+        file,
+    };
+    let mut vouched = Vec::new();
+    if let Some(copy) = HeadCopy::read(folder, key)? {
+        vouched.push(vouches(copy, segments::shown(&super::copy_path(folder))));
+    }
+    let elsewhere = copy::elsewhere(folder)?;
+    for path in elsewhere.iter().map(AsRef::as_ref).chain(named) {
+        let file = path.display().to_string();
+        match copy::read_elsewhere(path) {
+            Ok(Some(copy)) if copy.is_signed_by(key) => vouched.push(vouches(copy, file)),
+            Ok(Some(_)) | Err(AuditError::ForeignCopy { .. }) => report.add(Finding::CopyForged { file }),
+            Ok(None) | Err(_) => report.add(Finding::CopyMissing { file }),
+        }
+    }
+    if let Some(known) = known {
+        vouched.push(Vouched {
+            seq: known.through,
+            hash: known.hash,
+            file: Known::FILE.to_owned(),
+        });
+    }
+    Ok(vouched)
 }
 
-impl Walk {
-    const MAX_GAPS: usize = 1_000;
-
-    fn step(&mut self, line: &[u8], report: &mut Report) {
-        let number = report.lines;
-        let hash = Digest::of(line);
-        let Ok(link) = serde_json::from_slice::<Link>(line) else {
-            report.add(Finding::Unreadable { line: number });
-            // It stands where the expected line was; what follows it cannot
-            // name its hash any more.
-            self.advance(self.expected, hash, false);
-            return;
-        };
-        if link.seq == self.expected {
-            if self.linked && !self.tips.contains(&link.prev) {
-                report.add(Finding::Changed {
-                    line: number.saturating_sub(1).max(1),
-                });
-            }
-            self.advance(link.seq, hash, true);
-        } else if link.seq > self.expected {
-            if self.gaps.len() < Self::MAX_GAPS {
-                self.gaps.push((self.expected, link.seq - 1));
-            } else {
-                report.add(Finding::Removed {
-                    from_seq: self.expected,
-                    to_seq: link.seq - 1,
-                });
-            }
-            self.advance(link.seq, hash, true);
-        } else if self.fill(link.seq) {
-            report.add(Finding::Reordered {
-                line: number,
-                seq: link.seq,
-            });
-        } else {
-            report.add(Finding::Inserted {
-                line: number,
-                seq: link.seq,
-            });
-            if link.seq.saturating_add(1) == self.expected && self.tips.len() < 16 {
-                self.tips.push(hash);
-            }
-        }
+/// The number that the first line must have, and the hash that it continues,
+/// when the first file that is there is named after `named`.
+fn beginning(named: u64, known: Option<&Known>, report: &mut Report) -> (u64, Option<Digest>) {
+    if named <= FIRST {
+        return (FIRST, Some(ROOT));
     }
-
-    /// Looks whether the line is still the one that was the last when the head
-    /// was copied.
-    fn compare(&self, line: &[u8], copy: Option<&HeadCopy>, report: &mut Report) {
-        let Some(copy) = copy else { return };
-        let is_it = serde_json::from_slice::<Link>(line).is_ok_and(|link| link.seq == copy.seq);
-        if is_it && Digest::of(line) != copy.hash {
-            report.add(Finding::OtherThanCopy { seq: copy.seq });
-        }
+    let before = named.saturating_sub(1);
+    let through = known.map_or(0, |known| known.through).min(before);
+    if through > 0 {
+        report.pruned = Some(through);
     }
-
-    fn advance(&mut self, seq: u64, hash: Digest, linked: bool) {
-        self.expected = seq.saturating_add(1);
-        self.tips = vec![hash];
-        self.linked = linked;
+    if through < before {
+        report.add(Finding::SegmentMissing {
+            from_seq: through.saturating_add(1),
+            to_seq: before,
+        });
     }
-
-    /// Whether the number was passed over before; it is not any more.
-    fn fill(&mut self, seq: u64) -> bool {
-        let Some(at) = self
-            .gaps
-            .iter()
-            .position(|(from, to)| (*from..=*to).contains(&seq))
-        else {
-            return false;
-        };
-        let (from, to) = self.gaps.swap_remove(at);
-        if from < seq {
-            self.gaps.push((from, seq - 1));
-        }
-        if seq < to {
-            self.gaps.push((seq + 1, to));
-        }
-        self.gaps.sort_unstable();
-        true
-    }
-
-    fn end(&self, head_seq: u64, head_hash: &Digest, report: &mut Report) {
-        let last_seq = self.expected.saturating_sub(1);
-        if head_seq > last_seq {
-            report.add(Finding::CutOff { last_seq, head_seq });
-        } else if head_seq < last_seq {
-            report.add(Finding::Appended {
-                from_seq: head_seq.saturating_add(1),
-            });
-        } else if !self.tips.contains(head_hash) {
-            report.add(Finding::Rewritten { seq: last_seq });
-        }
-    }
+    let prev = known.filter(|known| known.through == before);
+    (named, prev.map(|known| known.hash))
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Finding::Changed { line } => write!(f, "line {line} was changed"),
-            Finding::Unreadable { line } => write!(f, "line {line} is no record"),
-            Finding::Removed { from_seq, to_seq } if from_seq == to_seq => {
-                write!(f, "record {from_seq} was removed")
+/// The segments in the order of what they hold. One whose first line belongs
+/// into another's place is found, and looked at there.
+fn in_order(
+    named: Vec<Segment>,
+    written: Option<u64>,
+    report: &mut Report,
+) -> Result<Vec<Segment>, AuditError> {
+    let after: Vec<u64> = named
+        .iter()
+        .skip(1)
+        .map(|segment| segment.first)
+        .chain([written.unwrap_or(u64::MAX)])
+        .collect();
+    let mut segments = Vec::with_capacity(named.len());
+    for (segment, next) in named.into_iter().zip(after) {
+        let found = first_number(&segment.path)?;
+        match found.filter(|found| !segment.may_begin_with(*found, next)) {
+            Some(found) => {
+                report.add(Finding::SegmentMisplaced {
+                    file: segments::shown(&segment.path),
+                    seq: found,
+                });
+                segments.push(Segment {
+                    first: found,
+                    ..segment
+                });
             }
-            Finding::Removed { from_seq, to_seq } => write!(f, "records {from_seq} to {to_seq} were removed"),
-            Finding::Reordered { line, seq } => write!(f, "record {seq} was moved to line {line}"),
-            Finding::Inserted { line, seq } => write!(f, "record {seq} is there twice, again in line {line}"),
-            Finding::CutOff { last_seq, head_seq } => {
-                write!(
-                    f,
-                    "the log ends with record {last_seq}, expected {head_seq}: its end was cut off"
-                )
-            }
-            Finding::Appended { from_seq } => {
-                write!(f, "the host did not write record {from_seq} and what follows")
-            }
-            Finding::Rewritten { seq } => write!(f, "record {seq}, the last, is not the one the host signed"),
-            Finding::Unfinished { line } => write!(f, "line {line} is not finished"),
-            Finding::HeadMissing => f.write_str("audit.head is missing"),
-            Finding::HeadForged => f.write_str("audit.head is not signed by this host"),
-            Finding::HeadTorn => f.write_str("audit.head was not written to its end"),
-            Finding::OtherThanCopy { seq } => {
-                write!(
-                    f,
-                    "record {seq} is not the one in audit.head.copy: the audit was replaced"
-                )
-            }
+            None => segments.push(segment),
         }
     }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// The number that the first line gives itself.
+fn first_number(path: &Path) -> Result<Option<u64>, AuditError> {
+    let file = file::open_owned(path, Others::MayRead)?;
+    let line = Lines::up_to(file, super::chain::MAX_LINE as u64 + 1)
+        .next()
+        .map_err(|error| FileError::io(path, error))?;
+    Ok(line
+        .and_then(|line| serde_json::from_slice::<Link>(&line.bytes).ok())
+        .map(|link| link.seq))
+}
+
+fn look(path: &Path, mut lines: Lines, walk: &mut Walk<'_>, report: &mut Report) -> Result<(), AuditError> {
+    while let Some(line) = lines.next().map_err(|error| FileError::io(path, error))? {
+        walk.line(&line.bytes, line.whole, report);
+    }
+    Ok(())
 }

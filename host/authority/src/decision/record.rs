@@ -80,12 +80,12 @@ impl Decision {
                 rule,
                 record,
             }),
-            Verdict::Deny { code, message } => Err(Refused::Denied { code, message }),
+            Verdict::Deny { code, message, .. } => Err(Refused::Denied { code, message }),
         }
     }
 
     fn event(&self) -> Event {
-        let (allowed, code, signed_by, transient, grants, reason) = match &self.verdict {
+        let (allowed, code, signed_by, transient, grants, reason, rule) = match &self.verdict {
             Verdict::Allow {
                 signed_by,
                 grants,
@@ -101,16 +101,19 @@ impl Decision {
                     *transient,
                     lines,
                     rule.as_str(),
+                    rule.as_str(),
                 )
             }
-            Verdict::Deny { code, message } => {
-                (false, Some(*code), None, false, Vec::new(), message.as_str())
+            Verdict::Deny { code, message, rule } => {
+                let (reason, rule) = (message.as_str(), rule.as_str());
+                (false, Some(*code), None, false, Vec::new(), reason, rule)
             }
         };
         Event::Decision {
             allowed,
             code,
             reason: Text::from(reason),
+            rule: Text::from(rule),
             digest: self.digest,
             name: self.name.clone(),
             version: self

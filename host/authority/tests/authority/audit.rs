@@ -8,7 +8,7 @@ use std::{
 };
 
 use odeon_authority::{
-    Audit, AuditError, Coalescer, Event, Finding, Records, Repeated, SigningKey, Text, verify,
+    Audit, AuditError, Coalescer, Event, Finding, Place, Records, Repeated, SigningKey, Text, verify,
 };
 use odeon_protocol::Code;
 
@@ -45,6 +45,16 @@ fn findings_after(host: &Host, lines: &[String]) -> Vec<Finding> {
     verify(host.folder.path(), &host.key).unwrap().findings
 }
 
+/// A line of the log that never rotated, where line and record have one number
+/// unless somebody changed that.
+fn at(line: u64, seq: u64) -> Place {
+    Place {
+        file: "audit.jsonl".to_owned(),
+        line,
+        seq,
+    }
+}
+
 #[test]
 fn an_untouched_audit_is_sound_and_reads_back() {
     let host = host_with(5);
@@ -69,7 +79,9 @@ fn a_changed_line_is_found() {
         lines[at] = lines[at].replace("number", "nombre");
         assert_eq!(
             findings_after(&host, &lines),
-            [Finding::Changed { line: at as u64 + 1 }]
+            [Finding::Changed {
+                at: self::at(at as u64 + 1, at as u64 + 1)
+            }]
         );
     }
 }
@@ -99,14 +111,16 @@ fn removed_lines_are_found() {
         findings_after(&host, &without(&[0])),
         [Finding::Removed {
             from_seq: 1,
-            to_seq: 1
+            to_seq: 1,
+            at: at(1, 2)
         }]
     );
     assert_eq!(
         findings_after(&host, &without(&[2, 3])),
         [Finding::Removed {
             from_seq: 3,
-            to_seq: 4
+            to_seq: 4,
+            at: at(3, 5)
         }]
     );
     assert_eq!(
@@ -149,7 +163,7 @@ fn reordered_lines_are_found() {
     lines.swap(2, 3);
     assert_eq!(
         findings_after(&host, &lines),
-        [Finding::Reordered { line: 4, seq: 3 }]
+        [Finding::Reordered { at: at(4, 3) }]
     );
 }
 
@@ -162,18 +176,18 @@ fn inserted_lines_are_found() {
     copied.insert(4, all[1].clone());
     assert_eq!(
         findings_after(&host, &copied),
-        [Finding::Inserted { line: 5, seq: 2 }]
+        [Finding::Inserted { at: at(5, 2) }]
     );
     // One that is linked as it should be, before the line it stands for.
     let mut forged = all.clone();
     forged.insert(2, all[2].replace("number", "nombre"));
     assert_eq!(
         findings_after(&host, &forged),
-        [Finding::Inserted { line: 4, seq: 3 }]
+        [Finding::Inserted { at: at(4, 3) }]
     );
     let mut noise = all;
     noise.insert(2, "nonsense".to_owned());
-    assert!(findings_after(&host, &noise).contains(&Finding::Unreadable { line: 3 }));
+    assert!(findings_after(&host, &noise).contains(&Finding::Unreadable { at: at(3, 3) }));
 }
 
 // Passes by `verify::Walk::end`.
@@ -386,7 +400,10 @@ fn an_audit_that_was_replaced_as_a_whole_is_older_than_its_copy() {
         .for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
     assert_eq!(
         verify(folder.path(), &public).unwrap().findings,
-        [Finding::OtherThanCopy { seq: 6 }]
+        [Finding::OtherThanCopy {
+            seq: 6,
+            file: "audit.head.copy".to_owned()
+        }]
     );
     assert!(matches!(
         audit.copy_head(),
@@ -399,7 +416,10 @@ fn an_audit_that_was_replaced_as_a_whole_is_older_than_its_copy() {
     (4..=7).for_each(|number| assert!(audit.append(event(number)).is_ok()));
     assert_eq!(
         verify(folder.path(), &public).unwrap().findings,
-        [Finding::OtherThanCopy { seq: 6 }]
+        [Finding::OtherThanCopy {
+            seq: 6,
+            file: "audit.head.copy".to_owned()
+        }]
     );
 }
 
@@ -531,6 +551,7 @@ fn denial(target: usize) -> Repeated {
     Repeated::Denial {
         grant: Text::from("tcp"),
         target: Text::from(format!("10.0.0.1:{target}")),
+        reason: Text::from("no tcp grant names it"),
     }
 }
 

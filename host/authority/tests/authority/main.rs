@@ -11,11 +11,17 @@
 mod admission;
 mod audit;
 mod descriptor;
+mod export;
 mod fixture;
+mod flood;
 mod grants;
+mod ground;
 mod keys;
 mod limits;
 mod manifest;
 mod policy;
+mod rotation;
 mod signature;
 mod smoke;
+mod tamper;
+mod why;

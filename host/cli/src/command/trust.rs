@@ -288,7 +288,8 @@ fn told(args: &Add) -> String {
     text
 }
 
-fn read_key(text: &str) -> Done<PublicKey> {
+/// A public key, or the file that has one.
+pub(super) fn read_key(text: &str) -> Done<PublicKey> {
     if text.starts_with("ed25519:") {
         return Ok(text.parse()?);
     }

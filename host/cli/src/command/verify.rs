@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let decision = decide(Ok(&policy), &offer, &terms);
     let (trusted, reason) = match decision.verdict {
         Verdict::Allow { rule, .. } => (true, rule),
-        Verdict::Deny { code, message } if args.trusted => return Err(Failure::new(code, message)),
+        Verdict::Deny { code, message, .. } if args.trusted => return Err(Failure::new(code, message)),
         Verdict::Deny { message, .. } => (false, message),
     };
     let document = Document {

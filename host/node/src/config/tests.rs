@@ -10,6 +10,7 @@ use super::HostConfig;
 #[test]
 fn every_field_is_read_and_paths_are_beside_the_file() {
     let text = "plugins = \"plugins.d\"\ntrust-policy = \"/etc/trust.toml\"\n\
+                audit-head = \"/mnt/heads/odeon\"\n\
                 [host]\nworkers = 2\npool-instances = 50\npool-memory = \"16MiB\"\nsocket = \"o.sock\"\ndrain = \"5s\"\n\
                 [limits]\nmemory = \"8MiB\"\n[host-limits]\nloads-per-minute = 5\n[secrets]\ntoken = \"token\"\n";
     let config = HostConfig::parse(text, Path::new("/srv/odeon")).unwrap();
@@ -19,6 +20,7 @@ fn every_field_is_read_and_paths_are_beside_the_file() {
     );
     assert_eq!(config.plugins.as_deref(), Some(Path::new("/srv/odeon/plugins.d")));
     assert_eq!(config.trust_policy.as_deref(), Some(Path::new("/etc/trust.toml")));
+    assert_eq!(config.audit_head.as_deref(), Some(Path::new("/mnt/heads/odeon")));
     assert_eq!(config.socket.as_deref(), Some(Path::new("/srv/odeon/o.sock")));
     assert_eq!(config.drain, Some(Duration::from_secs(5)));
     assert_eq!(config.secrets["token"], Path::new("/srv/odeon/token"));
@@ -53,6 +55,9 @@ fn numbers_have_a_range() {
         ("[host]\npool-memory = \"4GiB\"\n", true),
         ("[host]\npool-memory = \"5GiB\"\n", false),
         ("[host]\npool-memory = 0\n", false),
+        ("[host-limits]\naudit-size = \"4KiB\"\n", true),
+        ("[host-limits]\naudit-size = \"4095B\"\n", false),
+        ("[host-limits]\naudit-size = 0\n", false),
         ("[secrets]\n\"not a name!\" = \"file\"\n", false),
     ] {
         assert_eq!(HostConfig::parse(text, Path::new("")).is_ok(), fits, "{text}");

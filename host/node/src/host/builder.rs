@@ -42,6 +42,7 @@ pub struct HostBuilder {
     principal: Principal,
     environment: BTreeMap<String, String>,
     secrets: BTreeMap<String, PathBuf>,
+    audit_head: Option<PathBuf>,
 }
 
 impl HostBuilder {
@@ -63,6 +64,7 @@ impl HostBuilder {
             principal: Principal::Embedder,
             environment: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            audit_head: None,
         }
     }
 
@@ -186,6 +188,15 @@ impl HostBuilder {
         self
     }
 
+    /// Another file for the signed head of the audit, outside of the state
+    /// directory: written whenever there is a new one, at most once per
+    /// `audit-interval`. Whoever checks the audit compares it.
+    #[must_use]
+    pub fn audit_head(mut self, path: impl Into<PathBuf>) -> Self {
+        self.audit_head = Some(path.into());
+        self
+    }
+
     /// Starts the host. Must be called inside a tokio runtime, on which the
     /// host's tasks then run.
     ///
@@ -216,13 +227,26 @@ impl HostBuilder {
                 (folder.path().to_owned(), Some(folder), SigningKey::generate()?)
             }
         };
-        let audit = Audit::open(&folder, key)?;
+        let elsewhere = self.audit_head.as_deref();
+        let elsewhere = elsewhere
+            .map(|path| outside(path, self.state_dir.as_deref()))
+            .transpose()?;
+        let audit = Audit::open_sized(&folder, key, self.host_limits.audit_size)?;
+        if !self.one_shot {
+            audit.say_elsewhere(elsewhere.as_deref())?;
+        }
         let start = match self.one_shot {
             true => WriterStart::WhenNeeded,
             false => WriterStart::Now,
         };
         let recorder = Recorder::start(audit, self.host_limits.audit_interval.duration(), start)
             .map_err(StartHostError::Thread)?;
+        if let Some(path) = elsewhere {
+            let every = self.host_limits.audit_interval.duration();
+            recorder
+                .keep_elsewhere(path, every)
+                .map_err(StartHostError::Thread)?;
+        }
         let policy = match (&self.state_dir, self.trust_policy) {
             (Some(state), None) => Some(Policy::file_of(state)?),
             (_, policy) => policy,
@@ -296,6 +320,23 @@ impl HostBuilder {
             inner: Arc::new(inner),
         })
     }
+}
+
+/// The absolute path of a file that is not lost with the state directory.
+fn outside(path: &Path, state: Option<&Path>) -> Result<PathBuf, StartHostError> {
+    let wrong = |problem| StartHostError::AuditHead {
+        path: path.to_owned(),
+        problem,
+    };
+    let state = state.ok_or_else(|| wrong("a host with a state directory, whose audit lasts"))?;
+    let absolute = std::path::absolute(path).map_err(|_| wrong("the path of a file"))?;
+    let parent = absolute.parent().ok_or_else(|| wrong("the path of a file"))?;
+    // A folder that is not there now may be mounted later.
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if real(parent).starts_with(real(state)) {
+        return Err(wrong("a file outside of the state directory"));
+    }
+    Ok(absolute)
 }
 
 /// A folder that nobody else can look into.

@@ -107,11 +107,15 @@ impl Host {
         let served = self.inner.serving.swap(false, Ordering::SeqCst);
         let closing = crate::load::blocking(move || {
             recorder.finish();
-            if !served {
-                return Ok(());
-            }
-            let reason = "asked to stop".into();
-            recorder.append(Event::Stop { reason }).map(|_| ())
+            let ended = match served {
+                false => Ok(()),
+                true => {
+                    let reason = "asked to stop".into();
+                    recorder.append(Event::Stop { reason }).map(|_| ())
+                }
+            };
+            recorder.end_keeping();
+            ended
         });
         let unwritten = |why: &str| {
             let text = format!("the end of the host could not be written to the audit: {why}");

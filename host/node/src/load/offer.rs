@@ -19,6 +19,10 @@ use crate::registry::Reservation;
 /// The longest detached signature, in bytes.
 const MAX_DETACHED: u64 = 64 * 1024;
 
+/// The rules that say no here, by their names in the audit.
+const READABLE: &str = "file: a component of at most host-limits.component-size";
+const NAME_FREE: &str = "name: one plugin at a time, and a replace keeps it";
+
 /// A component that was let in, and what it was let in with.
 pub(super) struct Admitted {
     pub(super) bytes: Vec<u8>,
@@ -137,7 +141,7 @@ impl Host {
                 Some(reservation)
             }
             Ok(None) => None,
-            Err(fault) => return Err(self.on_record(first, fault)),
+            Err(fault) => return Err(self.on_record(first, NAME_FREE, fault)),
         };
         let decision = decide(policy.as_ref(), &offer, &terms);
         let admission = decision.record(self.inner.recorder.audit())?;
@@ -182,9 +186,10 @@ impl Host {
             verdict: Verdict::Deny {
                 code: fault.code,
                 message: fault.message.clone(),
+                rule: READABLE.to_owned(),
             },
         };
-        self.on_record(decision, fault)
+        self.on_record(decision, READABLE, fault)
     }
 
     /// The name that a component is let in under, and the version of before.
@@ -217,10 +222,14 @@ impl Host {
     /// Writes down that something was refused for this reason, whatever the
     /// policy says about it: who tries to take another's name leaves a trace.
     /// Gives the fault to answer with.
-    fn on_record(&self, decision: Decision, fault: Fault) -> Fault {
+    fn on_record(&self, decision: Decision, rule: &str, fault: Fault) -> Fault {
         let (code, message) = (fault.code, fault.message.clone());
         let denied = Decision {
-            verdict: Verdict::Deny { code, message },
+            verdict: Verdict::Deny {
+                code,
+                message,
+                rule: rule.to_owned(),
+            },
             ..decision
         };
         match denied.record(self.inner.recorder.audit()) {

@@ -1,0 +1,115 @@
+//! A load that failed after it was decided that it may.
+//!
+//! Owns what goes on record about it: how far it came, and everything that did
+//! not fit. The fault that the caller gets is the same with or without.
+
+use odeon_authority::{FailedLoad, LoadStep, Text};
+use odeon_protocol::{Code, Digest, Fault, PluginName};
+use odeon_runtime::{LinkReport, LoadError};
+
+use super::{LetIn, blocking};
+use crate::host::Host;
+
+/// Why a load failed, and at which step.
+pub(super) struct Failed {
+    step: LoadStep,
+    mismatches: Vec<String>,
+    fault: Fault,
+}
+
+/// What is known of a load before it fails.
+pub(super) struct About {
+    name: PluginName,
+    digest: Digest,
+    principal: Text,
+}
+
+impl Failed {
+    /// At this step.
+    pub(super) fn at(step: LoadStep) -> impl Fn(Fault) -> Self {
+        move |fault| Failed {
+            step,
+            mismatches: Vec::new(),
+            fault,
+        }
+    }
+}
+
+impl From<LoadError> for Failed {
+    fn from(error: LoadError) -> Self {
+        let step = match &error {
+            LoadError::Compile(_) => LoadStep::Compile,
+            LoadError::Link(_) | LoadError::Lifecycle(_) => LoadStep::Link,
+            LoadError::DoesNotFit(_) | LoadError::LimitUnsupported(_) => LoadStep::Fit,
+            LoadError::Engine(_) => LoadStep::Publish,
+        };
+        let mismatches = match &error {
+            LoadError::Link(report) => lines(report),
+            _ => Vec::new(),
+        };
+        Failed {
+            step,
+            mismatches,
+            fault: error.into(),
+        }
+    }
+}
+
+/// One line for each thing that does not link.
+fn lines(report: &LinkReport) -> Vec<String> {
+    let mut lines: Vec<String> = report.mismatches.iter().map(ToString::to_string).collect();
+    lines.extend(report.engine.clone());
+    if report.more > 0 {
+        lines.push(format!("and {} more", report.more));
+    }
+    lines
+}
+
+impl About {
+    pub(super) fn new(host: &Host, let_in: &LetIn) -> Self {
+        let admitted = &let_in.admitted;
+        let principal = admitted.request.principal.as_ref();
+        About {
+            name: admitted.admission.name().clone(),
+            digest: *admitted.admission.digest(),
+            principal: principal.unwrap_or(&host.inner.principal).to_string().into(),
+        }
+    }
+}
+
+impl Host {
+    /// Writes down that it failed, and gives the fault to answer with. A load
+    /// that the end of the host broke off says nothing about the component.
+    pub(super) async fn note_failed(&self, about: About, failed: Failed) -> Fault {
+        let Failed {
+            step,
+            mismatches,
+            fault,
+        } = failed;
+        if fault.code == Code::Draining {
+            return fault;
+        }
+        let About {
+            name,
+            digest,
+            principal,
+        } = about;
+        let serving = self.inner.registry.get(&name).ok();
+        let failed = FailedLoad {
+            digest: Some(digest),
+            step,
+            code: fault.code,
+            reason: fault.message.as_str().into(),
+            mismatches: Text::list(&mismatches),
+            serving: serving.map(|loaded| loaded.generation),
+            principal,
+        };
+        let recorder = self.inner.recorder.clone();
+        let plugin = name.clone();
+        let written = blocking(move || recorder.load_failed(&plugin, failed)).await;
+        if !matches!(written, Ok(true)) {
+            tracing::error!(plugin = name.as_str(), %fault, "a load failed, and that could not be recorded");
+        }
+        fault
+    }
+}
