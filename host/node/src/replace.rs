@@ -173,7 +173,10 @@ impl Host {
         let mut ready = self.make_ready(self.let_in(load, way).await?).await?;
         let next = ready.plugin().clone();
         ready.warn(left_behind(&before.plugin, &next));
-        let held = self.hand_over(&before, &next, terms.drain).await?;
+        let held = match self.hand_over(&before, &next, terms.drain).await {
+            Ok(held) => held,
+            Err(fault) => return Err(self.note_not_handed_over(&ready, fault).await),
+        };
         let state_handed_over = held.is_some();
         let (host, from) = (self.clone(), before.generation);
         let (loaded, switched_in) = blocking(move || {

@@ -152,3 +152,55 @@ fn there_is_nothing_to_say_about_what_is_on_no_record() {
     desk.odeon(&["stop"]).ended(0);
     assert_eq!(server.ended(), Some(0));
 }
+
+/// A version that cannot take the state over, one that does not link and one
+/// that traps: the old one serves each time, and the record says why. Enforced
+/// by `Host::note_not_handed_over`, `Host::note_failed` and `Host::roll_back`.
+#[test]
+fn every_version_that_did_not_stay_is_explained() {
+    let desk = Desk::new();
+    for (file, guest) in [
+        ("counter.wasm", "sample-counter"),
+        ("counter-v2.wasm", "sample-counter-v2"),
+        ("bad.wasm", "wat-traps"),
+    ] {
+        desk.write(file, odeon_tests::guests::bytes(guest));
+    }
+    desk.component("unlinked.wasm", UNLINKED);
+    let _server = desk.serve(&[]);
+    let replace = |file: &str, status: i32| {
+        desk.odeon(&["replace", "counter", file, "--allow-unsigned"])
+            .ended(status);
+    };
+    desk.odeon(&["load", "counter-v2.wasm", "--allow-unsigned"])
+        .ended(0);
+    // The first version does not read what the second one wrote.
+    replace("counter.wasm", 8);
+    let because = why(&desk, "counter")["because"].clone();
+    assert_eq!(
+        (&because["event"], &because["code"]),
+        (&"load-failed".into(), &"ODN-3018".into())
+    );
+    assert!(
+        because["message"].as_str().unwrap().contains("unknown-format"),
+        "{because}"
+    );
+    replace("unlinked.wasm", 7);
+    let because = why(&desk, "counter")["because"].clone();
+    assert_eq!(because["mismatches"].as_array().unwrap().len(), 2, "{because}");
+    replace("bad.wasm", 0);
+    for _ in 0..3 {
+        desk.odeon(&["call", "counter/unreachable"]).ended(6);
+    }
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while why(&desk, "counter")["because"]["event"] != "rolled-back" {
+        assert!(std::time::Instant::now() < end, "{}", why(&desk, "counter"));
+    }
+    let because = why(&desk, "counter")["because"].clone();
+    assert!(
+        because["message"].as_str().unwrap().contains("trapped"),
+        "{because}"
+    );
+    assert_eq!(why(&desk, "counter")["serving"], true);
+    desk.odeon(&["call", "counter/value"]).ended(0);
+}

@@ -263,6 +263,8 @@ pub enum LoadStep {
     Fit,
     /// Its own `load`.
     Hook,
+    /// Taking over the state of the generation that it was to replace.
+    Handover,
     /// Putting it into service.
     Publish,
 }

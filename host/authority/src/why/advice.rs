@@ -77,6 +77,10 @@ fn of_load(code: Code) -> String {
         Code::LoadHookFailed => {
             "its own load refused or failed: see `odeon logs`, its configuration and its grants"
         }
+        Code::StateHandover => {
+            "the old generation serves on: see `odeon logs`; give its calls a longer --drain, or load the new version \
+             without the state after an unload"
+        }
         Code::NameTaken => "unload what has the name, replace it with `odeon replace`, or use another name",
         Code::ManifestInvalid => "mend the manifest and pack it again with `odeon pack`",
         Code::ConfigInvalid | Code::DescriptorInvalid => "mend the configuration that is named",

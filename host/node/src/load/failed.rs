@@ -7,7 +7,7 @@ use odeon_authority::{FailedLoad, LoadStep, Text};
 use odeon_protocol::{Code, Digest, Fault, PluginName};
 use odeon_runtime::{LinkReport, LoadError};
 
-use super::{LetIn, blocking};
+use super::{LetIn, Ready, blocking};
 use crate::host::Host;
 
 /// Why a load failed, and at which step.
@@ -78,6 +78,19 @@ impl About {
 }
 
 impl Host {
+    /// Writes down that the state was not handed to what was ready to serve, and
+    /// gives the fault to answer with.
+    pub(crate) async fn note_not_handed_over(&self, ready: &Ready, fault: Fault) -> Fault {
+        let loaded = &ready.loaded;
+        let about = About {
+            name: loaded.name.clone(),
+            digest: loaded.origin.digest,
+            principal: loaded.origin.principal.to_string().into(),
+        };
+        self.note_failed(about, Failed::at(LoadStep::Handover)(fault))
+            .await
+    }
+
     /// Writes down that it failed, and gives the fault to answer with. A load
     /// that the end of the host broke off says nothing about the component.
     pub(super) async fn note_failed(&self, about: About, failed: Failed) -> Fault {
