@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Trust(command::trust::Args),
     /// Show what was decided and done
     Audit(command::audit::Args),
+    /// Print the schema of a kind of file, for editors
+    Schema(command::schema::Args),
     /// Write the completions of a shell
     Completions(generate::Completions),
     /// Write the manual pages

@@ -38,8 +38,10 @@ pub struct HostConfig {
     pub limits: LimitsPatch,
     /// What loading and keeping plugins may cost the host.
     pub host_limits: HostLimitsPatch,
-    /// The folder of descriptors that are loaded at start.
+    /// The folder of descriptors.
     pub plugins: Option<PathBuf>,
+    /// Whether changes in it are applied when they are made.
+    pub watch: Option<bool>,
     /// The trust policy's file.
     pub trust_policy: Option<PathBuf>,
     /// The control socket.
@@ -60,6 +62,7 @@ struct Written {
     #[serde(default)]
     host_limits: HostLimitsPatch,
     plugins: Option<PathBuf>,
+    watch: Option<bool>,
     trust_policy: Option<PathBuf>,
     #[serde(default)]
     secrets: BTreeMap<String, PathBuf>,
@@ -121,6 +124,9 @@ impl HostConfig {
                 "secrets: expected names of 1 to 64 of a-z, A-Z, 0-9, -, _ and ., found {shown:?}"
             ));
         }
+        if written.watch.is_some() && written.plugins.is_none() {
+            return Err("watch: expected `plugins` beside it, the folder to watch; found none".to_owned());
+        }
         let limits = Limits::default().replaced_by(&written.limits).check();
         let host_limits = HostLimits::default().replaced_by(&written.host_limits).check();
         limits.and(host_limits).map_err(|error| error.to_string())?;
@@ -135,6 +141,7 @@ impl HostConfig {
             limits: written.limits,
             host_limits: written.host_limits,
             plugins: written.plugins.map(beside),
+            watch: written.watch,
             trust_policy: written.trust_policy.map(beside),
             socket: written.host.socket.map(beside),
             drain: written.host.drain.map(|time| time.duration()),
