@@ -13,8 +13,8 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use odeon_authority::{
-    Bound, ClassWish, DescriptorFolder, Event, FileError, FolderError, GrantSet, InstanceMode, LimitsPatch, Placing, Principal, PublicKey,
-    SignedAs, read_operators_text,
+    Bound, ClassWish, DescriptorFolder, Event, FileError, FolderError, GrantSet, InstanceMode, LimitsPatch,
+    Placing, Principal, PublicKey, SignedAs, read_operators_text,
 };
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use parking_lot::Mutex;

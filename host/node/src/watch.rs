@@ -160,7 +160,13 @@ impl State {
 impl Watch {
     /// Takes over a folder whose descriptors were loaded. `began` is when the
     /// first of them was looked at.
-    pub(crate) fn begin(host: &Host, begun: Begun, watched: bool, drain: Duration, loads: &[StartLoad]) -> Self {
+    pub(crate) fn begin(
+        host: &Host,
+        begun: Begun,
+        watched: bool,
+        drain: Duration,
+        loads: &[StartLoad],
+    ) -> Self {
         let Begun { path, scan, started } = begun;
         let policy = host.inner.gatekeeper.stamp();
         let failed = |load: &StartLoad| {
@@ -185,7 +191,11 @@ impl Watch {
             scan: Arc::new(Mutex::new(scan)),
             hint: Hint::new(),
             refused: loads.iter().filter_map(failed).collect(),
-            said: loads.iter().filter(|load| load.outcome.is_err()).filter_map(file_of).collect(),
+            said: loads
+                .iter()
+                .filter(|load| load.outcome.is_err())
+                .filter_map(file_of)
+                .collect(),
             started,
             policy,
             rows: BTreeMap::new(),
@@ -450,7 +460,10 @@ impl Running {
             Source::Descriptor(path) if path.parent() == Some(folder) => path.file_name(),
             Source::Descriptor(_) | Source::Component(_) | Source::Bytes(_) => None,
         };
-        let content = origin.offered.as_deref().and_then(|(offer, _)| Content::of(offer));
+        let content = origin
+            .offered
+            .as_deref()
+            .and_then(|(offer, _)| Content::of(offer));
         let want = origin.complete.described.as_ref().zip(content);
         Running {
             generation: loaded.generation,

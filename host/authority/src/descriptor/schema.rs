@@ -147,3 +147,6 @@ fn grants() -> Value {
         },
     ] })
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ mod admission;
 mod audit;
 mod descriptor;
 mod fixture;
+mod folder;
 mod grants;
 mod keys;
 mod limits;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use odeon_authority::{
-    Admission, Decision, Descriptor, DescriptorError, DescriptorFolder, Manifest, Offer, Principal, Refused, SignedAs, Terms,
-    Verdict, decide,
+    Admission, Decision, Descriptor, DescriptorError, DescriptorFolder, Manifest, Offer, Principal, Refused,
+    SignedAs, Terms, Verdict, decide,
 };
 use odeon_protocol::{Code, Digest, Fault, PluginName};
 

@@ -135,7 +135,13 @@ impl Applied {
     }
 
     /// Somebody takes out what is loaded under this name.
-    pub(crate) fn departed(&mut self, folder: &Folder, name: &PluginName, generation: Generation, gone: Gone) {
+    pub(crate) fn departed(
+        &mut self,
+        folder: &Folder,
+        name: &PluginName,
+        generation: Generation,
+        gone: Gone,
+    ) {
         let Some(put) = self.puts.get_mut(name) else {
             return;
         };

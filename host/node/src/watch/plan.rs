@@ -147,9 +147,8 @@ impl Planner<'_> {
         };
         let keeper = holder.filter(says_nothing);
         let has_it = |(file, _): &&(&FileName, &Want)| holder == Some(*file);
-        let is_new = |(file, want): &&(&FileName, &Want)| {
-            self.applied.refusal(file, want, self.now.round).is_none()
-        };
+        let is_new =
+            |(file, want): &&(&FileName, &Want)| self.applied.refusal(file, want, self.now.round).is_none();
         let winner = match keeper {
             Some(_) => None,
             None => {
@@ -188,10 +187,14 @@ impl Planner<'_> {
                 } else if let Some(problem) = self.refusal(file, want) {
                     self.row(file, Some(name), DescriptorState::Refused, Some(problem));
                 } else {
-                    self.step(name, file, Step::Replace {
-                        name: name.clone(),
-                        file: file.clone(),
-                    });
+                    self.step(
+                        name,
+                        file,
+                        Step::Replace {
+                            name: name.clone(),
+                            file: file.clone(),
+                        },
+                    );
                 }
             }
             Some(put) if is_held(put, file, want) => {

@@ -85,7 +85,11 @@ impl Scan {
         let there: BTreeSet<FileName> = folder.names().map_err(unusable)?.into_iter().collect();
         let mut files = BTreeMap::new();
         let mut sights = std::mem::take(&mut self.sights);
-        let gone: Vec<FileName> = sights.keys().filter(|name| !there.contains(*name)).cloned().collect();
+        let gone: Vec<FileName> = sights
+            .keys()
+            .filter(|name| !there.contains(*name))
+            .cloned()
+            .collect();
         for name in there.iter().chain(&gone) {
             let before = sights.remove(name);
             let text = match there.contains(name) {
