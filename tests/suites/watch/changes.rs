@@ -1,7 +1,7 @@
 //! Descriptors and components that come, change and go.
 
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use odeon::{Args, CallRequest, Outcome};
 use odeon_protocol::{Code, DescriptorState};
@@ -78,6 +78,29 @@ async fn a_file_that_is_renamed_over_another_is_applied_whole() {
     ground.serves("v", ONE).await;
     ground.put("v.toml", &text("v", TWO));
     assert_eq!(ground.serves("v", TWO).await, 2);
+}
+
+/// Enforced by `Sight::seen`: what is gone for a moment is not gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_made_anew_is_not_gone_in_between() {
+    let ground = ground().await;
+    ground.write("v.toml", &text("v", ONE));
+    ground.serves("v", ONE).await;
+    let mut rounds = 0;
+    while rounds < 5 {
+        let (before, began) = (ground.runs("v"), Instant::now());
+        ground.remove("v.toml");
+        // Longer than it takes to look, and shorter than it takes to believe it.
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        ground.write("v.toml", &text("v", ONE));
+        let was_short = began.elapsed() < Duration::from_millis(140);
+        ground.all_seen().await;
+        ground.serves("v", ONE).await;
+        if was_short {
+            assert_eq!(ground.runs("v"), before);
+            rounds += 1;
+        }
+    }
 }
 
 /// Enforced by the `Adopt` of `Planner::settle`.
