@@ -33,7 +33,7 @@ use self::content::Content;
 use self::hint::Hint;
 use self::plan::{Folder, Now, Plan, Row, Running, Seen, plan};
 use self::scan::{SETTLED, Scan};
-use self::step::{Done, EVERY};
+use self::step::{Done, EVERY, GONE};
 use crate::host::Host;
 use crate::load::{Source, Stamp, blocking};
 use crate::registry::Loaded;
@@ -120,14 +120,19 @@ impl Descriptors {
     /// Says that somebody takes a plugin out. To be called while its name is
     /// held.
     pub(crate) fn departed(&self, name: &PluginName, generation: Generation, reason: &str) {
+        let mut state = self.state.lock();
+        let Some(state) = state.as_mut() else { return };
         let gone = match reason {
+            // It is no file's any more.
+            GONE => {
+                state.applied.puts.remove(name);
+                return;
+            }
             REVOKED | UNTRUSTED => Gone::Denied,
             _ => Gone::ByHand,
         };
-        if let Some(state) = self.state.lock().as_mut() {
-            let folder = state.folder.clone();
-            state.applied.departed(&folder, name, generation, gone);
-        }
+        let folder = state.folder.clone();
+        state.applied.departed(&folder, name, generation, gone);
     }
 
     /// The rows of an operator's list.
@@ -285,7 +290,7 @@ impl Watch {
             }
             if step.lets_in() && !self.has_room() {
                 later = true;
-                break;
+                continue;
             }
             match self.take(step, &folder, round).await {
                 Done::Settled => done = true,

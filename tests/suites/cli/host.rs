@@ -62,13 +62,23 @@ fn a_descriptor_that_is_not_applied_is_shown_with_the_reason() {
     let status = || desk.odeon(&["status", "--json"]).ended(0).json()["status"].clone();
     let began = std::time::Instant::now();
     while status()["descriptors"][0]["state"] != "broken" {
-        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{}", status());
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(20),
+            "{}",
+            status()
+        );
     }
     let row = &status()["descriptors"][0];
-    assert_eq!((&row["file"], &row["code"]), (&"bad.toml".into(), &"ODN-3014".into()));
+    assert_eq!(
+        (&row["file"], &row["code"]),
+        (&"bad.toml".into(), &"ODN-3014".into())
+    );
     assert_eq!(status()["folder"]["watched"], true);
     let listed = desk.odeon(&["list"]).ended(0);
-    assert!(listed.stderr.contains("bad.toml: broken: ODN-3014"), "{listed:#?}");
+    assert!(
+        listed.stderr.contains("bad.toml: broken: ODN-3014"),
+        "{listed:#?}"
+    );
     let shown = desk.odeon(&["status"]).ended(0).stdout;
     assert!(shown.contains("bad.toml") && shown.contains("watched"), "{shown}");
 }

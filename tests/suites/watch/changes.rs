@@ -3,11 +3,10 @@
 use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::ground::{CALC, ONE, TWO, before, bytes, component, digest, ground, text};
 use odeon::{Args, CallRequest, Outcome};
+use odeon_authority::digest_of;
 use odeon_protocol::{Code, DescriptorState};
-use odeon_tests::guests;
-
-use crate::ground::{CALC, ONE, TWO, before, digest, ground, text};
 
 /// Enforced by `Watch::take`.
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +34,7 @@ async fn a_descriptor_that_comes_is_loaded_changes_are_applied_and_without_it_th
         })
         .await;
     let described = ground.host.describe(&"v".parse().unwrap()).unwrap();
-    assert_eq!(described.limits["deadline"], "1234ms");
+    assert_eq!(described.limits["deadline"], "1s 234ms");
 
     ground.remove("v.toml");
     ground.gone("v").await;
@@ -136,7 +135,7 @@ async fn what_is_touched_or_says_the_same_in_other_words_changes_nothing() {
     ground.write("v.toml", &text("v", ONE));
     ground.serves("v", ONE).await;
     let now = SystemTime::now() + Duration::from_secs(1);
-    let component = ground.state.path().join(ONE).with_extension("wasm");
+    let component = component(ground.state.path(), ONE);
     for path in [&ground.path("v.toml"), &component] {
         fs::File::options()
             .append(true)
@@ -146,7 +145,7 @@ async fn what_is_touched_or_says_the_same_in_other_words_changes_nothing() {
             .unwrap();
     }
     ground.all_seen().await;
-    fs::write(&component, guests::bytes(ONE)).unwrap();
+    fs::write(&component, bytes(ONE)).unwrap();
     let reordered = format!("# a word\nname = \"v\"\n\nsource = \"../{ONE}.wasm\"\ndrain = \"2s\"\n");
     ground.write("v.toml", &reordered);
     ground.all_seen().await;
@@ -159,15 +158,15 @@ async fn what_is_touched_or_says_the_same_in_other_words_changes_nothing() {
 async fn a_component_that_changes_replaces_the_plugin_of_an_unchanged_descriptor() {
     let ground = ground().await;
     let component = ground.state.path().join("c.wasm");
-    fs::copy(guests::component(ONE), &component).unwrap();
+    fs::write(&component, bytes(ONE)).unwrap();
     ground.write("v.toml", &text("v", "c"));
     ground.serves("v", ONE).await;
     let new = ground.state.path().join("c.new");
-    fs::copy(guests::component(TWO), &new).unwrap();
+    fs::write(&new, bytes(TWO)).unwrap();
     fs::rename(new, &component).unwrap();
     assert_eq!(ground.serves("v", TWO).await, 2);
     // In place, too.
-    fs::write(&component, guests::bytes(CALC)).unwrap();
+    fs::write(&component, bytes(CALC)).unwrap();
     assert_eq!(ground.serves("v", CALC).await, 3);
 }
 
@@ -203,10 +202,10 @@ async fn a_file_that_is_half_written_touches_nothing_until_it_is_whole() {
 async fn a_component_that_is_half_written_touches_nothing_until_it_is_whole() {
     let ground = ground().await;
     let component = ground.state.path().join("c.wasm");
-    fs::copy(guests::component(ONE), &component).unwrap();
+    fs::write(&component, bytes(ONE)).unwrap();
     ground.write("v.toml", &text("v", "c"));
     ground.serves("v", ONE).await;
-    let bytes = guests::bytes(TWO);
+    let bytes = bytes(TWO);
     fs::write(&component, &bytes[..bytes.len() / 2]).unwrap();
     let row = ground.becomes("v.toml", DescriptorState::Refused).await;
     assert_eq!((row.code, row.generation.unwrap().0), (Some(Code::Malformed), 1));
@@ -229,8 +228,8 @@ async fn calls_go_on_for_as_long_as_the_descriptor_says() {
     let ground = ground().await;
     let long = text("v", "guest-spin").replace("1s", "0s");
     fs::copy(
-        guests::component("guest-spin"),
-        ground.state.path().join("guest-spin.wasm"),
+        odeon_tests::guests::component("guest-spin"),
+        component(ground.state.path(), "guest-spin"),
     )
     .unwrap();
     crate::ground::trust(ground.state.path(), &["guest-spin", ONE]);
@@ -271,7 +270,13 @@ async fn a_descriptor_without_a_name_goes_by_the_components_own() {
     let calculator = "calculator";
     ground.write("c.toml", &format!("source = \"../{CALC}.wasm\"\n"));
     ground.serves(calculator, CALC).await;
-    ground.write("v.toml", &format!("source = \"../{ONE}.wasm\"\n"));
+    let nameless = odeon_tests::guests::bytes("wat-traps");
+    fs::write(component(ground.state.path(), "nameless"), &nameless).unwrap();
+    let row = format!("[[digest]]\ndigest = \"{}\"\n", digest_of(&nameless).unwrap());
+    let policy = ground.state.path().join("trust.toml");
+    let text_of_policy = fs::read_to_string(&policy).unwrap();
+    fs::write(policy, text_of_policy + &row).unwrap();
+    ground.write("v.toml", "source = \"../nameless.wasm\"\n");
     let row = ground.becomes("v.toml", DescriptorState::Refused).await;
     assert_eq!((row.code, row.plugin), (Some(Code::NameNotAllowed), None));
     // It is its file's by that name, and the name is its own.

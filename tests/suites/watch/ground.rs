@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use odeon::daemon::{Daemon, DaemonConfig, serve};
 use odeon::{Args, CallOptions, Compiler, Host, HostLimits};
-use odeon_authority::digest_of;
+use odeon_authority::{digest_of, embed_manifest};
 use odeon_protocol::{DescriptorRow, DescriptorState, Digest, PluginName, PluginRow};
 use odeon_tests::guests;
 use tempfile::TempDir;
@@ -41,8 +41,7 @@ pub(crate) fn before() -> Before {
     let plugins = state.path().join("plugins.d");
     fs::create_dir(&plugins).unwrap();
     for guest in [ONE, TWO, CALC, "wat-start-traps"] {
-        let file = state.path().join(guest).with_extension("wasm");
-        fs::copy(guests::component(guest), file).unwrap();
+        fs::write(component(state.path(), guest), bytes(guest)).unwrap();
     }
     trust(state.path(), &[ONE, TWO, CALC, "wat-start-traps"]);
     let config = DaemonConfig {
@@ -74,8 +73,24 @@ pub(crate) fn trust(state: &Path, guests: &[&str]) {
     fs::rename(new, state.join("trust.toml")).unwrap();
 }
 
+/// A guest's component. All of them are of one version: a lower one would be
+/// refused.
+pub(crate) fn bytes(guest: &str) -> Vec<u8> {
+    let bytes = guests::bytes(guest);
+    let Some(name) = guest.strip_prefix("wat-") else {
+        return bytes;
+    };
+    let manifest = format!("[plugin]\nname = \"{name}\"\nversion = \"0.1.0\"\n");
+    embed_manifest(&bytes, manifest.as_bytes()).unwrap()
+}
+
+/// Where a guest's component is.
+pub(crate) fn component(state: &Path, guest: &str) -> PathBuf {
+    state.join(format!("{guest}.wasm"))
+}
+
 pub(crate) fn digest(guest: &str) -> Digest {
-    digest_of(&guests::bytes(guest)).unwrap()
+    digest_of(&bytes(guest)).unwrap()
 }
 
 pub(crate) fn name(text: &str) -> PluginName {

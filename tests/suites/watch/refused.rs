@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use odeon::daemon::DaemonConfig;
 use odeon_protocol::{Code, DescriptorState};
-use odeon_tests::guests;
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::ground::{Before, CALC, ONE, TWO, before, digest, ground, text, trust};
+use crate::ground::{Before, CALC, ONE, TWO, before, bytes, digest, ground, text, trust};
 
 /// Enforced by the round of `Applied::refusal`.
 #[tokio::test(flavor = "multi_thread")]
@@ -59,10 +58,10 @@ async fn what_does_not_link_is_tried_again_when_its_file_or_its_component_change
     let ground = ground().await;
     trust(ground.state.path(), &[ONE, TWO, "wat-missing-imports"]);
     let component = ground.state.path().join("c.wasm");
-    fs::copy(guests::component(ONE), &component).unwrap();
+    fs::write(&component, bytes(ONE)).unwrap();
     ground.write("v.toml", &text("v", "c"));
     ground.serves("v", ONE).await;
-    fs::write(&component, guests::bytes("wat-missing-imports")).unwrap();
+    fs::write(&component, bytes("wat-missing-imports")).unwrap();
     let row = ground.becomes("v.toml", DescriptorState::Refused).await;
     assert_eq!((row.code, row.generation.unwrap().0), (Some(Code::LinkFailed), 1));
     let tries = || ground.audit("decision").len();
@@ -73,7 +72,7 @@ async fn what_does_not_link_is_tried_again_when_its_file_or_its_component_change
     );
     ground.soon("another try", || tries() == before + 1).await;
     ground.becomes("v.toml", DescriptorState::Refused).await;
-    fs::write(&component, guests::bytes(TWO)).unwrap();
+    fs::write(&component, bytes(TWO)).unwrap();
     assert_eq!(ground.serves("v", TWO).await, 2);
 }
 

@@ -11,9 +11,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use odeon_protocol::{DescriptorState, Digest};
-use odeon_tests::guests;
 
-use crate::ground::{CALC, Ground, ONE, TWO, digest, ground, text};
+use crate::ground::{CALC, Ground, ONE, TWO, bytes, component, digest, ground, text};
 
 const FILES: usize = 10;
 const PLUGINS: usize = 6;
@@ -190,7 +189,7 @@ impl Model {
     fn change_component(&mut self, ground: &Ground) {
         let path = ground.state.path().join("changing.wasm");
         let guest = [ONE, TWO, CALC][self.dice.below(3)];
-        let bytes = guests::bytes(guest);
+        let bytes = bytes(guest);
         match self.dice.below(3) {
             0 => {
                 fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
@@ -213,7 +212,7 @@ impl Model {
     /// plugin described once.
     fn finish(&mut self, ground: &Ground) {
         if self.changing.is_none() {
-            fs::write(ground.state.path().join("changing.wasm"), guests::bytes(TWO)).unwrap();
+            fs::write(ground.state.path().join("changing.wasm"), bytes(TWO)).unwrap();
             self.changing = Some(TWO);
         }
         let mut described = BTreeSet::new();
@@ -264,7 +263,7 @@ fn runs(ground: &Ground) -> BTreeMap<String, (Digest, String)> {
 
 async fn storm(seed: u64) {
     let ground = ground().await;
-    fs::copy(guests::component(ONE), ground.state.path().join("changing.wasm")).unwrap();
+    fs::write(component(ground.state.path(), "changing"), bytes(ONE)).unwrap();
     ground.write("steady.toml", &text("steady", ONE));
     ground.serves("steady", ONE).await;
     let mut model = Model::new(&ground, seed);

@@ -17,7 +17,7 @@ use crate::replace::{ReplaceRequest, Terms};
 use crate::unload::UnloadMode;
 
 /// What the audit says about a plugin whose descriptor is gone.
-const GONE: &str = "its descriptor is gone";
+pub(super) const GONE: &str = "its descriptor is gone";
 
 /// What a step came to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,6 +130,7 @@ impl Watch {
         let Ok((reservation, loaded)) = self.host.inner.registry.claim(name) else {
             return Done::Later;
         };
+        loaded.set_draining();
         let said = self.change(|applied| applied.puts.remove(name));
         let said = said.and_then(|put| put.want.descriptor.drain);
         let drain = said.map_or(self.drain, |time: odeon_authority::Patience| time.duration());
