@@ -1,8 +1,12 @@
 //! What an operator says about one plugin: a file in `plugins.d`.
 //!
-//! Owns the descriptor's fields and their validation. It cannot let an
-//! unsigned component in: there is no field for that. Relative paths are
-//! relative to the descriptor's own folder.
+//! Owns what a descriptor says and its validation. It cannot let an unsigned
+//! component in: there is no field for that. Relative paths are relative to the
+//! descriptor's own folder.
+
+mod fields;
+mod folder;
+mod schema;
 
 use std::{
     collections::BTreeMap,
@@ -10,13 +14,18 @@ use std::{
 };
 
 use odeon_protocol::{Code, PluginName};
-use serde::Deserialize;
 
+use self::fields::Written;
+pub use self::{
+    fields::DescriptorField,
+    folder::{DescriptorFile, DescriptorFolder, FolderError},
+};
 use crate::{
     file::{self, FileError, Others},
     grant::{GrantSet, is_secret_name},
     limits::LimitsPatch,
-    placement::{ClassWish, InstanceMode, InvalidWorkers, Placing},
+    placement::{InvalidWorkers, Placing},
+    unit::Patience,
     words::toml_problem,
 };
 
@@ -40,6 +49,11 @@ pub struct Descriptor {
     pub config: BTreeMap<String, String>,
     /// Where the value of each secret is kept: a file only its owner can read.
     pub secrets: BTreeMap<String, PathBuf>,
+    /// How long calls may go on when the host replaces or unloads the plugin by
+    /// itself, because the descriptor or the component has changed.
+    pub drain: Option<Patience>,
+    /// How long a new generation is watched then, and taken back if it traps.
+    pub health_window: Option<Patience>,
 }
 
 /// A file that is no descriptor.
@@ -90,25 +104,6 @@ impl DescriptorError {
     pub fn code(&self) -> Code {
         Code::DescriptorInvalid
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Written {
-    source: PathBuf,
-    name: Option<PluginName>,
-    signed_as: Option<PluginName>,
-    instance: Option<InstanceMode>,
-    workers: Option<u32>,
-    class: Option<ClassWish>,
-    #[serde(default)]
-    limits: LimitsPatch,
-    #[serde(default)]
-    grants: GrantSet,
-    #[serde(default)]
-    config: BTreeMap<String, String>,
-    #[serde(default)]
-    secrets: BTreeMap<String, PathBuf>,
 }
 
 impl Descriptor {
@@ -167,6 +162,20 @@ impl Descriptor {
                 .into_iter()
                 .map(|(name, path)| (name, folder.join(path)))
                 .collect(),
+            drain: written.drain,
+            health_window: written.health_window,
         })
+    }
+
+    /// Whether the other runs the plugin in the same way: they may differ in
+    /// what counts only when it is replaced or unloaded.
+    #[must_use]
+    pub fn runs_as(&self, other: &Self) -> bool {
+        let running = |descriptor: &Self| Descriptor {
+            drain: None,
+            health_window: None,
+            ..descriptor.clone()
+        };
+        running(self) == running(other)
     }
 }

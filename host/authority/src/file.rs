@@ -6,7 +6,7 @@
 //! twice. Writing is new-then-renamed, with the folder synced.
 
 use std::{
-    fs::{File, OpenOptions, Permissions},
+    fs::{File, Metadata, OpenOptions, Permissions},
     io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -19,6 +19,28 @@ pub(crate) enum Others {
     MayRead,
     /// Nobody else may even read it.
     MayNothing,
+}
+
+/// What changes when a file does: one that is replaced whole has another
+/// number, one that is written in place another time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    place: (u64, u64),
+    len: u64,
+    written: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of a file with this metadata.
+    pub fn of(metadata: &Metadata) -> Self {
+        Stamp {
+            place: (metadata.dev(), metadata.ino()),
+            len: metadata.len(),
+            written: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
 }
 
 /// A file of the operator's that cannot be used.

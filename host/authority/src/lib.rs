@@ -35,8 +35,10 @@ pub use audit::{
     verify_export, verify_with,
 };
 pub use decision::{Admission, Bound, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
-pub use descriptor::{Descriptor, DescriptorError};
-pub use file::{FileError, read_operators_text};
+pub use descriptor::{
+    Descriptor, DescriptorError, DescriptorField, DescriptorFile, DescriptorFolder, FolderError,
+};
+pub use file::{FileError, Stamp, read_operators_text};
 pub use grant::{
     Access, AddressClass, EgressDenied, EgressPolicy, EgressReason, Endpoint, FsGrant, Grant, GrantDenied,
     GrantSet, HostPattern, InvalidGrant, PortRule, Protocol, is_secret_name,
@@ -44,7 +46,8 @@ pub use grant::{
 pub use key::{InvalidKey, KeyError, KeyId, PublicKey, SigningKey, keygen};
 pub use ledger::{Ledger, LedgerError};
 pub use limits::{
-    HostLimits, HostLimitsPatch, InvalidLimit, LimitField, LimitTooHigh, LimitUnused, Limits, LimitsPatch,
+    HostLimits, HostLimitsPatch, InvalidLimit, LimitField, LimitForm, LimitTooHigh, LimitUnused, Limits,
+    LimitsPatch,
 };
 pub use manifest::{ConfigKey, ConfigMismatch, Manifest, ManifestError};
 pub use placement::{ClassWish, InstanceMode, InvalidWorkers, Placement, Placing};
@@ -58,6 +61,6 @@ pub use section::{
 pub use signature::{
     Claim, MAX_SIGNATURES, SignError, SignatureError, Signed, digest_of, inspect, sign, sign_detached,
 };
-pub use unit::{ByteSize, InvalidUnit, TimeSpan};
+pub use unit::{ByteSize, InvalidUnit, Patience, TimeSpan};
 pub use why::{Kind as WhyKind, Moment, Why, why};
 pub use words::escaped;

@@ -22,6 +22,36 @@ pub struct LimitField {
     pub ceiling: &'static str,
     /// What the limit stops.
     pub stops: &'static str,
+    /// How its value is written in a file.
+    pub form: LimitForm,
+}
+
+/// How the value of a limit is written in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitForm {
+    /// As a [`ByteSize`].
+    Size,
+    /// As a [`TimeSpan`].
+    Time,
+    /// As a number.
+    Number,
+}
+
+/// What a limit's value can be.
+trait LimitValue {
+    const FORM: LimitForm;
+}
+
+impl LimitValue for ByteSize {
+    const FORM: LimitForm = LimitForm::Size;
+}
+
+impl LimitValue for TimeSpan {
+    const FORM: LimitForm = LimitForm::Time;
+}
+
+impl LimitValue for u64 {
+    const FORM: LimitForm = LimitForm::Number;
 }
 
 /// What an operator allows and a manifest does not use.
@@ -109,6 +139,7 @@ macro_rules! limits {
             /// Every limit, in the order of the documentation.
             pub const FIELDS: &[LimitField] = &[$(LimitField {
                 name: $text, default: $default_text, ceiling: $ceiling_text, stops: $stops,
+                form: <$type as LimitValue>::FORM,
             },)+];
 
             /// The highest values there are.

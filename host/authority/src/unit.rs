@@ -1,6 +1,6 @@
 //! Sizes and times as people write them: `64MiB`, `30s`.
 //!
-//! Owns the two text forms of limits. Sizes know binary units only, so that
+//! Owns the text forms of limits and of waiting times. Sizes know binary units only, so that
 //! nobody has to guess what a megabyte is; times are read by `jiff`.
 
 use std::{fmt, str::FromStr, time::Duration};
@@ -136,6 +136,35 @@ impl fmt::Display for TimeSpan {
     }
 }
 
+/// A time that something may be waited for, which may be none at all: at most a
+/// day. Written `0s`, `500ms`, `1m 30s`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Patience(Duration);
+
+impl Patience {
+    /// The longest there is.
+    pub const MOST: Duration = Duration::from_secs(24 * 3600);
+
+    /// The time.
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl FromStr for Patience {
+    type Err = InvalidUnit;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUnit> {
+        let wrong = || InvalidUnit::new("a time of at most 24h like 0s, 500ms, 30s or 5m", text);
+        let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+        let time = Duration::try_from(signed).map_err(|_| wrong())?;
+        if time > Self::MOST {
+            return Err(wrong());
+        }
+        Ok(Patience(time))
+    }
+}
+
 /// Sizes may be plain numbers in a file; times always name their unit.
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -166,6 +195,13 @@ impl<'de> Deserialize<'de> for ByteSize {
 }
 
 impl<'de> Deserialize<'de> for TimeSpan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Patience {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)

@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Audit(command::audit::Args),
     /// Say why a plugin is not loaded, was denied something or was stopped
     Why(command::why::Args),
+    /// Print the schema of a kind of file, for editors
+    Schema(command::schema::Args),
     /// Write the completions of a shell
     Completions(generate::Completions),
     /// Write the manual pages

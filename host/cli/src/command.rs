@@ -17,6 +17,7 @@ pub(crate) mod pack;
 pub(crate) mod reload;
 pub(crate) mod replace;
 pub(crate) mod run;
+pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod status;
@@ -79,6 +80,7 @@ pub(crate) fn run(cli: Cli, child: CompileChild) -> Done<Exit> {
         Command::Trust(args) => trust::run(&args, &context),
         Command::Audit(args) => audit::run(&args, &context),
         Command::Why(args) => why::run(&args, &context),
+        Command::Schema(args) => schema::run(&args, &context),
         Command::Completions(args) => generate::completions(&args, context.out),
         Command::Man(args) => generate::man(&args, context.out),
     };

@@ -40,8 +40,10 @@ pub struct HostConfig {
     pub limits: LimitsPatch,
     /// What loading and keeping plugins may cost the host.
     pub host_limits: HostLimitsPatch,
-    /// The folder of descriptors that are loaded at start.
+    /// The folder of descriptors.
     pub plugins: Option<PathBuf>,
+    /// Whether changes in it are applied when they are made.
+    pub watch: Option<bool>,
     /// The trust policy's file.
     pub trust_policy: Option<PathBuf>,
     /// The second file for the audit's head.
@@ -64,6 +66,7 @@ struct Written {
     #[serde(default)]
     host_limits: HostLimitsPatch,
     plugins: Option<PathBuf>,
+    watch: Option<bool>,
     trust_policy: Option<PathBuf>,
     audit_head: Option<PathBuf>,
     #[serde(default)]
@@ -132,6 +135,9 @@ impl HostConfig {
                  for every few lines"
             ));
         }
+        if written.watch.is_some() && written.plugins.is_none() {
+            return Err("watch: expected `plugins` beside it, the folder to watch; found none".to_owned());
+        }
         let limits = Limits::default().replaced_by(&written.limits).check();
         let host_limits = HostLimits::default().replaced_by(&written.host_limits).check();
         limits.and(host_limits).map_err(|error| error.to_string())?;
@@ -146,6 +152,7 @@ impl HostConfig {
             limits: written.limits,
             host_limits: written.host_limits,
             plugins: written.plugins.map(beside),
+            watch: written.watch,
             trust_policy: written.trust_policy.map(beside),
             audit_head: written.audit_head.map(beside),
             socket: written.host.socket.map(beside),

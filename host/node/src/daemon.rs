@@ -36,6 +36,7 @@ use self::lock::StateLock;
 use self::places::Places;
 use crate::host::{Host, Until};
 use crate::load::blocking;
+use crate::watch::{Begun, Watch};
 
 /// The name of the control socket inside the state directory.
 pub const SOCKET_NAME: &str = "control.sock";
@@ -60,6 +61,9 @@ pub struct DaemonConfig {
     pub socket: Option<PathBuf>,
     /// A folder of descriptors that are loaded at start.
     pub plugins: Option<PathBuf>,
+    /// Whether changes in that folder are applied when they are made; else when
+    /// SIGHUP says so.
+    pub watch: bool,
     /// How long calls in flight may go on at a stop or unload that says
     /// nothing else.
     pub drain: Duration,
@@ -71,7 +75,8 @@ pub struct DaemonConfig {
     pub idle: Duration,
     /// What sets the log's level, where something can.
     pub log_level: Option<LogControl>,
-    /// SIGTERM and SIGINT stop the daemon, SIGUSR1 writes a status dump.
+    /// SIGTERM and SIGINT stop the daemon, SIGHUP has it look at the
+    /// descriptors again, SIGUSR1 writes a status dump.
     pub signals: bool,
 }
 
@@ -80,6 +85,7 @@ impl Default for DaemonConfig {
         DaemonConfig {
             socket: None,
             plugins: None,
+            watch: true,
             drain: Duration::from_secs(30),
             handshake: Duration::from_secs(5),
             write_timeout: Duration::from_secs(10),
@@ -207,8 +213,8 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     .map_err(|error| Fault::new(error.code(), error.to_string()))?;
     let inner = &shared.host.inner;
     inner.serving.store(true, Ordering::SeqCst);
-    let listener = match begin(&shared).await {
-        Ok(listener) => listener,
+    let (listener, watch) = match begin(&shared).await {
+        Ok(begun) => begun,
         Err(fault) => {
             // What has begun has an end, in the audit too.
             shared.host.shutdown(Duration::ZERO).await;
@@ -221,16 +227,40 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     inner.tasks.spawn(async move {
         until.run_until_cancelled(host.review_changes()).await;
     });
+    if let Some(watch) = watch {
+        let until = shared.stop.clone();
+        inner.tasks.spawn(async move {
+            until.run_until_cancelled(watch.run()).await;
+        });
+    }
     let ended = handle.spawn(run(shared.clone(), listener, lock));
     Ok(Daemon { shared, ended })
 }
 
 /// Loads what is to be there from the start, then listens.
-async fn begin(shared: &Shared) -> Result<UnixListener, Fault> {
-    let loads = shared.host.load_at_start(shared.config.plugins.as_deref());
+async fn begin(shared: &Shared) -> Result<(UnixListener, Option<Watch>), Fault> {
+    let (host, config) = (&shared.host, &shared.config);
+    let begun = match config.plugins.clone() {
+        Some(folder) => {
+            let host = host.clone();
+            Some(blocking(move || Begun::look(&host, &folder)).await?)
+        }
+        None => None,
+    };
+    // What was loaded before is loaded again, whatever the folder is like.
+    let (begun, unusable) = match begun.transpose() {
+        Ok(begun) => (begun, None),
+        Err(fault) => (None, Some(fault)),
+    };
+    let loads = host.load_at_start(begun.as_ref().map(Begun::path));
     // Whoever stops it does not wait for what it has not loaded yet.
-    shared.stop.run_until_cancelled(loads).await.transpose()?;
-    socket::bind(&shared.socket)
+    let loads = shared.stop.run_until_cancelled(loads).await.transpose()?;
+    if let Some(fault) = unusable {
+        return Err(fault);
+    }
+    let loads = loads.unwrap_or_default();
+    let watch = begun.map(|begun| Watch::begin(host, begun, config.watch, config.drain, &loads));
+    Ok((socket::bind(&shared.socket)?, watch))
 }
 
 /// Accepts until everything has ended that a stop ends, in order.

@@ -28,6 +28,7 @@ use crate::logs::Logs;
 use crate::registry::Registry;
 use crate::remember::Remembered;
 use crate::request::{Caller, Cancels};
+use crate::watch::Descriptors;
 
 /// A host. Cheap to clone; it ends with the last clone, or by
 /// [`Host::shutdown`].
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) recorder: Recorder,
     pub(crate) logs: Logs,
     pub(crate) remembered: Option<Remembered>,
+    pub(crate) descriptors: Descriptors,
     pub(crate) tasks: Tasks,
     pub(crate) principal: Principal,
     /// The same, as requests need it.

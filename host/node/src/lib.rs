@@ -53,6 +53,7 @@ mod review;
 mod secrets;
 mod status;
 mod unload;
+mod watch;
 
 pub use call::{Args, CallOptions, CallReply, MethodHandle, TypedHandle};
 pub use check::CheckReport;

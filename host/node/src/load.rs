@@ -26,7 +26,8 @@ use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use odeon_runtime::{LifecycleError, Plugin};
 
 use self::failed::{About, Failed};
-pub(crate) use self::gatekeeper::Gatekeeper;
+pub(crate) use self::gatekeeper::{Gatekeeper, Stamp};
+pub(crate) use self::offer::{beside, look_at};
 pub use self::request::{LoadRequest, Source};
 pub(crate) use self::settle::engine_class;
 use crate::host::{Host, no_more_plugins};

@@ -11,9 +11,10 @@
 mod loaded;
 mod origin;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use hashbrown::HashMap;
@@ -273,6 +274,28 @@ impl Registry {
             },
             loaded,
         ))
+    }
+
+    /// The names that somebody is about to change.
+    pub(crate) fn busy(&self) -> BTreeSet<PluginName> {
+        let slots = self.slots.lock();
+        let busy = slots.iter().filter(|(_, place)| place.claimed.is_some());
+        busy.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Waits until somebody is done with a name, or a generation that was
+    /// replaced is gone, but no longer than this.
+    pub(crate) async fn something_given_back(&self, most: Duration) {
+        let either = async {
+            tokio::select! {
+                () = self.given_back.notified() => {}
+                () = self.gone.notified() => {}
+            }
+        };
+        // What was given back just before is noticed when the time is over.
+        if tokio::time::timeout(most, either).await.is_err() {
+            tracing::trace!("nothing was given back");
+        }
     }
 
     /// Whether something is about to come in the place of what serves.

@@ -13,14 +13,13 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use odeon_authority::{
-    Bound, ClassWish, Event, FileError, GrantSet, InstanceMode, LimitsPatch, Placing, Principal, PublicKey,
-    SignedAs, read_operators_text,
+    Bound, ClassWish, DescriptorFolder, Event, FileError, FolderError, GrantSet, InstanceMode, LimitsPatch,
+    Placing, Principal, PublicKey, SignedAs, read_operators_text,
 };
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::error::io_words;
 use crate::host::Host;
 use crate::load::{LetIn, LoadRequest, Source, Way, blocking};
 use crate::registry::{Loaded, is_being_loaded};
@@ -279,12 +278,14 @@ impl Host {
 
     /// Loads what a daemon has from its start: first in line is what was
     /// remembered, then the descriptors of a folder. A list that cannot be
-    /// read is logged; a folder that cannot be is the error.
-    pub(crate) async fn load_at_start(&self, descriptors: Option<&Path>) -> Result<(), Fault> {
+    /// read is logged; a folder that cannot be is the error. Answers about the
+    /// descriptors.
+    pub(crate) async fn load_at_start(&self, descriptors: Option<&Path>) -> Result<Vec<StartLoad>, Fault> {
         let mut requests = self.remembered_requests().unwrap_or_else(|fault| {
             tracing::error!(%fault, "nothing was loaded again");
             Vec::new()
         });
+        let remembered = requests.len();
         let more = descriptors.map_or_else(|| Ok(Vec::new()), descriptor_requests);
         let unreadable = match more {
             Ok(more) => {
@@ -293,8 +294,8 @@ impl Host {
             }
             Err(fault) => Some(fault),
         };
-        self.load_all(requests).await;
-        unreadable.map_or(Ok(()), Err)
+        let mut loads = self.load_all(requests).await;
+        unreadable.map_or_else(|| Ok(loads.split_off(remembered.min(loads.len()))), Err)
     }
 
     async fn load_all(&self, requests: Vec<LoadRequest>) -> Vec<StartLoad> {
@@ -383,25 +384,12 @@ fn started(request: &LoadRequest, outcome: Result<PluginName, Fault>) -> StartLo
 
 /// A load for every descriptor of a folder, in the order of their names.
 fn descriptor_requests(folder: &Path) -> Result<Vec<LoadRequest>, Fault> {
-    let unreadable = |error: std::io::Error| {
-        let message = format!("{}: {}", folder.display(), io_words(&error));
-        Fault::new(Code::FileUnreadable, message)
-    };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    let requests = paths.into_iter().map(|path| {
-        let mut request = LoadRequest::descriptor(path);
-        request.principal = Some(Principal::Host);
-        request.remember = false;
-        request
-    });
-    Ok(requests.collect())
+    let unusable = |error: FolderError| Fault::new(error.code(), error.to_string());
+    let names = DescriptorFolder::open(folder).and_then(|folder| folder.names());
+    let requests = names.map_err(unusable)?.into_iter();
+    Ok(requests
+        .map(|name| LoadRequest::of_folder(folder.join(name)))
+        .collect())
 }
 
 /// Puts new content in the place of a file that only the owner can read.

@@ -26,7 +26,7 @@ use crate::unload::LET_GO;
 
 /// How many generations of one name may have calls left at a time. A further
 /// replace waits for one of them.
-const MOST_LEAVING: usize = 4;
+pub(crate) const MOST_LEAVING: usize = 4;
 
 /// For how long a replace waits for one of them.
 const ROOM: Duration = Duration::from_secs(30);
@@ -87,6 +87,7 @@ impl ReplaceRequest {
             (Some(source @ Source::Descriptor(_)), _) => LoadRequest {
                 source: source.clone(),
                 name: Some(self.name.clone()),
+                in_folder: false,
                 ..origin.asked.clone()
             },
             // The operator names file and plugin in one breath.
@@ -151,21 +152,32 @@ impl Host {
     /// last generations do not end; or `ODN-3018` when the state could not be
     /// handed over. The old generation serves on.
     pub async fn replace(&self, request: ReplaceRequest) -> Result<ReplaceReport, Fault> {
-        let inner = &self.inner;
-        inner.gatekeeper.count_load(Instant::now())?;
-        if inner.stopping.load(Ordering::SeqCst) {
-            return Err(no_more_plugins());
-        }
-        let room = inner.registry.fewer_replaced(&request.name, MOST_LEAVING);
-        tokio::time::timeout(ROOM, room)
-            .await
-            .map_err(|_| still_leaving(&request.name))?;
-        let (reservation, before) = inner.registry.claim_to_replace(&request.name)?;
-        let load = request.load(&before)?;
+        self.inner.gatekeeper.count_load(Instant::now())?;
         let terms = Terms {
             drain: request.drain,
             window: request.health_window,
         };
+        self.replace_by(&request.name, terms, |before| request.load(before))
+            .await
+    }
+
+    /// The same, and what comes in its place is said when the name is held.
+    pub(crate) async fn replace_by(
+        &self,
+        name: &PluginName,
+        terms: Terms,
+        load: impl FnOnce(&Loaded) -> Result<LoadRequest, Fault>,
+    ) -> Result<ReplaceReport, Fault> {
+        let inner = &self.inner;
+        if inner.stopping.load(Ordering::SeqCst) {
+            return Err(no_more_plugins());
+        }
+        let room = inner.registry.fewer_replaced(name, MOST_LEAVING);
+        tokio::time::timeout(ROOM, room)
+            .await
+            .map_err(|_| still_leaving(name))?;
+        let (reservation, before) = inner.registry.claim_to_replace(name)?;
+        let load = load(&before)?;
         let way = Way::Replace {
             reservation,
             before: before.clone(),
@@ -322,9 +334,9 @@ impl Host {
 
 /// How long whoever is replaced may take, and whoever replaces is watched.
 #[derive(Clone, Copy)]
-struct Terms {
-    drain: Duration,
-    window: Duration,
+pub(crate) struct Terms {
+    pub(crate) drain: Duration,
+    pub(crate) window: Duration,
 }
 
 /// A generation that was replaced and is not gone yet. Dropping it lets it go.

@@ -74,6 +74,7 @@ impl Host {
     /// How the host is.
     pub fn status(&self) -> StatusReport {
         let inner = &self.inner;
+        let (folder, descriptors) = inner.descriptors.rows(self);
         let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         StatusReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -95,6 +96,8 @@ impl Host {
                     principal: open.principal.to_string(),
                 })
                 .collect(),
+            folder,
+            descriptors,
         }
     }
 

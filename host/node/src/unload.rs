@@ -191,6 +191,9 @@ impl Host {
             if let Err(fault) = &written {
                 leaving.set_unrecorded(fault.clone());
             }
+            host.inner
+                .descriptors
+                .departed(&leaving.name, leaving.generation, reason);
             reservation.remove();
             written
         })

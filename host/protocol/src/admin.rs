@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use reply::{
-    AdminReply, CancelReply, DescribeReply, InFlightRow, LoadReply, LogLevelReply, LogLine, LogSource,
-    MethodRow, PluginRow, PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
+    AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, FolderRow, InFlightRow,
+    LoadReply, LogLevelReply, LogLine, LogSource, MethodRow, PluginRow, PluginState, ReplaceReply,
+    RequestTotals, StatusReport, UnloadReply,
 };
 
 use crate::{

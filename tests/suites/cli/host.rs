@@ -51,6 +51,49 @@ fn a_second_host_on_one_state_directory_is_refused() {
     );
 }
 
+/// Enforced by `status::not_applied`.
+#[test]
+fn a_descriptor_that_is_not_applied_is_shown_with_the_reason() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("plugins.d")).unwrap();
+    desk.write("plugins.d/bad.toml", "source = 1\n");
+    desk.write("host.toml", "plugins = \"plugins.d\"\n");
+    let _server = desk.serve(&["--config", "host.toml"]);
+    let status = || desk.odeon(&["status", "--json"]).ended(0).json()["status"].clone();
+    let began = std::time::Instant::now();
+    while status()["descriptors"][0]["state"] != "broken" {
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(20),
+            "{}",
+            status()
+        );
+    }
+    let row = &status()["descriptors"][0];
+    assert_eq!(
+        (&row["file"], &row["code"]),
+        (&"bad.toml".into(), &"ODN-3014".into())
+    );
+    assert_eq!(status()["folder"]["watched"], true);
+    let listed = desk.odeon(&["list"]).ended(0);
+    assert!(
+        listed.stderr.contains("bad.toml: broken: ODN-3014"),
+        "{listed:#?}"
+    );
+    let shown = desk.odeon(&["status"]).ended(0).stdout;
+    assert!(shown.contains("bad.toml") && shown.contains("watched"), "{shown}");
+}
+
+#[test]
+fn the_schema_of_descriptors_is_printed_without_a_host() {
+    let schema = desk_schema(&["schema", "descriptor"]);
+    assert_eq!(schema, desk_schema(&["schema", "descriptor", "--json"]));
+    assert_eq!(schema["required"], serde_json::json!(["source"]));
+}
+
+fn desk_schema(args: &[&str]) -> serde_json::Value {
+    Desk::new().odeon(args).ended(0).json()
+}
+
 #[test]
 fn a_plugin_lives_from_load_to_unload() {
     let (desk, _server) = with_kit();

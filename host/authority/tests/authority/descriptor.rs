@@ -1,6 +1,6 @@
 //! What an operator can say about one plugin.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use odeon_authority::{Descriptor, InstanceMode, TimeSpan};
 
@@ -72,4 +72,33 @@ fn a_descriptor_that_others_can_write_is_refused() {
         let message = Descriptor::load(&path).unwrap_err().to_string();
         assert!(message.contains("chmod go-w"), "{message}");
     }
+}
+
+/// Enforced by `Patience`, which has a longest.
+#[test]
+fn how_a_plugin_is_replaced_is_said_in_times_that_may_be_none() {
+    let read = |text: &str| Descriptor::parse(format!("source = \"a\"\n{text}\n").as_bytes(), Path::new(""));
+    let both = read("drain = \"0s\"\nhealth-window = \"24h\"").unwrap();
+    assert_eq!(both.drain.unwrap().duration(), Duration::ZERO);
+    assert_eq!(
+        both.health_window.unwrap().duration(),
+        Duration::from_secs(24 * 3600)
+    );
+    for wrong in [
+        "drain = \"24h 1s\"",
+        "health-window = \"-1s\"",
+        "drain = 5",
+        "drain = \"soon\"",
+    ] {
+        let message = read(wrong).unwrap_err().to_string();
+        assert!(message.contains("line 2, column"), "{message}");
+    }
+    let message = read("drain = \"25h\"").unwrap_err().to_string();
+    assert!(
+        message.contains("at most 24h") && message.contains("25h"),
+        "{message}"
+    );
+    // They say how it is replaced and not how it runs.
+    let (plain, limited) = (read("").unwrap(), read("[limits]\ndeadline = \"1s\"").unwrap());
+    assert!(plain.runs_as(&both) && !plain.runs_as(&limited));
 }

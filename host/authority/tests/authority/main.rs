@@ -14,6 +14,7 @@ mod descriptor;
 mod export;
 mod fixture;
 mod flood;
+mod folder;
 mod grants;
 mod ground;
 mod keys;

@@ -1,15 +1,21 @@
-//! `odeon list`: what is loaded. Owns the table of plugins.
+//! `odeon list`: what is loaded, and which descriptors are not. Owns the table
+//! of plugins.
 
-use odeon_protocol::{AdminRequest, PluginRow, PluginState};
+use odeon_protocol::{AdminRequest, PluginRow, PluginState, StatusReport};
 
-use super::Context;
+use super::{Context, status};
 use crate::{
     human,
     output::{Done, clean, lines, table},
 };
 
 pub(crate) fn run(context: &Context) -> Done {
-    let plugins: Vec<PluginRow> = context.ask(&AdminRequest::List {})?;
+    let StatusReport {
+        plugins, descriptors, ..
+    } = context.ask(&AdminRequest::Status {})?;
+    for line in status::not_applied(&descriptors) {
+        context.out.say(&line);
+    }
     if plugins.is_empty() {
         context
             .out
@@ -18,9 +24,10 @@ pub(crate) fn run(context: &Context) -> Done {
             return Ok(());
         }
     }
-    context
-        .out
-        .either(&serde_json::json!({ "plugins": plugins }), || text(&plugins))
+    context.out.either(
+        &serde_json::json!({ "plugins": plugins, "descriptors": descriptors }),
+        || text(&plugins),
+    )
 }
 
 /// The plugins as a table.

@@ -104,6 +104,7 @@ async fn serve(
     let daemon = DaemonConfig {
         socket: Some(socket),
         plugins: config.plugins,
+        watch: config.watch.unwrap_or(usual.watch),
         drain: config.drain.unwrap_or(usual.drain),
         log_level: Some(log_control(journal.clone())),
         ..usual

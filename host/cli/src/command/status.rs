@@ -1,6 +1,8 @@
 //! `odeon status`: how a host is.
 
-use odeon_protocol::{AdminRequest, InFlightRow, StatusReport};
+use odeon_protocol::{
+    AdminRequest, Code, DescriptorRow, DescriptorState, FolderRow, InFlightRow, StatusReport,
+};
 
 use super::{Context, list};
 use crate::{
@@ -30,6 +32,9 @@ fn text(report: &StatusReport) -> String {
     if !report.plugins.is_empty() {
         text.push_str(&format!("\n{}\n", list::text(&report.plugins)));
     }
+    if let Some(folder) = &report.folder {
+        text.push_str(&format!("\n{}\n", descriptors(folder, &report.descriptors)));
+    }
     if !report.in_flight.is_empty() {
         text.push_str(&format!("\n{}\n", in_flight(&report.in_flight)));
     }
@@ -49,6 +54,73 @@ pub(crate) fn totals(report: &StatusReport) -> String {
         requests.rejected,
         requests.refused
     )
+}
+
+fn descriptors(folder: &FolderRow, rows: &[DescriptorRow]) -> String {
+    let how = if folder.watched {
+        "watched"
+    } else {
+        "read at start and on SIGHUP"
+    };
+    let mut text = format!("descriptors in {}, {how}", clean(&folder.path));
+    if let Some(message) = &folder.message {
+        text.push_str(&format!("\n{}{}", coded(folder.code), clean(message)));
+    }
+    if rows.is_empty() {
+        return text;
+    }
+    let mut table = table(&["file", "plugin", "gen", "state", ""]);
+    for row in rows {
+        table.add_row([
+            clean(&row.file),
+            row.plugin
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), ToString::to_string),
+            row.generation
+                .map_or_else(|| "-".to_owned(), |number| number.to_string()),
+            state(row.state).to_owned(),
+            row.message
+                .as_deref()
+                .map(|message| format!("{}{}", coded(row.code), clean(message)))
+                .unwrap_or_default(),
+        ]);
+    }
+    format!("{text}\n{}", lines(&table))
+}
+
+/// The descriptors that are not applied, for people; nothing if all are.
+pub(crate) fn not_applied(rows: &[DescriptorRow]) -> Vec<String> {
+    let bad = rows.iter().filter(|row| row.state != DescriptorState::Serving);
+    bad.map(|row| {
+        let why = row
+            .message
+            .as_deref()
+            .map(|message| format!(": {}{}", coded(row.code), clean(message)));
+        format!(
+            "{}: {}{}",
+            clean(&row.file),
+            state(row.state),
+            why.unwrap_or_default()
+        )
+    })
+    .collect()
+}
+
+fn coded(code: Option<Code>) -> String {
+    code.map(|code| format!("{code} ")).unwrap_or_default()
+}
+
+/// The word for a descriptor's state.
+fn state(state: DescriptorState) -> &'static str {
+    match state {
+        DescriptorState::Serving => "serving",
+        DescriptorState::Waiting => "waiting",
+        DescriptorState::Refused => "refused",
+        DescriptorState::Broken => "broken",
+        DescriptorState::Held => "held",
+        DescriptorState::Superseded => "superseded",
+        DescriptorState::Unknown => "unknown",
+    }
 }
 
 fn in_flight(rows: &[InFlightRow]) -> String {

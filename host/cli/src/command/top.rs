@@ -245,6 +245,8 @@ mod tests {
             limits_hit: Default::default(),
         };
         StatusReport {
+            folder: None,
+            descriptors: Vec::new(),
             version: "0.1.0".into(),
             pid: 7,
             uptime_ms,

@@ -30,6 +30,7 @@ pub(super) fn listen(shared: &Arc<Shared>, folder: PathBuf) -> Result<(), Fault>
             dump: signal(SignalKind::user_defined1()).map_err(failed)?,
             terminate: signal(SignalKind::terminate()).map_err(failed)?,
             interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            hangup: signal(SignalKind::hangup()).map_err(failed)?,
         }
     };
     let stop = shared.stop.clone();
@@ -59,24 +60,39 @@ struct Signals {
     dump: Signal,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+}
+
+/// What a signal asks for.
+enum Asked {
+    Dump,
+    Stop,
+    Look,
 }
 
 impl Signals {
     async fn run(mut self, shared: &Weak<Shared>, folder: &Path) {
         loop {
-            let stop = tokio::select! {
-                Some(()) = self.dump.recv() => false,
-                Some(()) = self.terminate.recv() => true,
-                Some(()) = self.interrupt.recv() => true,
+            let asked = tokio::select! {
+                Some(()) = self.dump.recv() => Asked::Dump,
+                Some(()) = self.terminate.recv() => Asked::Stop,
+                Some(()) = self.interrupt.recv() => Asked::Stop,
+                Some(()) = self.hangup.recv() => Asked::Look,
                 else => return,
             };
             let Some(shared) = shared.upgrade() else { return };
-            if stop {
-                // Who asks a second time does not want to wait.
-                let patience = shared.is_stopping().then_some(Duration::ZERO);
-                shared.stop(patience);
-            } else {
-                dump(&shared, folder);
+            match asked {
+                Asked::Stop => {
+                    // Who asks a second time does not want to wait.
+                    let patience = shared.is_stopping().then_some(Duration::ZERO);
+                    shared.stop(patience);
+                }
+                Asked::Look => {
+                    if !shared.host.inner.descriptors.again() {
+                        tracing::info!("asked to look at the descriptors again; there is no folder of them");
+                    }
+                }
+                Asked::Dump => dump(&shared, folder),
             }
         }
     }

@@ -23,6 +23,7 @@ use crate::logs::Logs;
 use crate::registry::Registry;
 use crate::remember::Remembered;
 use crate::request::{Caller, Cancels};
+use crate::watch::Descriptors;
 
 /// How a host is set up. Everything but the compiler has a default.
 pub struct HostBuilder {
@@ -301,6 +302,7 @@ impl HostBuilder {
             recorder,
             logs: Logs::new(self.log_sink),
             remembered,
+            descriptors: Descriptors::default(),
             tasks,
             caller: Caller::new(&self.principal),
             cancels: Cancels::new(self.host_limits.audit_interval.duration()),

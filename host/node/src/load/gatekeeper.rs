@@ -22,6 +22,9 @@ pub(crate) struct Gatekeeper {
     applied: Mutex<Stamp>,
     ledger: Mutex<Ledger>,
     recent: Mutex<VecDeque<Instant>>,
+    /// The same of what the host loads because a descriptor has changed: who
+    /// writes many of those keeps no operator out.
+    described: Mutex<VecDeque<Instant>>,
     per_minute: usize,
 }
 
@@ -35,6 +38,7 @@ impl Gatekeeper {
             turn: Mutex::default(),
             ledger: Mutex::new(ledger),
             recent: Mutex::default(),
+            described: Mutex::default(),
             per_minute,
         }
     }
@@ -107,13 +111,7 @@ impl Gatekeeper {
     /// Takes one of this minute's loads.
     pub(crate) fn count_load(&self, now: Instant) -> Result<(), Fault> {
         let mut recent = self.recent.lock();
-        while recent
-            .front()
-            .is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE)
-        {
-            recent.pop_front();
-        }
-        if recent.len() >= self.per_minute {
+        if !has_room(&mut recent, self.per_minute, now) {
             return Err(Fault::new(
                 Code::TooManyLoads,
                 format!(
@@ -126,6 +124,27 @@ impl Gatekeeper {
         recent.push_back(now);
         Ok(())
     }
+
+    /// Takes one of this minute's loads by descriptors, if there is one left.
+    pub(crate) fn count_described(&self, now: Instant) -> bool {
+        let mut described = self.described.lock();
+        let has_room = has_room(&mut described, self.per_minute, now);
+        if has_room {
+            described.push_back(now);
+        }
+        has_room
+    }
+}
+
+/// Whether a minute that ends now has had fewer loads than it may.
+fn has_room(recent: &mut VecDeque<Instant>, most: usize, now: Instant) -> bool {
+    while recent
+        .front()
+        .is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE)
+    {
+        recent.pop_front();
+    }
+    recent.len() < most
 }
 
 /// What changes when a file does: one that is replaced whole has another

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use odeon_authority::{
-    Admission, Decision, Descriptor, DescriptorError, Manifest, Offer, Principal, Refused, SignedAs, Terms,
-    Verdict, decide,
+    Admission, Decision, Descriptor, DescriptorError, DescriptorFolder, Manifest, Offer, Principal, Refused,
+    SignedAs, Terms, Verdict, decide,
 };
 use odeon_protocol::{Code, Digest, Fault, PluginName};
 
@@ -47,6 +48,7 @@ impl Host {
             Source::Bytes(bytes) => Some(std::mem::take(bytes)),
             Source::Component(_) | Source::Descriptor(_) => None,
         };
+        request.described = None;
         let asked = request.clone();
         let mut signed_as = match (&request.signed_as, &request.name) {
             (Some(signed_as), _) => signed_as.clone(),
@@ -57,13 +59,13 @@ impl Host {
         let component = match &request.source {
             Source::Component(path) => Some(path.clone()),
             Source::Descriptor(path) => {
-                let descriptor = Descriptor::load(path)
-                    .map_err(|error| Fault::new(error.code(), of_file(path, &error)))?;
+                let descriptor = read_descriptor(path, request.in_folder)?;
                 if request.signed_as.is_none()
                     && let Some(name) = &descriptor.signed_as
                 {
                     signed_as = SignedAs::Name(name.clone());
                 }
+                request.described = Some(Arc::new(descriptor.clone()));
                 Some(fill_in(&mut request, descriptor))
             }
             Source::Bytes(_) => None,
@@ -75,9 +77,7 @@ impl Host {
                     // It was not read, so that its digest is that of nothing.
                     self.refused(request.name.as_ref(), request.principal.as_ref(), &[], fault)
                 })?;
-                let mut beside = path.clone().into_os_string();
-                beside.push(".sig");
-                let detached = read_detached(Path::new(&beside)).map_err(|fault| {
+                let detached = read_detached(&beside(path)).map_err(|fault| {
                     self.refused(request.name.as_ref(), request.principal.as_ref(), &bytes, fault)
                 })?;
                 (bytes, detached)
@@ -239,6 +239,20 @@ impl Host {
     }
 }
 
+/// Reads a descriptor. One of a folder is found there: it may be a link that
+/// stays in it.
+fn read_descriptor(path: &Path, in_folder: bool) -> Result<Descriptor, Fault> {
+    let read = match (in_folder, path.parent(), path.file_name()) {
+        (true, Some(folder), Some(name)) => {
+            let folder = DescriptorFolder::open(folder)
+                .map_err(|error| Fault::new(error.code(), error.to_string()))?;
+            folder.find(name).and_then(|file| file.read())
+        }
+        _ => Descriptor::load(path),
+    };
+    read.map_err(|error| Fault::new(error.code(), of_file(path, &error)))
+}
+
 /// Puts what a descriptor says where the request says nothing. Returns the
 /// component's file.
 fn fill_in(request: &mut LoadRequest, descriptor: Descriptor) -> PathBuf {
@@ -276,6 +290,22 @@ fn describe(path: Option<&Path>, problem: &str) -> String {
         || problem.to_owned(),
         |path| format!("{}: {problem}", path.display()),
     )
+}
+
+/// A component's file as it would be offered, with the signature beside it.
+/// Nothing is put on record: nothing is asked for. Blocks on the disk.
+pub(crate) fn look_at(path: &Path, most: u64) -> Result<Offer, Fault> {
+    let bytes = read(path, most, Code::ComponentTooLarge)?;
+    let detached = read_detached(&beside(path))?;
+    Offer::read(&bytes, detached.as_deref())
+        .map_err(|error| Fault::new(error.code(), describe(Some(path), &error.to_string())))
+}
+
+/// Where a component's detached signature is.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    let mut beside = path.to_owned().into_os_string();
+    beside.push(".sig");
+    beside.into()
 }
 
 /// The bytes of a regular file, at most `most` of them.

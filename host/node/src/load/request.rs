@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use odeon_authority::{Bound, GrantSet, LimitsPatch, Placing, Principal, SignedAs};
+use odeon_authority::{Bound, Descriptor, GrantSet, LimitsPatch, Placing, Principal, SignedAs};
 use odeon_protocol::PluginName;
 
 /// Where a component comes from.
@@ -54,6 +55,10 @@ pub struct LoadRequest {
     pub(crate) signed_as: Option<SignedAs>,
     /// What it must be, where a load that is done again says so.
     pub(crate) bound_to: Option<Bound>,
+    /// Whether the descriptor is one of a folder, in which it may be a link.
+    pub(crate) in_folder: bool,
+    /// What the descriptor said when it was read.
+    pub(crate) described: Option<Arc<Descriptor>>,
 }
 
 impl LoadRequest {
@@ -65,6 +70,16 @@ impl LoadRequest {
     /// What a descriptor names.
     pub fn descriptor(path: impl Into<PathBuf>) -> Self {
         Self::new(Source::Descriptor(path.into()), true)
+    }
+
+    /// What a descriptor of the host's folder names: the host loads it by
+    /// itself, and it is read at every start anyway.
+    pub(crate) fn of_folder(path: PathBuf) -> Self {
+        LoadRequest {
+            principal: Some(Principal::Host),
+            in_folder: true,
+            ..Self::new(Source::Descriptor(path), false)
+        }
     }
 
     /// A descriptor if the path ends in `.toml`, else a component file.
@@ -99,6 +114,8 @@ impl LoadRequest {
             remember,
             signed_as: None,
             bound_to: None,
+            in_folder: false,
+            described: None,
         }
     }
 

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
+    code::Code,
     fault::Fault,
     fingerprint::Fingerprint,
     id::{Digest, Generation, PluginName, Serial},
@@ -55,7 +56,7 @@ impl<T: Serialize> AdminReply<T> {
     pub fn to_json(&self) -> Result<Vec<u8>, Fault> {
         serde_json::to_vec(self).map_err(|error| {
             Fault::new(
-                crate::code::Code::Internal,
+                Code::Internal,
                 format!("the answer cannot be written as JSON: {error}"),
             )
         })
@@ -71,7 +72,7 @@ impl<T: DeserializeOwned> AdminReply<T> {
     pub fn from_json(body: &[u8]) -> Result<Self, Fault> {
         serde_json::from_slice(body).map_err(|error| {
             Fault::new(
-                crate::code::Code::ProtocolViolation,
+                Code::ProtocolViolation,
                 format!("expected the host's answer as JSON: {error}"),
             )
         })
@@ -251,6 +252,70 @@ pub struct StatusReport {
     pub requests: RequestTotals,
     /// The requests that are not finished.
     pub in_flight: Vec<InFlightRow>,
+    /// The folder of descriptors, if the host has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderRow>,
+    /// What became of each descriptor in it.
+    #[serde(default)]
+    pub descriptors: Vec<DescriptorRow>,
+}
+
+/// The folder of descriptors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderRow {
+    /// Where it is.
+    pub path: String,
+    /// Whether changes in it are applied when they are made; else when the
+    /// host is told to.
+    pub watched: bool,
+    /// Why it cannot be used now, if it cannot: what runs stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The code of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+}
+
+/// What became of one descriptor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescriptorRow {
+    /// Its file's name.
+    pub file: String,
+    /// The plugin that it describes, as far as that is known.
+    pub plugin: Option<PluginName>,
+    /// The generation that serves under that name because of it.
+    pub generation: Option<Generation>,
+    /// What became of it.
+    pub state: DescriptorState,
+    /// The code of what is wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// What is wrong with it, or why it is not applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What became of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DescriptorState {
+    /// What it describes serves.
+    Serving,
+    /// It is being written or applied, or waits for its turn.
+    Waiting,
+    /// What it describes was refused. It is tried again when it changes, its
+    /// component or the trust policy does, or the host is told to.
+    Refused,
+    /// It cannot be used: it describes nothing, or what another one describes.
+    Broken,
+    /// Its plugin was unloaded by hand. It stays so until it changes.
+    Held,
+    /// Something else was put in the place of its plugin, by hand or because
+    /// that was bad. It stays so until it or its component changes.
+    Superseded,
+    /// A state that this version has no word for.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The requests of a host in numbers: the first two now, the others since the

@@ -1,0 +1,171 @@
+//! One step of the watcher.
+//!
+//! Owns how a plan becomes loads, replaces and unloads of the host, and what is
+//! kept in mind of each.
+
+use std::time::Duration;
+
+use odeon_authority::Principal;
+use odeon_protocol::{Code, Fault, PluginName};
+
+use super::Watch;
+use super::applied::{FileName, Put, Refused, Want};
+use super::plan::{Folder, Seen, Step};
+use crate::host::Host;
+use crate::load::LoadRequest;
+use crate::replace::{ReplaceRequest, Terms};
+use crate::unload::UnloadMode;
+
+/// What the audit says about a plugin whose descriptor is gone.
+pub(super) const GONE: &str = "its descriptor is gone";
+
+/// What a step came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// It is done, or refused: either way not to be tried again as it is.
+    Settled,
+    /// Somebody else was at the same plugin. It is looked at again.
+    Later,
+}
+
+impl Step {
+    /// Whether it lets something in, of which there is only so much in a minute.
+    pub(super) fn lets_in(&self) -> bool {
+        matches!(self, Step::Load { .. } | Step::Replace { .. })
+    }
+}
+
+impl Watch {
+    /// Does one step of a plan that was made of this folder in this round.
+    pub(super) async fn take(&self, step: Step, folder: &Folder, round: u64) -> Done {
+        match step {
+            Step::Load { file } => {
+                let Some(want) = wanted(folder, &file) else {
+                    return Done::Later;
+                };
+                let loading = self.host.load_uncounted(self.request(&file));
+                let loaded = loading.await.map(|report| (report.name, report.generation));
+                self.let_in(file, want, want.name.as_ref(), round, loaded)
+            }
+            Step::Replace { name, file } => {
+                let Some(want) = wanted(folder, &file) else {
+                    return Done::Later;
+                };
+                let descriptor = &want.descriptor;
+                let terms = Terms {
+                    drain: descriptor.drain.map_or(self.drain, |time| time.duration()),
+                    window: descriptor
+                        .health_window
+                        .map_or(ReplaceRequest::HEALTH_WINDOW, |time| time.duration()),
+                };
+                let request = self.request(&file);
+                let replacing = self.host.replace_by(&name, terms, |_| Ok(request));
+                let replaced = replacing.await;
+                let loaded = replaced.map(|report| (report.loaded.name, report.loaded.generation));
+                self.let_in(file, want, Some(&name), round, loaded)
+            }
+            Step::Adopt { name, file } => {
+                let Some(want) = wanted(folder, &file) else {
+                    return Done::Later;
+                };
+                let Ok(running) = self.host.inner.registry.get(&name) else {
+                    return Done::Later;
+                };
+                let put = Put {
+                    file,
+                    want: want.clone(),
+                    generation: running.generation,
+                    gone: None,
+                };
+                self.change(|applied| applied.put(name, put));
+                Done::Settled
+            }
+            Step::Unload { name } => self.take_out(&name),
+        }
+    }
+
+    fn request(&self, file: &FileName) -> LoadRequest {
+        LoadRequest::of_folder(self.path.join(file))
+    }
+
+    /// Keeps in mind what became of a load.
+    fn let_in(
+        &self,
+        file: FileName,
+        want: &Want,
+        name: Option<&PluginName>,
+        round: u64,
+        loaded: Result<(PluginName, odeon_protocol::Generation), Fault>,
+    ) -> Done {
+        let want = want.clone();
+        match loaded {
+            Ok((name, generation)) => {
+                let put = Put {
+                    file,
+                    want,
+                    generation,
+                    gone: None,
+                };
+                self.change(|applied| applied.put(name, put));
+                Done::Settled
+            }
+            Err(fault) if is_meanwhile(&self.host, &fault, name) => Done::Later,
+            Err(fault) => {
+                let refused = Refused {
+                    want,
+                    round,
+                    problem: fault.into(),
+                };
+                self.change(|applied| {
+                    applied.refused.insert(file, refused);
+                });
+                Done::Settled
+            }
+        }
+    }
+
+    /// Begins to take out what no file describes. Its calls may go on for as
+    /// long as its descriptor said; nothing else waits for them.
+    fn take_out(&self, name: &PluginName) -> Done {
+        let Ok((reservation, loaded)) = self.host.inner.registry.claim(name) else {
+            return Done::Later;
+        };
+        loaded.set_draining();
+        let said = self.change(|applied| applied.puts.remove(name));
+        let said = said.and_then(|put| put.want.descriptor.drain);
+        let drain = said.map_or(self.drain, |time: odeon_authority::Patience| time.duration());
+        let host = self.host.clone();
+        self.host.inner.tasks.spawn(async move {
+            let name = loaded.name.clone();
+            let mode = UnloadMode::Drain(drain);
+            let leaving = host.take_out(reservation, loaded, mode, &Principal::Host, GONE);
+            if let Err(fault) = leaving.await {
+                tracing::error!(plugin = name.as_str(), %fault, "a plugin whose descriptor is gone was not unloaded as it should be");
+            }
+        });
+        Done::Settled
+    }
+}
+
+fn wanted<'a>(folder: &'a Folder, file: &FileName) -> Option<&'a Want> {
+    match folder.files.get(file)? {
+        Seen::Wants(want) => Some(want),
+        Seen::Unsettled | Seen::Broken(_) => None,
+    }
+}
+
+/// Whether a refusal is about what somebody else does at this moment, and says
+/// nothing about the file.
+fn is_meanwhile(host: &Host, fault: &Fault, name: Option<&PluginName>) -> bool {
+    match fault.code {
+        Code::Draining | Code::PluginNotFound => true,
+        Code::NameTaken => name.is_some_and(|name| {
+            let registry = &host.inner.registry;
+            registry.get(name).is_ok() || registry.busy().contains(name)
+        }),
+        _ => false,
+    }
+}
+
+/// How long the watcher rests when it has nothing to do.
+pub(super) const EVERY: Duration = Duration::from_secs(2);
