@@ -206,7 +206,7 @@ async fn a_component_that_is_half_written_touches_nothing_until_it_is_whole() {
     ground.write("v.toml", &text("v", "c"));
     ground.serves("v", ONE).await;
     let bytes = bytes(TWO);
-    fs::write(&component, &bytes[..bytes.len() / 2]).unwrap();
+    fs::write(&component, &bytes[..bytes.len() - 3]).unwrap();
     let row = ground.becomes("v.toml", DescriptorState::Refused).await;
     assert_eq!((row.code, row.generation.unwrap().0), (Some(Code::Malformed), 1));
     fs::remove_file(&component).unwrap();

@@ -36,7 +36,7 @@ impl Dice {
 struct Says {
     plugin: String,
     component: &'static str,
-    memory: usize,
+    queue: usize,
 }
 
 /// A text, if it is a whole one.
@@ -68,9 +68,9 @@ fn file(number: usize) -> String {
 impl Says {
     fn write(&self) -> String {
         format!(
-            "{}[limits]\nmemory = \"{}MiB\"\n",
+            "{}[limits]\nqueue = {}\n",
             text(&self.plugin, self.component),
-            self.memory
+            self.queue
         )
     }
 }
@@ -98,7 +98,7 @@ impl Model {
         Says {
             plugin: format!("p{}", self.dice.below(PLUGINS)),
             component: [ONE, TWO, CALC, "changing"][self.dice.below(4)],
-            memory: 8 + self.dice.below(2),
+            queue: 100 + self.dice.below(2),
         }
     }
 
@@ -230,7 +230,7 @@ impl Model {
         }
     }
 
-    /// What is to run, by the component's digest and the limit on memory.
+    /// What is to run, by the component's digest and the limit on its queue.
     fn described(&self) -> BTreeMap<String, (Digest, String)> {
         let says = (0..FILES).filter_map(|number| self.says(&file(number)).flatten());
         says.map(|says| {
@@ -238,7 +238,7 @@ impl Model {
                 "changing" => self.changing.expect("a whole one"),
                 guest => guest,
             };
-            (says.plugin, (digest(guest), format!("{}MiB", says.memory)))
+            (says.plugin, (digest(guest), says.queue.to_string()))
         })
         .collect()
     }
@@ -256,7 +256,7 @@ fn runs(ground: &Ground) -> BTreeMap<String, (Digest, String)> {
     rows.filter(|row| row.name.as_str() != "steady")
         .filter_map(|row| {
             let limits = ground.host.describe(&row.name).ok()?.limits;
-            Some((row.name.to_string(), (row.digest, limits["memory"].clone())))
+            Some((row.name.to_string(), (row.digest, limits["queue"].clone())))
         })
         .collect()
 }
@@ -278,6 +278,7 @@ async fn storm(seed: u64) {
     }
     model.finish(&ground);
     let described = model.described();
+    println!("described {described:#?}");
     ground
         .soon("what the folder describes", || runs(&ground) == described)
         .await;

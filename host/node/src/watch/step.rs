@@ -62,7 +62,7 @@ impl Watch {
                 let replacing = self.host.replace_by(&name, terms, |_| Ok(request));
                 let replaced = replacing.await;
                 let loaded = replaced.map(|report| (report.loaded.name, report.loaded.generation));
-                self.let_in(file, want, Some(&name), round, loaded)
+                self.let_in(file, want, None, round, loaded)
             }
             Step::Adopt { name, file } => {
                 let Some(want) = wanted(folder, &file) else {
@@ -88,7 +88,8 @@ impl Watch {
         LoadRequest::of_folder(self.path.join(file))
     }
 
-    /// Keeps in mind what became of a load.
+    /// Keeps in mind what became of a load. `name` is one that somebody else may
+    /// have taken meanwhile.
     fn let_in(
         &self,
         file: FileName,
