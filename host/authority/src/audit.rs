@@ -29,7 +29,10 @@ use std::{
     io::{Seek, SeekFrom, Write},
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use odeon_protocol::{Code, Digest};
@@ -56,6 +59,8 @@ pub struct Audit {
     folder: PathBuf,
     key: SigningKey,
     held: Mutex<Held>,
+    /// Lines that were written since it was opened.
+    written: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -146,6 +151,7 @@ impl Audit {
                 files: Files::new(folder),
                 verified: None,
             }),
+            written: AtomicU64::new(0),
         };
         audit.in_turn(|held| {
             let tip = audit.tip(held)?;
@@ -162,6 +168,11 @@ impl Audit {
             let tip = self.note_recovery(held, tip)?;
             Ok(self.write(held, tip, event)?.seq)
         })
+    }
+
+    /// How many lines were written since it was opened, by this process.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// The number and hash of the last line, to be kept elsewhere too (the
@@ -297,6 +308,7 @@ impl Audit {
         log.write_all_at(&bytes, end)
             .map_err(|error| FileError::io(&path, error))?;
         let end = end.saturating_add(bytes.len() as u64);
+        self.written.fetch_add(1, Ordering::Relaxed);
         Ok(Tip {
             log,
             seq,

@@ -43,6 +43,29 @@ struct Shared {
     /// Lines of the host's own that did not fit.
     dropped: Arc<AtomicU64>,
     thread: Mutex<Thread>,
+    on_record: OnRecord,
+}
+
+/// What was written down since the host started, in numbers.
+#[derive(Default)]
+pub(crate) struct OnRecord {
+    pub(crate) loads: AtomicU64,
+    pub(crate) unloads: AtomicU64,
+    pub(crate) replaces: AtomicU64,
+    pub(crate) rollbacks: AtomicU64,
+}
+
+impl OnRecord {
+    /// What counts an event of this kind, if anything does.
+    fn of(&self, event: &Event) -> Option<&AtomicU64> {
+        match event {
+            Event::Load { .. } => Some(&self.loads),
+            Event::Unload { .. } => Some(&self.unloads),
+            Event::Replace { .. } => Some(&self.replaces),
+            Event::Rollback { .. } => Some(&self.rollbacks),
+            _ => None,
+        }
+    }
 }
 
 /// The writer's thread.
@@ -91,6 +114,7 @@ impl Recorder {
             lost,
             dropped,
             thread: Mutex::new(Thread::Waiting(Box::new(writer), jobs)),
+            on_record: OnRecord::default(),
         }));
         if start == WriterStart::Now {
             recorder.wake()?;
@@ -148,11 +172,20 @@ impl Recorder {
     /// Appends at once. Blocks on the disk.
     pub(crate) fn append(&self, event: Event) -> Result<u64, AuditError> {
         let copies = matches!(event, Event::Start { .. } | Event::Stop { .. });
+        let counted = self.0.on_record.of(&event);
         let seq = self.0.audit.append(event)?;
+        if let Some(counted) = counted {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
         if copies {
             copy_head(&self.0.audit);
         }
         Ok(seq)
+    }
+
+    /// What was written down, in numbers.
+    pub(crate) fn on_record(&self) -> &OnRecord {
+        &self.0.on_record
     }
 
     /// Has something appended soon. Never blocks.

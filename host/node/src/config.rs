@@ -14,6 +14,7 @@ use odeon_runtime::PoolSize;
 use serde::Deserialize;
 
 use crate::host::HostBuilder;
+use crate::metrics::MetricsAddress;
 
 /// The longest configuration file, in bytes.
 const MAX: u64 = 1 << 20;
@@ -48,6 +49,8 @@ pub struct HostConfig {
     pub drain: Option<std::time::Duration>,
     /// Files of secrets that any plugin with a grant for them may read.
     pub secrets: BTreeMap<String, PathBuf>,
+    /// Where metrics are served over HTTP.
+    pub metrics: Option<MetricsAddress>,
 }
 
 #[derive(Default, Deserialize)]
@@ -63,6 +66,8 @@ struct Written {
     trust_policy: Option<PathBuf>,
     #[serde(default)]
     secrets: BTreeMap<String, PathBuf>,
+    #[serde(default)]
+    telemetry: TelemetryTable,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,6 +78,12 @@ struct HostTable {
     pool_memory: Option<odeon_authority::ByteSize>,
     socket: Option<PathBuf>,
     drain: Option<odeon_authority::TimeSpan>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct TelemetryTable {
+    metrics: Option<MetricsAddress>,
 }
 
 impl HostConfig {
@@ -143,6 +154,7 @@ impl HostConfig {
                 .into_iter()
                 .map(|(name, path)| (name, beside(path)))
                 .collect(),
+            metrics: written.telemetry.metrics,
         })
     }
 

@@ -17,6 +17,7 @@ mod socket;
 mod stream;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,6 +37,7 @@ use self::lock::StateLock;
 use self::places::Places;
 use crate::host::{Host, Until};
 use crate::load::blocking;
+use crate::metrics::{self, Endpoint, Kind, Listener, MetricsAddress};
 
 /// The name of the control socket inside the state directory.
 pub const SOCKET_NAME: &str = "control.sock";
@@ -73,6 +75,8 @@ pub struct DaemonConfig {
     pub log_level: Option<LogControl>,
     /// SIGTERM and SIGINT stop the daemon, SIGUSR1 writes a status dump.
     pub signals: bool,
+    /// Where metrics are served over HTTP; absent: nowhere.
+    pub metrics: Option<MetricsAddress>,
 }
 
 impl Default for DaemonConfig {
@@ -86,6 +90,7 @@ impl Default for DaemonConfig {
             idle: Duration::from_secs(300),
             log_level: None,
             signals: true,
+            metrics: None,
         }
     }
 }
@@ -93,6 +98,7 @@ impl Default for DaemonConfig {
 /// A daemon that accepts calls. Dropping it does not stop it.
 pub struct Daemon {
     shared: Arc<Shared>,
+    metrics: Option<SocketAddr>,
     ended: tokio::task::JoinHandle<Result<(), Fault>>,
 }
 
@@ -101,6 +107,7 @@ pub(crate) struct Shared {
     pub(crate) host: Host,
     pub(crate) config: DaemonConfig,
     pub(crate) socket: PathBuf,
+    places: Places,
     /// A stop has begun.
     stop: CancellationToken,
     /// Until when calls may go on then.
@@ -131,12 +138,29 @@ impl Shared {
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
+
+    /// What the host counts, and the daemon.
+    fn metrics(&self) -> String {
+        let mut text = self.host.write_metrics();
+        text.family(
+            "odeon_connections",
+            Kind::Gauge,
+            "Connections to the control socket.",
+        )
+        .row(&[], self.places.taken());
+        text.finish()
+    }
 }
 
 impl Daemon {
     /// Where it can be reached.
     pub fn socket(&self) -> &Path {
         &self.shared.socket
+    }
+
+    /// Where its metrics are served, if they are.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Has it stop: no new calls, those in flight may go on for `drain`
@@ -179,10 +203,15 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     let socket = config.socket.clone().unwrap_or_else(|| folder.join(SOCKET_NAME));
     let lock = StateLock::take(&folder)?;
     socket::refuse_if_answered(&socket).await?;
+    let collectors = match config.metrics {
+        Some(address) => Some(metrics::bind(address).await?),
+        None => None,
+    };
     let shared = Arc::new(Shared {
         host,
         config,
         socket,
+        places: Places::new(),
         stop: CancellationToken::new(),
         until: watch::Sender::new(None),
     });
@@ -201,6 +230,8 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     .map_err(|error| Fault::new(error.code(), error.to_string()))?;
     let inner = &shared.host.inner;
     inner.serving.store(true, Ordering::SeqCst);
+    // From here on, so that a long start can be watched.
+    let endpoint = collectors.map(|listener| serve_metrics(&shared, listener));
     let listener = match begin(&shared).await {
         Ok(listener) => listener,
         Err(fault) => {
@@ -215,8 +246,23 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     inner.tasks.spawn(async move {
         until.run_until_cancelled(host.review_changes()).await;
     });
-    let ended = handle.spawn(run(shared.clone(), listener, lock));
-    Ok(Daemon { shared, ended })
+    let metrics = endpoint.as_ref().map(Endpoint::address);
+    let ended = handle.spawn(run(shared.clone(), listener, endpoint, lock));
+    Ok(Daemon {
+        shared,
+        metrics,
+        ended,
+    })
+}
+
+fn serve_metrics(shared: &Arc<Shared>, listener: Listener) -> Endpoint {
+    let counting = shared.clone();
+    let endpoint = listener.serve(
+        Arc::new(move || counting.metrics()),
+        &shared.host.inner.tasks.handle,
+    );
+    tracing::info!(address = %endpoint.address(), "metrics are served");
+    endpoint
 }
 
 /// Loads what is to be there from the start, then listens.
@@ -228,7 +274,12 @@ async fn begin(shared: &Shared) -> Result<UnixListener, Fault> {
 }
 
 /// Accepts until everything has ended that a stop ends, in order.
-async fn run(shared: Arc<Shared>, listener: UnixListener, lock: StateLock) -> Result<(), Fault> {
+async fn run(
+    shared: Arc<Shared>,
+    listener: UnixListener,
+    endpoint: Option<Endpoint>,
+    lock: StateLock,
+) -> Result<(), Fault> {
     let connections = TaskTracker::new();
     let farewell = CancellationToken::new();
     let ending = async {
@@ -248,6 +299,9 @@ async fn run(shared: Arc<Shared>, listener: UnixListener, lock: StateLock) -> Re
     if let Err(error) = std::fs::remove_file(&shared.socket) {
         tracing::warn!(%error, "the control socket could not be removed");
     }
+    if let Some(endpoint) = endpoint {
+        endpoint.close().await;
+    }
     // Before anybody hears of the end: who does may start the next host.
     drop(lock);
     farewell.cancel();
@@ -264,13 +318,12 @@ async fn accept(
     connections: &TaskTracker,
     farewell: &CancellationToken,
 ) -> Infallible {
-    let places = Places::new();
     let mut failures = 0_u64;
     let mut complained: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                if let Some(connection) = Connection::admit(stream, shared, &places) {
+                if let Some(connection) = Connection::admit(stream, shared, &shared.places) {
                     connections.spawn(connection.run(farewell.clone()));
                 }
             }

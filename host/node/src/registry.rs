@@ -10,6 +10,7 @@
 
 mod loaded;
 mod origin;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tokio::sync::Notify;
 
 pub(crate) use self::loaded::{Loaded, MethodEntry, bad_arguments};
 pub(crate) use self::origin::Origin;
+pub(crate) use self::tally::{MOST_ROWS, Tally};
 
 /// The generations that serve calls, by name.
 pub(crate) type Names = HashMap<Box<str>, Arc<Loaded>>;
@@ -51,6 +53,8 @@ pub(crate) struct Slot {
 struct Place {
     slot: Arc<Slot>,
     claimed: Option<Claim>,
+    /// From the first load of the name until it is free again.
+    tally: Option<Tally>,
 }
 
 /// What is being done with a name.
@@ -198,6 +202,7 @@ impl Registry {
                 last: AtomicU64::new(0),
             }),
             claimed: None,
+            tally: None,
         });
         let taken = match place.claimed {
             Some(Claim::Load) => Some("is being loaded by somebody else"),
@@ -407,6 +412,9 @@ impl Drop for Reservation {
             slots.remove(&self.slot.name);
         } else if let Some(place) = slots.get_mut(&self.slot.name) {
             place.claimed = None;
+            if place.slot.current.load().is_none() {
+                place.tally = None;
+            }
         }
         drop(slots);
         self.registry.given_back.notify_waiters();

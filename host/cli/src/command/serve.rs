@@ -103,6 +103,7 @@ async fn serve(
         plugins: config.plugins,
         drain: config.drain.unwrap_or(usual.drain),
         log_level: Some(log_control(journal.clone())),
+        metrics: config.metrics,
         ..usual
     };
     let daemon = odeon::daemon::serve(host, daemon).await?;
