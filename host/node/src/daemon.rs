@@ -237,6 +237,9 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
         Err(fault) => {
             // What has begun has an end, in the audit too.
             shared.host.shutdown(Duration::ZERO).await;
+            if let Some(endpoint) = endpoint {
+                endpoint.close().await;
+            }
             return Err(fault);
         }
     };

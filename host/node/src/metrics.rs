@@ -4,8 +4,8 @@
 //! format is in `text`, the way to it over HTTP in `endpoint`.
 //!
 //! **Invariant:** a label's value is a plugin's name, a code, a limit's name or
-//! a word of this file, never a guest's or a caller's text; and there are at
-//! most [`MOST_ROWS`] plugins and one more row for all others.
+//! a word of this file, never a guest's or a caller's text; and all plugins
+//! without a row of their own (see the registry's tally) share one.
 
 mod address;
 mod endpoint;
@@ -19,9 +19,9 @@ pub use self::address::{InvalidMetricsAddress, MetricsAddress};
 pub(crate) use self::endpoint::{Endpoint, Listener, bind};
 pub(crate) use self::text::{Kind, Text};
 use crate::host::Host;
-use crate::registry::MOST_ROWS;
 
-/// The row of all plugins beyond [`MOST_ROWS`]. No plugin can have this name.
+/// The row of all plugins that have none of their own. No plugin can have this
+/// name.
 const OTHERS: &str = "(others)";
 
 /// What is said of one plugin.

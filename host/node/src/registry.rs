@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 
 pub(crate) use self::loaded::{Loaded, MethodEntry, bad_arguments};
 pub(crate) use self::origin::Origin;
-pub(crate) use self::tally::{MOST_ROWS, Tally};
+pub(crate) use self::tally::Tally;
 
 /// The generations that serve calls, by name.
 pub(crate) type Names = HashMap<Box<str>, Arc<Loaded>>;

@@ -11,7 +11,8 @@ use super::HostConfig;
 fn every_field_is_read_and_paths_are_beside_the_file() {
     let text = "plugins = \"plugins.d\"\ntrust-policy = \"/etc/trust.toml\"\n\
                 [host]\nworkers = 2\npool-instances = 50\npool-memory = \"16MiB\"\nsocket = \"o.sock\"\ndrain = \"5s\"\n\
-                [limits]\nmemory = \"8MiB\"\n[host-limits]\nloads-per-minute = 5\n[secrets]\ntoken = \"token\"\n";
+                [limits]\nmemory = \"8MiB\"\n[host-limits]\nloads-per-minute = 5\n[secrets]\ntoken = \"token\"\n\
+                [telemetry]\nmetrics = \"127.0.0.1:9464\"\n";
     let config = HostConfig::parse(text, Path::new("/srv/odeon")).unwrap();
     assert_eq!(
         (config.workers, config.pool_instances, config.pool_memory),
@@ -23,6 +24,7 @@ fn every_field_is_read_and_paths_are_beside_the_file() {
     assert_eq!(config.drain, Some(Duration::from_secs(5)));
     assert_eq!(config.secrets["token"], Path::new("/srv/odeon/token"));
     assert_eq!(config.host_limits.loads_per_minute, Some(5));
+    assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:9464");
     assert_eq!(
         HostConfig::parse("", Path::new("")).unwrap(),
         HostConfig::default()
@@ -75,4 +77,36 @@ fn a_configuration_that_others_can_write_is_refused() {
         HostConfig::load(folder.path()).unwrap_err().code,
         Code::ConfigInvalid
     );
+}
+
+/// Nobody is asked who he is there: enforced by `MetricsAddress::try_from`.
+#[test]
+fn metrics_are_served_on_this_machine_alone() {
+    let parse = |address: &str| {
+        let text = format!("[telemetry]\nmetrics = \"{address}\"\n");
+        HostConfig::parse(&text, Path::new(""))
+    };
+    for local in ["127.0.0.1:9464", "127.9.9.9:1", "[::1]:9464", "127.0.0.1:0"] {
+        assert!(parse(local).is_ok(), "{local}");
+    }
+    for other in [
+        "0.0.0.0:9464",
+        "[::]:9464",
+        "10.0.0.1:9464",
+        "[::ffff:127.0.0.1]:9464",
+        "localhost:9464",
+        "127.0.0.1",
+        "9464",
+        "",
+    ] {
+        let error = parse(other).unwrap_err();
+        for said in [
+            "line 2",
+            "telemetry.metrics",
+            "127.0.0.1:9464",
+            &format!("found {other:?}"),
+        ] {
+            assert!(error.contains(said), "{other}: {error}");
+        }
+    }
 }

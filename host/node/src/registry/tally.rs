@@ -12,7 +12,7 @@ use odeon_runtime::Totals;
 use super::{Registry, Reservation};
 
 /// The most names that have rows of their own; all others share one.
-pub(crate) const MOST_ROWS: usize = 1000;
+const MOST_ROWS: usize = 1000;
 
 /// What is counted under one name.
 #[derive(Clone)]
