@@ -55,8 +55,9 @@ impl Host {
 
     fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
-        let mut others: Option<PluginStats> = None;
-        for (name, generation, tally) in self.inner.registry.tallies() {
+        let (tallies, gone) = self.inner.registry.tallies();
+        let mut others = (gone != PluginStats::default()).then_some(gone);
+        for (name, generation, tally) in tallies {
             let stats = tally.totals.read();
             if tally.own_row {
                 rows.push(Row {

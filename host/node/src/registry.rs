@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use hashbrown::HashMap;
 use odeon_protocol::{Code, Fault, Generation, PluginName};
+use odeon_runtime::PluginStats;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -41,6 +42,8 @@ pub(crate) struct Registry {
     replaced: Mutex<Vec<Arc<Loaded>>>,
     /// One of them is gone.
     gone: Notify,
+    /// What names counted that are free again and had no row of their own.
+    counted: Mutex<PluginStats>,
 }
 
 /// One name. Outlives what is loaded under it.
@@ -88,6 +91,7 @@ impl Registry {
             longest_message: AtomicUsize::new(0),
             replaced: Mutex::default(),
             gone: Notify::new(),
+            counted: Mutex::default(),
         })
     }
 
@@ -412,8 +416,10 @@ impl Drop for Reservation {
             slots.remove(&self.slot.name);
         } else if let Some(place) = slots.get_mut(&self.slot.name) {
             place.claimed = None;
-            if place.slot.current.load().is_none() {
-                place.tally = None;
+            if place.slot.current.load().is_none()
+                && let Some(tally) = place.tally.take()
+            {
+                self.registry.keep(&tally);
             }
         }
         drop(slots);

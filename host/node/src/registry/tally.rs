@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use odeon_protocol::{Generation, PluginName};
-use odeon_runtime::Totals;
+use odeon_runtime::{PluginStats, Totals};
 
 use super::{Registry, Reservation};
 
@@ -42,13 +42,22 @@ impl Reservation {
 }
 
 impl Registry {
-    /// What is counted under each name that something is loaded under.
-    pub(crate) fn tallies(&self) -> Vec<(PluginName, Generation, Tally)> {
+    /// What is counted under each name that something is loaded under, and what
+    /// was counted under those without rows of their own that are free again.
+    pub(crate) fn tallies(&self) -> (Vec<(PluginName, Generation, Tally)>, PluginStats) {
         let slots = self.slots.lock();
         let rows = slots.iter().filter_map(|(name, place)| {
             let serving = place.slot.current.load().as_ref()?.generation;
             Some((name.clone(), serving, place.tally.clone()?))
         });
-        rows.collect()
+        (rows.collect(), self.counted.lock().clone())
+    }
+
+    /// A name is free. Said under the lock of the slots, so that nobody sees it
+    /// both here and there, or in neither place.
+    pub(super) fn keep(&self, tally: &Tally) {
+        if !tally.own_row {
+            self.counted.lock().add(&tally.totals.read().counts());
+        }
     }
 }

@@ -75,8 +75,8 @@ impl PluginStats {
         self.latencies.add(&other.latencies);
     }
 
-    /// What stays when the generation is gone: the counts alone.
-    pub(crate) fn counts(self) -> Self {
+    /// What stays when it is gone: the counts alone.
+    pub fn counts(self) -> Self {
         PluginStats {
             lines_dropped: 0,
             instances: 0,

@@ -67,6 +67,10 @@ async fn storm_a_thousand_plugins_have_rows_of_their_own_and_all_others_one() {
     call(&host, 5).await;
     let after = Metrics::read(&host.metrics());
     assert_eq!(after.get(calls, OTHERS), 101.0);
+    // Nor do the others lose what one of them has counted.
+    unload(&host, 5).await;
+    let after = Metrics::read(&host.metrics());
+    assert_eq!(after.get(calls, OTHERS), 101.0);
     load(&host, 5_000).await;
     call(&host, 5_000).await;
     let after = Metrics::read(&host.metrics());

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use odeon::daemon::{Daemon, DaemonConfig, serve};
-use odeon::{Args, CallOptions, Code, Host, MetricsAddress};
+use odeon::{Args, CallOptions, Code, Host, HostConfig, MetricsAddress};
 use odeon_protocol::{AdminRequest, MetricsReply};
 
 use super::exposition::Metrics;
@@ -209,4 +209,40 @@ async fn timed_slow_collectors_are_let_go_and_harm_nobody() {
     assert!(gone, "one more than may be was served");
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     dripped.await.unwrap();
+}
+
+/// Nobody is asked who he is there: enforced by `MetricsAddress::try_from`.
+#[test]
+fn metrics_are_served_on_this_machine_alone() {
+    let parse = |address: &str| {
+        let text = format!("[telemetry]\nmetrics = \"{address}\"\n");
+        HostConfig::parse(&text, std::path::Path::new(""))
+    };
+    assert_eq!(
+        parse("127.0.0.1:9464").unwrap().metrics.unwrap().to_string(),
+        "127.0.0.1:9464"
+    );
+    for local in ["127.0.0.1:9464", "127.9.9.9:1", "[::1]:9464", "127.0.0.1:0"] {
+        assert!(parse(local).is_ok(), "{local}");
+    }
+    for other in [
+        "0.0.0.0:9464",
+        "[::]:9464",
+        "10.0.0.1:9464",
+        "[::ffff:127.0.0.1]:9464",
+        "localhost:9464",
+        "127.0.0.1",
+        "9464",
+        "",
+    ] {
+        let error = parse(other).unwrap_err();
+        for said in [
+            "line 2",
+            "telemetry.metrics",
+            "127.0.0.1:9464",
+            &format!("found {other:?}"),
+        ] {
+            assert!(error.contains(said), "{other}: {error}");
+        }
+    }
 }
