@@ -102,7 +102,6 @@ async fn a_collector_gets_metrics_and_nothing_else() {
         assert!(!answer.contains("HTTP/1.1 200"), "{what}: {answer}");
     }
     for junk in [
-        "\r\n\r\n",
         "GET\r\n\r\n",
         "\u{1}\u{2}\u{3}\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
