@@ -55,6 +55,7 @@ pub fn spec() -> Spec {
         logs: records.clone(),
         audit: records.clone(),
         secrets: records.clone(),
+        totals: Arc::default(),
     };
     Spec { spec, records }
 }

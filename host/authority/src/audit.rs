@@ -38,6 +38,7 @@ use std::{
     fs::File,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use odeon_protocol::{Code, Digest};
@@ -71,6 +72,8 @@ pub struct Audit {
     /// The most bytes of one segment, unless one line is longer.
     segment: u64,
     held: Mutex<Held>,
+    /// Lines that were written since it was opened.
+    written: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -209,6 +212,7 @@ impl Audit {
                 files: Files::new(folder),
                 verified: None,
             }),
+            written: AtomicU64::new(0),
         };
         audit.in_turn(|held| {
             let tip = audit.tip(held)?;
@@ -225,6 +229,11 @@ impl Audit {
             let tip = self.note_recovery(held, tip)?;
             Ok(self.write(held, tip, event)?.seq)
         })
+    }
+
+    /// How many lines were written since it was opened, by this process.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// The number and hash of the last line, to be kept elsewhere too (the
@@ -312,6 +321,7 @@ impl Audit {
         let bytes = head.line_bytes();
         log.write_all_at(&bytes, end)
             .map_err(|error| FileError::io(&path, error))?;
+        self.written.fetch_add(1, Ordering::Relaxed);
         Ok(Tip {
             log,
             seq: head.seq,

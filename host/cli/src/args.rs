@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Status,
     /// Watch a host
     Top,
+    /// Show what a host counts, in the text format of Prometheus
+    Metrics,
     /// Load a component or a descriptor into a host
     Load(command::load::Args),
     /// Put a new version in the place of a loaded plugin, without a lost call

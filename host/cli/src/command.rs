@@ -13,6 +13,7 @@ pub(crate) mod list;
 pub(crate) mod load;
 pub(crate) mod log_level;
 pub(crate) mod logs;
+pub(crate) mod metrics;
 pub(crate) mod pack;
 pub(crate) mod reload;
 pub(crate) mod replace;
@@ -63,6 +64,7 @@ pub(crate) fn run(cli: Cli, child: CompileChild) -> Done<Exit> {
         Command::Stop(args) => stop::run(&args, &context),
         Command::Status => status::run(&context),
         Command::Top => top::run(&context),
+        Command::Metrics => metrics::run(&context),
         Command::Load(args) => load::run(&args, &context),
         Command::Replace(args) => replace::run(&args, &context),
         Command::Reload(args) => reload::run(args, &context),

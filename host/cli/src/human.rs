@@ -32,9 +32,27 @@ pub(crate) fn span(milliseconds: u64) -> String {
     }
 }
 
+/// Microseconds in the unit that needs fewest digits: `7 us`, `1.2 ms`, `3.4 s`.
+pub(crate) fn micros(microseconds: u64) -> String {
+    let tenths = |unit: u64| format!("{}.{}", microseconds / unit, microseconds % unit / (unit / 10));
+    match microseconds {
+        0..1_000 => format!("{microseconds} us"),
+        1_000..1_000_000 => format!("{} ms", tenths(1_000)),
+        _ => format!("{} s", tenths(1_000_000)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_calls_are_short() {
+        let rows = [(7, "7 us"), (1_250, "1.2 ms"), (60_000_000, "60.0 s")];
+        for (microseconds, text) in rows {
+            assert_eq!(micros(microseconds), text);
+        }
+    }
 
     #[test]
     fn sizes_take_the_largest_unit_that_fits() {

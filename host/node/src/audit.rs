@@ -50,6 +50,29 @@ struct Shared {
     thread: Mutex<Thread>,
     /// Who keeps the head in a second place.
     keeper: Mutex<Option<Keeper>>,
+    on_record: OnRecord,
+}
+
+/// What was written down since the host started, in numbers.
+#[derive(Default)]
+pub(crate) struct OnRecord {
+    pub(crate) loads: AtomicU64,
+    pub(crate) unloads: AtomicU64,
+    pub(crate) replaces: AtomicU64,
+    pub(crate) rollbacks: AtomicU64,
+}
+
+impl OnRecord {
+    /// What counts an event of this kind, if anything does.
+    fn of(&self, event: &Event) -> Option<&AtomicU64> {
+        match event {
+            Event::Load { .. } => Some(&self.loads),
+            Event::Unload { .. } => Some(&self.unloads),
+            Event::Replace { .. } => Some(&self.replaces),
+            Event::Rollback { .. } => Some(&self.rollbacks),
+            _ => None,
+        }
+    }
 }
 
 /// What was counted and not told apart, by plugin and kind.
@@ -102,6 +125,7 @@ impl Recorder {
             dropped,
             thread: Mutex::new(Thread::Waiting(Box::new(writer), jobs)),
             keeper: Mutex::new(None),
+            on_record: OnRecord::default(),
         }));
         if start == WriterStart::Now {
             recorder.wake()?;
@@ -178,12 +202,21 @@ impl Recorder {
     /// Appends at once. Blocks on the disk.
     pub(crate) fn append(&self, event: Event) -> Result<u64, AuditError> {
         let copies = matches!(event, Event::Start { .. } | Event::Stop { .. });
+        let counted = self.0.on_record.of(&event);
         let seq = self.0.audit.append(event)?;
+        if let Some(counted) = counted {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
         if copies {
             copy_head(&self.0.audit);
             self.0.keeper.lock().iter().for_each(Keeper::look);
         }
         Ok(seq)
+    }
+
+    /// What was written down, in numbers.
+    pub(crate) fn on_record(&self) -> &OnRecord {
+        &self.0.on_record
     }
 
     /// Has something appended soon. Never blocks.

@@ -109,6 +109,7 @@ impl Host {
             logs: Arc::new(Nowhere),
             audit: Arc::new(Nowhere),
             secrets: Arc::new(SecretFiles::new(BTreeMap::new(), Arc::default())),
+            totals: Arc::default(),
         };
         let description = inner.runtime.check(component, &spec).await?;
         Ok(CheckReport {

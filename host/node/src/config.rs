@@ -14,6 +14,7 @@ use odeon_runtime::PoolSize;
 use serde::Deserialize;
 
 use crate::host::HostBuilder;
+use crate::metrics::MetricsAddress;
 
 /// The longest configuration file, in bytes.
 const MAX: u64 = 1 << 20;
@@ -54,6 +55,8 @@ pub struct HostConfig {
     pub drain: Option<std::time::Duration>,
     /// Files of secrets that any plugin with a grant for them may read.
     pub secrets: BTreeMap<String, PathBuf>,
+    /// Where metrics are served over HTTP.
+    pub metrics: Option<MetricsAddress>,
 }
 
 #[derive(Default, Deserialize)]
@@ -71,6 +74,8 @@ struct Written {
     audit_head: Option<PathBuf>,
     #[serde(default)]
     secrets: BTreeMap<String, PathBuf>,
+    #[serde(default)]
+    telemetry: TelemetryTable,
 }
 
 #[derive(Default, Deserialize)]
@@ -81,6 +86,12 @@ struct HostTable {
     pool_memory: Option<ByteSize>,
     socket: Option<PathBuf>,
     drain: Option<odeon_authority::TimeSpan>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct TelemetryTable {
+    metrics: Option<MetricsAddress>,
 }
 
 impl HostConfig {
@@ -162,6 +173,7 @@ impl HostConfig {
                 .into_iter()
                 .map(|(name, path)| (name, beside(path)))
                 .collect(),
+            metrics: written.telemetry.metrics,
         })
     }
 

@@ -17,6 +17,7 @@ mod socket;
 mod stream;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,6 +37,7 @@ use self::lock::StateLock;
 use self::places::Places;
 use crate::host::{Host, Until};
 use crate::load::blocking;
+use crate::metrics::{self, Endpoint, Kind, Listener, MetricsAddress};
 use crate::watch::{Begun, Watch};
 
 /// The name of the control socket inside the state directory.
@@ -78,6 +80,8 @@ pub struct DaemonConfig {
     /// SIGTERM and SIGINT stop the daemon, SIGHUP has it look at the
     /// descriptors again, SIGUSR1 writes a status dump.
     pub signals: bool,
+    /// Where metrics are served over HTTP; absent: nowhere.
+    pub metrics: Option<MetricsAddress>,
 }
 
 impl Default for DaemonConfig {
@@ -92,6 +96,7 @@ impl Default for DaemonConfig {
             idle: Duration::from_secs(300),
             log_level: None,
             signals: true,
+            metrics: None,
         }
     }
 }
@@ -99,6 +104,7 @@ impl Default for DaemonConfig {
 /// A daemon that accepts calls. Dropping it does not stop it.
 pub struct Daemon {
     shared: Arc<Shared>,
+    metrics: Option<SocketAddr>,
     ended: tokio::task::JoinHandle<Result<(), Fault>>,
 }
 
@@ -107,6 +113,7 @@ pub(crate) struct Shared {
     pub(crate) host: Host,
     pub(crate) config: DaemonConfig,
     pub(crate) socket: PathBuf,
+    places: Places,
     /// A stop has begun.
     stop: CancellationToken,
     /// Until when calls may go on then.
@@ -137,12 +144,29 @@ impl Shared {
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
+
+    /// What the host counts, and the daemon.
+    fn metrics(&self) -> String {
+        let mut text = self.host.write_metrics();
+        text.family(
+            "odeon_connections",
+            Kind::Gauge,
+            "Connections to the control socket.",
+        )
+        .row(&[], self.places.taken());
+        text.finish()
+    }
 }
 
 impl Daemon {
     /// Where it can be reached.
     pub fn socket(&self) -> &Path {
         &self.shared.socket
+    }
+
+    /// Where its metrics are served, if they are.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Has it stop: no new calls, those in flight may go on for `drain`
@@ -191,10 +215,15 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     let socket = config.socket.clone().unwrap_or_else(|| folder.join(SOCKET_NAME));
     let lock = StateLock::take(&folder)?;
     socket::refuse_if_answered(&socket).await?;
+    let collectors = match config.metrics {
+        Some(address) => Some(metrics::bind(address).await?),
+        None => None,
+    };
     let shared = Arc::new(Shared {
         host,
         config,
         socket,
+        places: Places::new(),
         stop: CancellationToken::new(),
         until: watch::Sender::new(None),
     });
@@ -213,11 +242,16 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     .map_err(|error| Fault::new(error.code(), error.to_string()))?;
     let inner = &shared.host.inner;
     inner.serving.store(true, Ordering::SeqCst);
+    // From here on, so that a long start can be watched.
+    let endpoint = collectors.map(|listener| serve_metrics(&shared, listener));
     let (listener, watch) = match begin(&shared).await {
         Ok(begun) => begun,
         Err(fault) => {
             // What has begun has an end, in the audit too.
             shared.host.shutdown(Duration::ZERO).await;
+            if let Some(endpoint) = endpoint {
+                endpoint.close().await;
+            }
             return Err(fault);
         }
     };
@@ -233,8 +267,23 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
             until.run_until_cancelled(watch.run()).await;
         });
     }
-    let ended = handle.spawn(run(shared.clone(), listener, lock));
-    Ok(Daemon { shared, ended })
+    let metrics = endpoint.as_ref().map(Endpoint::address);
+    let ended = handle.spawn(run(shared.clone(), listener, endpoint, lock));
+    Ok(Daemon {
+        shared,
+        metrics,
+        ended,
+    })
+}
+
+fn serve_metrics(shared: &Arc<Shared>, listener: Listener) -> Endpoint {
+    let counting = shared.clone();
+    let endpoint = listener.serve(
+        Arc::new(move || counting.metrics()),
+        &shared.host.inner.tasks.handle,
+    );
+    tracing::info!(address = %endpoint.address(), "metrics are served");
+    endpoint
 }
 
 /// Loads what is to be there from the start, then listens.
@@ -264,7 +313,12 @@ async fn begin(shared: &Shared) -> Result<(UnixListener, Option<Watch>), Fault> 
 }
 
 /// Accepts until everything has ended that a stop ends, in order.
-async fn run(shared: Arc<Shared>, listener: UnixListener, lock: StateLock) -> Result<(), Fault> {
+async fn run(
+    shared: Arc<Shared>,
+    listener: UnixListener,
+    endpoint: Option<Endpoint>,
+    lock: StateLock,
+) -> Result<(), Fault> {
     let connections = TaskTracker::new();
     let farewell = CancellationToken::new();
     let ending = async {
@@ -284,6 +338,9 @@ async fn run(shared: Arc<Shared>, listener: UnixListener, lock: StateLock) -> Re
     if let Err(error) = std::fs::remove_file(&shared.socket) {
         tracing::warn!(%error, "the control socket could not be removed");
     }
+    if let Some(endpoint) = endpoint {
+        endpoint.close().await;
+    }
     // Before anybody hears of the end: who does may start the next host.
     drop(lock);
     farewell.cancel();
@@ -300,13 +357,12 @@ async fn accept(
     connections: &TaskTracker,
     farewell: &CancellationToken,
 ) -> Infallible {
-    let places = Places::new();
     let mut failures = 0_u64;
     let mut complained: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                if let Some(connection) = Connection::admit(stream, shared, &places) {
+                if let Some(connection) = Connection::admit(stream, shared, &shared.places) {
                     connections.spawn(connection.run(farewell.clone()));
                 }
             }

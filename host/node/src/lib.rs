@@ -45,6 +45,7 @@ mod health;
 mod host;
 mod load;
 mod logs;
+mod metrics;
 mod registry;
 mod remember;
 mod replace;
@@ -61,7 +62,9 @@ pub use config::HostConfig;
 pub use error::{StartHostError, io_words};
 pub use host::{Host, HostBuilder};
 pub use load::{LoadReport, LoadRequest, Source};
+
 pub use logs::{FOLLOWER_BEHIND, Follower, GUEST_TARGET, KEPT_BYTES, KEPT_LINES, Line, Logs};
+pub use metrics::{InvalidMetricsAddress, MetricsAddress};
 pub use odeon_authority::{GrantSet, HostLimits, Limits, LimitsPatch, Placing, Principal};
 pub use odeon_protocol::{Code, Fault};
 pub use odeon_rmi::{CancelOutcome, Event, Outcome, RequestLimits, Status, Watcher};

@@ -10,6 +10,7 @@
 
 mod loaded;
 mod origin;
+mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,11 +20,13 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use hashbrown::HashMap;
 use odeon_protocol::{Code, Fault, Generation, PluginName};
+use odeon_runtime::PluginStats;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub(crate) use self::loaded::{Loaded, MethodEntry, bad_arguments};
 pub(crate) use self::origin::Origin;
+pub(crate) use self::tally::Tally;
 
 /// The generations that serve calls, by name.
 pub(crate) type Names = HashMap<Box<str>, Arc<Loaded>>;
@@ -40,6 +43,8 @@ pub(crate) struct Registry {
     replaced: Mutex<Vec<Arc<Loaded>>>,
     /// One of them is gone.
     gone: Notify,
+    /// What names counted that are free again and had no row of their own.
+    counted: Mutex<PluginStats>,
 }
 
 /// One name. Outlives what is loaded under it.
@@ -52,6 +57,8 @@ pub(crate) struct Slot {
 struct Place {
     slot: Arc<Slot>,
     claimed: Option<Claim>,
+    /// From the first load of the name until it is free again.
+    tally: Option<Tally>,
 }
 
 /// What is being done with a name.
@@ -85,6 +92,7 @@ impl Registry {
             longest_message: AtomicUsize::new(0),
             replaced: Mutex::default(),
             gone: Notify::new(),
+            counted: Mutex::default(),
         })
     }
 
@@ -199,6 +207,7 @@ impl Registry {
                 last: AtomicU64::new(0),
             }),
             claimed: None,
+            tally: None,
         });
         let taken = match place.claimed {
             Some(Claim::Load) => Some("is being loaded by somebody else"),
@@ -430,6 +439,11 @@ impl Drop for Reservation {
             slots.remove(&self.slot.name);
         } else if let Some(place) = slots.get_mut(&self.slot.name) {
             place.claimed = None;
+            if place.slot.current.load().is_none()
+                && let Some(tally) = place.tally.take()
+            {
+                self.registry.keep(&tally);
+            }
         }
         drop(slots);
         self.registry.given_back.notify_waiters();

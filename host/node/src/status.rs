@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use odeon_protocol::{
-    DescribeReply, Fault, InFlightRow, MethodRow, PluginName, PluginRow, PluginState, RequestTotals,
-    StatusReport,
+    DescribeReply, Fault, InFlightRow, LatencyRow, MethodRow, PluginName, PluginRow, PluginState,
+    RequestTotals, StatusReport,
 };
-use odeon_runtime::InstanceModel;
+use odeon_runtime::{InstanceModel, Latencies};
 
 use crate::host::Host;
 use crate::registry::{Loaded, MethodEntry};
@@ -189,6 +189,8 @@ fn row(loaded: &Loaded) -> PluginRow {
         calls: stats.calls,
         faults: stats.faults,
         in_flight: stats.in_flight as u64,
+        waiting: stats.waiting as u64,
+        latency_us: latency(&stats.latencies),
         instances: stats.instances as u64,
         memory_bytes: stats.memory,
         limits_hit: stats
@@ -197,6 +199,17 @@ fn row(loaded: &Loaded) -> PluginRow {
             .map(|(limit, times)| ((*limit).to_owned(), *times))
             .collect(),
     }
+}
+
+fn latency(latencies: &Latencies) -> Option<LatencyRow> {
+    let micros = |percent| {
+        let within = latencies.percentile(percent)?;
+        Some(u64::try_from(within.as_micros()).unwrap_or(u64::MAX).max(1))
+    };
+    Some(LatencyRow {
+        p50: micros(50)?,
+        p99: micros(99)?,
+    })
 }
 
 pub(crate) fn method_row(method: &MethodEntry) -> MethodRow {

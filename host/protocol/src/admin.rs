@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use reply::{
     AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, FolderRow, InFlightRow,
-    LoadReply, LogLevelReply, LogLine, LogSource, MethodRow, PluginRow, PluginState, ReplaceReply,
-    RequestTotals, StatusReport, UnloadReply,
+    LatencyRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow, MetricsReply, PluginRow,
+    PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
 };
 
 use crate::{
@@ -74,6 +74,9 @@ pub enum AdminRequest {
     },
     /// How the host is. Answer: [`StatusReport`].
     Status {},
+    /// What the host counts, for a program that collects it. Answer:
+    /// [`MetricsReply`].
+    Metrics {},
     /// Ends the host: it takes no new calls, waits, then interrupts. Answer:
     /// null, before the host goes.
     Stop {
@@ -231,6 +234,7 @@ impl AdminRequest {
             | AdminRequest::Describe { .. }
             | AdminRequest::Methods { .. }
             | AdminRequest::Status {}
+            | AdminRequest::Metrics {}
             | AdminRequest::Stop { .. }
             | AdminRequest::Cancel { .. } => Ok(()),
         }

@@ -63,6 +63,7 @@ fn every_request_is_read_back_and_its_op_is_this() {
         ),
         ("methods", AdminRequest::Methods { name: name() }),
         ("status", AdminRequest::Status {}),
+        ("metrics", AdminRequest::Metrics {}),
         ("stop", AdminRequest::Stop { drain_ms: Some(10) }),
         (
             "cancel",

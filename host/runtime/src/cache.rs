@@ -16,6 +16,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -83,6 +84,8 @@ pub(crate) struct Cache {
     dir: PathBuf,
     key: [u8; 32],
     max_bytes: u64,
+    /// How much there was when the folder was last looked through.
+    bytes: AtomicU64,
 }
 
 impl Cache {
@@ -96,11 +99,27 @@ impl Cache {
                 source,
             })?;
         let key = host_key(&config.key)?;
-        Ok(Cache {
+        let cache = Cache {
             dir: config.dir.clone(),
             key,
             max_bytes: config.max_bytes,
-        })
+            bytes: AtomicU64::new(0),
+        };
+        let entries = cache.entries().map_err(|source| CacheError::Io {
+            what: "folder",
+            source,
+        })?;
+        cache.bytes.store(
+            entries.iter().map(|(_, length, _)| length).sum(),
+            Ordering::Relaxed,
+        );
+        Ok(cache)
+    }
+
+    /// How many bytes are kept, as far as this host knows: other processes put
+    /// entries there and take them away as well.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// The name of the entry for these bytes under these circumstances: it
@@ -194,7 +213,8 @@ impl Cache {
         self.evict()
     }
 
-    fn evict(&self) -> io::Result<()> {
+    /// What is there: when it was last used, its length and its place.
+    fn entries(&self) -> io::Result<Vec<(SystemTime, u64, PathBuf)>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
@@ -204,6 +224,11 @@ impl Cache {
                 entries.push((metadata.modified()?, metadata.len(), entry.path()));
             }
         }
+        Ok(entries)
+    }
+
+    fn evict(&self) -> io::Result<()> {
+        let mut entries = self.entries()?;
         entries.sort();
         let mut total: u64 = entries.iter().map(|(_, length, _)| length).sum();
         for (_, length, path) in entries {
@@ -214,6 +239,7 @@ impl Cache {
                 total -= length;
             }
         }
+        self.bytes.store(total, Ordering::Relaxed);
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 //!
 //! Owns admission: a bounded number in flight, a bounded number waiting in
 //! order of arrival, everybody else told "overloaded". Also knows when the
-//! last call is gone, which is what draining waits for.
+//! last call is gone, which is what draining waits for, and how long calls were
+//! inside.
 //!
 //! **Invariant:** whether the door is open and how many are inside is one word:
 //! whoever came in found the door open in the very step that counted it. So
@@ -12,8 +13,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use tokio::sync::Notify;
+
+use crate::latency::{Histogram, Latencies, Timed};
 
 /// Whether calls may come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +85,7 @@ pub(crate) struct Gate {
     queue: usize,
     someone_left: Notify,
     empty: Notify,
+    latencies: Histogram,
 }
 
 impl Gate {
@@ -92,6 +97,7 @@ impl Gate {
             queue,
             someone_left: Notify::new(),
             empty: Notify::new(),
+            latencies: Histogram::new(),
         }
     }
 
@@ -109,10 +115,13 @@ impl Gate {
         // Never counted in and out again: that would wake whoever waits, which
         // may be the caller itself, for nothing.
         let room = |word: u64| (word & DOOR == 0 && (word & INSIDE) < self.limit).then_some(word + 1);
-        self.word
+        let before = self
+            .word
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, room)
             .ok()?;
-        Some(Pass { gate: self })
+        // Whoever is inside or has left came in: no two calls have one number.
+        let timed = Timed::some(before / LEFT + (before & INSIDE));
+        Some(Pass { gate: self, timed })
     }
 
     /// Enters, or waits in order of arrival until there is room. Cancellation
@@ -217,6 +226,11 @@ impl Gate {
         self.word.load(Ordering::Relaxed) / LEFT
     }
 
+    /// How long those were inside that have left.
+    pub(crate) fn latencies(&self) -> Latencies {
+        self.latencies.read()
+    }
+
     /// A number that is another one after any call came or went.
     pub(crate) fn activity(&self) -> u64 {
         self.word.load(Ordering::SeqCst)
@@ -242,30 +256,48 @@ impl Gate {
 /// A place inside the gate.
 pub(crate) struct Pass<'g> {
     gate: &'g Gate,
+    /// Where this call is one of those that are timed.
+    timed: Option<Timed>,
 }
 
 impl Drop for Pass<'_> {
     #[inline]
     fn drop(&mut self) {
+        if let Some(timed) = &self.timed {
+            self.gate.latencies.record(timed);
+        }
         self.gate.leave();
     }
 }
 
 impl Pass<'_> {
-    /// The same place, for a call that may outlive whoever let it in.
+    /// The same place, for a call that may outlive whoever let it in. Each of
+    /// these is timed.
     pub(crate) fn owned(self, gate: &Arc<Gate>) -> OwnedPass {
         std::mem::forget(self);
-        OwnedPass { gate: gate.clone() }
+        OwnedPass {
+            gate: gate.clone(),
+            timed: Timed::now(),
+        }
     }
 }
 
 /// A place inside the gate that goes where the call goes.
 pub(crate) struct OwnedPass {
     gate: Arc<Gate>,
+    timed: Timed,
+}
+
+impl OwnedPass {
+    /// When the call came in.
+    pub(crate) fn since(&self) -> Instant {
+        self.timed.since()
+    }
 }
 
 impl Drop for OwnedPass {
     fn drop(&mut self) {
+        self.gate.latencies.record(&self.timed);
         self.gate.leave();
     }
 }

@@ -21,6 +21,7 @@ mod engine;
 mod gate;
 mod instance;
 mod interfaces;
+mod latency;
 mod link;
 mod logs;
 mod meter;
@@ -32,6 +33,7 @@ mod sinks;
 mod state;
 mod stop;
 mod ticker;
+mod totals;
 mod unit;
 
 pub use cache::{CacheConfig, CacheError};
@@ -42,6 +44,7 @@ pub use control::{
 pub use describe::{Description, Export, Import, ImportedFunction, Needs, TooComplex};
 pub use engine::{EngineClass, PoolSize, UnknownClass};
 pub use interfaces::egress::{Lookup, LookupError, LookupPlace, Resolver, StaticResolver, SystemResolver};
+pub use latency::Latencies;
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
 pub use plugin::{
     Attempt, Entered, HandoverError, LifecycleError, Method, MethodId, NotEntered, Place, Plugin,
@@ -49,6 +52,7 @@ pub use plugin::{
 };
 pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};
 pub use sinks::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream};
+pub use totals::Totals;
 pub use unit::{InstanceModel, PluginSpec};
 /// The traits that Rust types of a typed call implement, with their derives.
 pub use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};

@@ -16,6 +16,8 @@ use crate::unit::Unit;
 pub(crate) struct LogGate {
     bucket: Mutex<Bucket>,
     dropped: AtomicU64,
+    /// The same, and nobody takes from it.
+    dropped_ever: AtomicU64,
 }
 
 struct Bucket {
@@ -35,6 +37,7 @@ impl LogGate {
                 at_ms: now_ms,
             }),
             dropped: AtomicU64::new(0),
+            dropped_ever: AtomicU64::new(0),
         }
     }
 
@@ -58,6 +61,12 @@ impl LogGate {
     /// Counts lines that are not let through.
     pub(crate) fn drop_lines(&self, lines: u64) {
         self.dropped.fetch_add(lines, Ordering::Relaxed);
+        self.dropped_ever.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// Lines that were ever dropped.
+    pub(crate) fn dropped_ever(&self) -> u64 {
+        self.dropped_ever.load(Ordering::Relaxed)
     }
 
     /// Lines dropped since the last one that was let through.

@@ -12,10 +12,10 @@ mod instances;
 pub(crate) mod lifecycle;
 mod running;
 mod serve;
+mod stats;
 mod typed;
 mod wait;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -25,6 +25,7 @@ pub use self::entry::{Attempt, Entered, NotEntered, Place};
 pub use self::handover::{HandoverError, Snapshot};
 use self::idle::Idle;
 pub use self::lifecycle::LifecycleError;
+pub use self::stats::PluginStats;
 pub use self::typed::TypedMethod;
 use crate::compile::Native;
 use crate::control::{Interrupt, Reason};
@@ -95,32 +96,6 @@ pub struct Reply {
     pub bytes: Vec<u8>,
 }
 
-/// What a plugin is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginStats {
-    /// Calls that ended, with a result or not.
-    pub calls: u64,
-    /// Those that ended with a fault.
-    pub faults: u64,
-    /// Those of them that the guest itself is to blame for: it trapped, or a
-    /// limit stopped it.
-    pub traps: u64,
-    /// Uses that no grant covered.
-    pub denials: u64,
-    /// Lines of its log that were dropped since the last that was passed on.
-    pub lines_dropped: u64,
-    /// Instances that exist.
-    pub instances: usize,
-    /// Calls that run.
-    pub in_flight: usize,
-    /// Calls that wait.
-    pub waiting: usize,
-    /// Bytes of linear memory of its instances.
-    pub memory: u64,
-    /// How often each limit said no, by its name in a descriptor.
-    pub limits_hit: BTreeMap<&'static str, u64>,
-}
-
 impl Plugin {
     pub(crate) fn new(runtime: &Runtime, spec: PluginSpec, source: Source) -> Result<Self, LoadError> {
         let inner = runtime.inner.clone();
@@ -185,6 +160,7 @@ impl Plugin {
             slot.get_or_init(|| template);
         }
         let idle = Idle::default();
+        unit.spec.totals.join(&unit, &gate);
         let shared = Shared {
             runtime: inner,
             unit,
@@ -231,20 +207,7 @@ impl Plugin {
 
     /// What it is doing.
     pub fn stats(&self) -> PluginStats {
-        let shared = &*self.shared;
-        let counters = &shared.unit.counters;
-        PluginStats {
-            calls: shared.gate.left(),
-            faults: counters.faults.load(Ordering::Relaxed),
-            traps: counters.traps.load(Ordering::Relaxed),
-            denials: counters.denials.load(Ordering::Relaxed),
-            lines_dropped: shared.unit.log_gate.dropped(),
-            instances: counters.instances.load(Ordering::Relaxed),
-            in_flight: shared.gate.in_flight(),
-            waiting: shared.gate.waiting(),
-            memory: counters.memory.load(Ordering::Relaxed),
-            limits_hit: counters.limits_hit(),
-        }
+        self.shared.unit.stats(&self.shared.gate)
     }
 
     /// Has callers wait, until [`Plugin::open`]: it will serve when the
@@ -290,6 +253,13 @@ impl Plugin {
     pub fn interrupt(&self, reason: Reason) {
         self.shared.gate.close();
         self.shared.unit.interrupt.raise(reason);
+    }
+}
+
+/// Here, because every call holds what is dropped: its counts are the last.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.unit.spec.totals.leave(&self.unit);
     }
 }
 

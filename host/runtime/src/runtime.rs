@@ -181,6 +181,11 @@ impl Runtime {
         })
     }
 
+    /// Bytes of native code in the cache; nothing where there is none.
+    pub fn cache_bytes(&self) -> Option<u64> {
+        self.inner.cache.as_ref().map(|cache| cache.bytes())
+    }
+
     /// Compiles a component, or takes it from the cache, without making it a
     /// plugin.
     ///

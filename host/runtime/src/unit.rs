@@ -8,14 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use odeon_authority::{GrantSet, Limits};
-use odeon_protocol::{Generation, PluginName};
+use odeon_protocol::{Fault, Generation, Kind, PluginName};
 use parking_lot::Mutex;
 
 use crate::control::Interrupt;
+use crate::gate::Gate;
 use crate::interfaces::egress::Network;
 use crate::interfaces::filesystem::Preopens;
+use crate::plugin::PluginStats;
 use crate::sinks::{AuditSink, LogSink, SecretSource};
 use crate::ticker::Ticker;
+use crate::totals::Totals;
 
 /// How instances are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct PluginSpec {
     pub audit: Arc<dyn AuditSink>,
     /// Where its secrets come from.
     pub secrets: Arc<dyn SecretSource>,
+    /// What it does is counted here too, with all generations of its name.
+    pub totals: Arc<Totals>,
 }
 
 /// A loaded generation.
@@ -78,9 +83,11 @@ pub(crate) struct Unit {
 /// What happened in this generation so far.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) faults: AtomicU64,
+    faults: AtomicU64,
     /// Those of them that are the guest's own doing.
-    pub(crate) traps: AtomicU64,
+    traps: AtomicU64,
+    /// How often each code ended a call. Only ever touched when one does.
+    by_code: Mutex<BTreeMap<&'static str, u64>>,
     pub(crate) denials: AtomicU64,
     pub(crate) instances: AtomicUsize,
     /// Bytes of linear memory of all instances.
@@ -94,6 +101,17 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// A call ended with this fault.
+    pub(crate) fn fault(&self, fault: &Fault) {
+        self.faults.fetch_add(1, Ordering::Relaxed);
+        if fault.kind() == Kind::Trapped {
+            self.traps.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut by_code = self.by_code.lock();
+        let count = by_code.entry(fault.code.as_str()).or_default();
+        *count = count.saturating_add(1);
+    }
+
     /// A limit, by its name in a descriptor, said no.
     pub(crate) fn hit(&self, limit: &str) {
         self.hit_times(limit, 1);
@@ -108,17 +126,32 @@ impl Counters {
             *count = count.saturating_add(times);
         }
     }
-
-    /// How often each limit said no, by its name in a descriptor.
-    pub(crate) fn limits_hit(&self) -> BTreeMap<&'static str, u64> {
-        self.limits_hit.lock().clone()
-    }
 }
 
 impl Unit {
     /// The number under which it serves.
     pub(crate) fn generation(&self) -> Generation {
         Generation(self.number.load(Ordering::Relaxed))
+    }
+
+    /// What this generation is doing, whose gate this is.
+    pub(crate) fn stats(&self, gate: &Gate) -> PluginStats {
+        let counters = &self.counters;
+        PluginStats {
+            calls: gate.left(),
+            latencies: gate.latencies(),
+            faults: counters.faults.load(Ordering::Relaxed),
+            faults_by_code: counters.by_code.lock().clone(),
+            traps: counters.traps.load(Ordering::Relaxed),
+            denials: counters.denials.load(Ordering::Relaxed),
+            lines_dropped: self.log_gate.dropped(),
+            lines_dropped_ever: self.log_gate.dropped_ever(),
+            limits_hit: counters.limits_hit.lock().clone(),
+            instances: counters.instances.load(Ordering::Relaxed),
+            in_flight: gate.in_flight(),
+            waiting: gate.waiting(),
+            memory: counters.memory.load(Ordering::Relaxed),
+        }
     }
 
     /// Writes a denial down.

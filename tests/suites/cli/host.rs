@@ -391,3 +391,32 @@ fn a_file_that_is_not_there_is_called_so_by_the_host_too() {
         "{ran:#?}"
     );
 }
+
+/// Enforced by `command::metrics`.
+#[test]
+fn metrics_are_printed_as_they_are_collected() {
+    let (desk, _server) = with_kit();
+    desk.odeon(&["call", "kit/add", "1", "2"]).ended(0);
+    let text = desk.odeon(&["metrics"]).ended(0).stdout;
+    for line in [
+        "# TYPE odeon_plugin_calls_total counter",
+        "odeon_plugin_calls_total{plugin=\"kit\"} 1",
+        "odeon_plugin_latency_seconds_count{plugin=\"kit\"} 1",
+        "odeon_requests_total{outcome=\"succeeded\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    let json = desk.odeon(&["metrics", "--json"]).ended(0).json();
+    let text = json["metrics"].as_str().unwrap();
+    assert!(
+        text.contains("odeon_plugin_generation{plugin=\"kit\"} 1\n"),
+        "{text}"
+    );
+    let row = desk.odeon(&["status", "--json"]).ended(0).json()["status"]["plugins"][0].clone();
+    assert!(
+        row["latency_us"]["p50"].as_u64() <= row["latency_us"]["p99"].as_u64()
+            && row["latency_us"]["p99"].as_u64() > Some(0)
+            && row["waiting"] == 0,
+        "{row}"
+    );
+}

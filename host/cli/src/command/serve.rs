@@ -107,6 +107,7 @@ async fn serve(
         watch: config.watch.unwrap_or(usual.watch),
         drain: config.drain.unwrap_or(usual.drain),
         log_level: Some(log_control(journal.clone())),
+        metrics: config.metrics,
         ..usual
     };
     let daemon = odeon::daemon::serve(host, daemon).await?;

@@ -174,10 +174,18 @@ fn plugin_table<'a>(before: &StatusReport, now: &StatusReport) -> Table<'a> {
             plugin.name.to_string(),
             plugin.generation.to_string(),
             list::state(plugin.state).to_owned(),
-            rate.map_or("-".to_owned(), |rate| rate.to_string()),
+            rate.map_or_else(none, |rate| rate.to_string()),
             plugin.calls.to_string(),
             plugin.faults.to_string(),
+            plugin
+                .latency_us
+                .map_or_else(none, |took| human::micros(took.p50)),
+            plugin
+                .latency_us
+                .map_or_else(none, |took| human::micros(took.p99)),
             plugin.in_flight.to_string(),
+            plugin.waiting.to_string(),
+            limits_hit(plugin).to_string(),
             plugin.instances.to_string(),
             human::size(plugin.memory_bytes),
         ])
@@ -185,13 +193,17 @@ fn plugin_table<'a>(before: &StatusReport, now: &StatusReport) -> Table<'a> {
     let widths = [
         Constraint::Fill(1),
         Constraint::Length(5),
-        Constraint::Length(11),
-        Constraint::Length(9),
-        Constraint::Length(12),
-        Constraint::Length(9),
         Constraint::Length(8),
+        Constraint::Length(7),
         Constraint::Length(10),
-        Constraint::Length(11),
+        Constraint::Length(7),
+        Constraint::Length(8),
+        Constraint::Length(8),
+        Constraint::Length(7),
+        Constraint::Length(7),
+        Constraint::Length(7),
+        Constraint::Length(9),
+        Constraint::Length(10),
     ];
     let head = [
         "PLUGIN",
@@ -200,13 +212,30 @@ fn plugin_table<'a>(before: &StatusReport, now: &StatusReport) -> Table<'a> {
         "CALLS/S",
         "CALLS",
         "FAULTS",
+        "P50",
+        "P99",
         "RUNNING",
+        "WAITING",
+        "LIMITS",
         "INSTANCES",
         "MEMORY",
     ];
     Table::new(rows, widths)
         .header(Row::new(head).style(faint()))
         .block(Block::bordered().title("plugins"))
+}
+
+/// What stands where there is no number.
+fn none() -> String {
+    "-".to_owned()
+}
+
+/// How often any limit said no.
+fn limits_hit(plugin: &PluginRow) -> u64 {
+    plugin
+        .limits_hit
+        .values()
+        .fold(0, |all, times| all.saturating_add(*times))
 }
 
 /// How many calls the same generation had; none if it is new.
@@ -221,7 +250,7 @@ fn faint() -> Style {
 
 #[cfg(test)]
 mod tests {
-    use odeon_protocol::{Digest, Generation, PluginState, RequestTotals};
+    use odeon_protocol::{Digest, Generation, LatencyRow, PluginState, RequestTotals};
     use ratatui::{Terminal, backend::TestBackend};
 
     use super::*;
@@ -240,9 +269,14 @@ mod tests {
             calls,
             faults: 0,
             in_flight: 0,
+            waiting: 6,
+            latency_us: Some(LatencyRow {
+                p50: 730,
+                p99: 12_340,
+            }),
             instances: 0,
             memory_bytes: 0,
-            limits_hit: Default::default(),
+            limits_hit: [("cpu".to_owned(), 40), ("queue".to_owned(), 2)].into(),
         };
         StatusReport {
             folder: None,
@@ -259,13 +293,15 @@ mod tests {
     }
 
     #[test]
-    fn the_screen_shows_each_plugin_with_its_calls_per_second() {
-        let mut terminal = Terminal::new(TestBackend::new(110, 20)).unwrap();
+    fn the_screen_shows_each_plugin_with_its_calls_per_second_and_their_times() {
+        let mut terminal = Terminal::new(TestBackend::new(120, 20)).unwrap();
         terminal
             .draw(|frame| draw(frame, &report(1000, 500), &report(3000, 2500)))
             .unwrap();
         let text = terminal.backend().to_string();
-        assert!(text.contains("calculator") && text.contains("1000"), "{text}");
+        for shown in ["calculator", "1000", "730 us", "12.3 ms", " 6 ", " 42 "] {
+            assert!(text.contains(shown), "{shown}: {text}");
+        }
     }
 
     #[test]

@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use odeon_authority::{GrantSet, LimitsPatch, Principal};
 use odeon_protocol::{
-    AdminReply, AdminRequest, CancelReply, Code, Fault, Load, LoadReply, LogLevelReply, Replace,
-    ReplaceReply, UnloadReply,
+    AdminReply, AdminRequest, CancelReply, Code, Fault, Load, LoadReply, LogLevelReply, MetricsReply,
+    Replace, ReplaceReply, UnloadReply,
 };
 use odeon_rmi::{CancelOutcome, CancelReason};
 use serde::Serialize;
 
 use super::Shared;
 use super::desk::refusal;
-use crate::load::LoadRequest;
+use crate::load::{LoadRequest, blocking};
 use crate::replace::ReplaceRequest;
 use crate::unload::UnloadMode;
 
@@ -52,6 +52,15 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principa
             let mut status = host.status();
             status.socket = shared.socket.display().to_string();
             body(Ok(status))
+        }
+        AdminRequest::Metrics {} => {
+            let shared = shared.clone();
+            body(
+                blocking(move || MetricsReply {
+                    text: shared.metrics(),
+                })
+                .await,
+            )
         }
         AdminRequest::Stop { drain_ms } => {
             tracing::info!(%principal, "asked to stop");

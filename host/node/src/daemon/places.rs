@@ -29,6 +29,12 @@ impl Places {
         }
     }
 
+    /// How many are taken.
+    pub(super) fn taken(&self) -> usize {
+        let free = self.everybody.available_permits() + self.operators.available_permits();
+        (MAX_CONNECTIONS + MAX_OPERATORS).saturating_sub(free)
+    }
+
     /// A place, as long as there is one.
     pub(super) fn take(&self) -> Option<Place> {
         let take = |places: &Arc<Semaphore>, reserved| {

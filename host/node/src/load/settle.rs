@@ -67,6 +67,7 @@ impl Host {
             logs: Arc::new(inner.logs.clone()),
             audit: Arc::new(inner.recorder.clone()),
             secrets: Arc::new(SecretFiles::new(request.secrets.clone(), inner.secrets.clone())),
+            totals: reservation.totals(),
         })
     }
 }

@@ -188,6 +188,12 @@ pub struct PluginRow {
     pub faults: u64,
     /// How many run now.
     pub in_flight: u64,
+    /// How many wait for their turn.
+    #[serde(default)]
+    pub waiting: u64,
+    /// How long the calls of this generation took; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_us: Option<LatencyRow>,
     /// How many instances live now.
     pub instances: u64,
     /// The memory that its live instances use, in bytes.
@@ -195,6 +201,23 @@ pub struct PluginRow {
     /// How often each limit said no, by its name in a descriptor.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub limits_hit: std::collections::BTreeMap<String, u64>,
+}
+
+/// How long calls took from their admission to their end, in microseconds, as
+/// well as the buckets of the host's histogram tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatencyRow {
+    /// Half of them took no longer.
+    pub p50: u64,
+    /// All but one in a hundred took no longer.
+    pub p99: u64,
+}
+
+/// What a host counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsReply {
+    /// In the text format of Prometheus.
+    pub text: String,
 }
 
 /// Everything about one plugin.

@@ -78,8 +78,6 @@ impl Attempt {
 pub struct Entered {
     plugin: Plugin,
     pass: OwnedPass,
-    /// What the call itself may take is counted from here.
-    admitted: Instant,
 }
 
 /// The same on the caller's own thread.
@@ -113,14 +111,14 @@ impl Plugin {
                 }
             }
         };
-        let admitted = Instant::now();
-        if let Some(late) = late(admitted, context) {
+        let pass = pass.owned(&shared.gate);
+        // What the call itself may take is counted from here.
+        if let Some(late) = late(pass.since(), context) {
             return Err(late.fault(shared.wall()).into());
         }
         Ok(Entered {
             plugin: self.clone(),
-            pass: pass.owned(&shared.gate),
-            admitted,
+            pass,
         })
     }
 
@@ -244,11 +242,8 @@ impl Entered {
     ///
     /// The fault that ended the call.
     pub async fn call(self, method: MethodId, args: Vec<u8>, context: CallContext) -> Result<Reply, Fault> {
-        let Entered {
-            plugin,
-            pass,
-            admitted,
-        } = self;
+        let Entered { plugin, pass } = self;
+        let admitted = pass.since();
         let budget = plugin.shared.budget;
         let target = Target::Method(method);
         plugin

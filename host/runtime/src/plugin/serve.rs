@@ -5,9 +5,8 @@
 //! the call it is in.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 
-use odeon_protocol::{Code, Fault, Kind, ValueLimits, wire};
+use odeon_protocol::{Code, Fault, ValueLimits, wire};
 
 use super::{MethodId, Reply, Shared, running};
 use crate::codec::BadValue;
@@ -110,16 +109,8 @@ impl Shared {
     /// The gate counts all calls.
     #[cold]
     pub(super) fn count_fault(&self, fault: &Fault) {
-        self.count_end(fault);
+        self.unit.counters.fault(fault);
         self.count_limit(fault);
-    }
-
-    fn count_end(&self, fault: &Fault) {
-        let counters = &self.unit.counters;
-        counters.faults.fetch_add(1, Ordering::Relaxed);
-        if fault.kind() == Kind::Trapped {
-            counters.traps.fetch_add(1, Ordering::Relaxed);
-        }
     }
 
     /// Counts the limit that made this fault, if one did.
@@ -137,7 +128,7 @@ impl Shared {
         let counted = meter.refused().map(Refused::limit);
         match limit_of(&fault) {
             // Growth was counted when it was refused: the guest may go on.
-            limit if limit.is_some() && limit == counted => self.count_end(&fault),
+            limit if limit.is_some() && limit == counted => self.unit.counters.fault(&fault),
             _ => self.count_fault(&fault),
         }
         fault

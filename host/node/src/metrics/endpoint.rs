@@ -1,0 +1,201 @@
+//! Metrics over HTTP, for a collector on this machine.
+//!
+//! Owns the listener and what a peer of it may cost: few at a time, each with
+//! one short request, one answer and a few seconds for both. Whoever comes when
+//! all places are taken waits where it costs the host nothing. It can ask for
+//! metrics and for nothing else.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use odeon_protocol::{Code, Fault};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::{MetricsAddress, text};
+use crate::load::blocking;
+
+mod stream;
+
+use self::stream::Stream;
+
+/// The most peers at a time.
+const MOST_PEERS: usize = 16;
+/// How long one may take from its connection to the last byte of its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest head of a request, in bytes.
+const MAX_HEAD: usize = 8 * 1024;
+/// The most header fields of a request.
+const MAX_FIELDS: usize = 64;
+/// How long nobody is accepted after that failed.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What writes the metrics down.
+pub(crate) type Render = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Metrics that are served. Dropping it ends that soon.
+pub(crate) struct Endpoint {
+    address: SocketAddr,
+    tasks: TaskTracker,
+    stop: DropGuard,
+}
+
+/// An address that was taken and where nobody is answered yet.
+pub(crate) struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Takes the address.
+///
+/// # Errors
+///
+/// `ODN-5005` when somebody else listens there, `ODN-3016` when nobody can.
+pub(crate) async fn bind(address: MetricsAddress) -> Result<Listener, Fault> {
+    let taken = |error: std::io::Error| {
+        let (code, fix) = match error.kind() {
+            std::io::ErrorKind::AddrInUse => (
+                Code::WrongState,
+                "expected nobody, found somebody who listens there already; end that",
+            ),
+            _ => (Code::ConfigInvalid, "expected an address that can be listened at"),
+        };
+        Fault::new(
+            code,
+            format!(
+                "telemetry.metrics: metrics cannot be served at {address}: {fix}, or choose another address ({error})"
+            ),
+        )
+    };
+    let listener = TcpListener::bind(address.get()).await.map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    Ok(Listener { listener, address })
+}
+
+impl Listener {
+    /// Serves metrics on this runtime from now on.
+    pub(crate) fn serve(self, render: Render, handle: &tokio::runtime::Handle) -> Endpoint {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let accepting = Accepting {
+            listener: self.listener,
+            render,
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
+        tasks.spawn_on(accepting.run(), handle);
+        Endpoint {
+            address: self.address,
+            tasks,
+            stop: stop.drop_guard(),
+        }
+    }
+}
+
+impl Endpoint {
+    /// Where they are served.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it, and waits until the address is free.
+    pub(crate) async fn close(self) {
+        drop(self.stop);
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+struct Accepting {
+    listener: TcpListener,
+    render: Render,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Accepting {
+    async fn run(self) {
+        let stop = self.stop.clone();
+        stop.run_until_cancelled(self.accept()).await;
+    }
+
+    async fn accept(&self) -> Option<Infallible> {
+        let places = Arc::new(Semaphore::new(MOST_PEERS));
+        loop {
+            let place = places.clone().acquire_owned().await.ok()?;
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let serving = serve(stream, self.render.clone());
+                    let stop = self.stop.clone();
+                    self.tasks.spawn(async move {
+                        stop.run_until_cancelled(serving).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a collector of metrics could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// One request and its answer.
+async fn serve(stream: TcpStream, render: Render) {
+    let service = service_fn(move |request| {
+        let render = render.clone();
+        async move { Ok::<_, Infallible>(answer(&request, render).await) }
+    });
+    let mut connection = http1::Builder::new();
+    connection
+        .keep_alive(false)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_FIELDS)
+        // The time for all of it is shorter.
+        .header_read_timeout(None::<Duration>);
+    let connection = connection.serve_connection(Stream::new(stream), service);
+    match tokio::time::timeout(PATIENCE, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a collector of metrics was not answered"),
+        Err(_) => tracing::debug!("a collector of metrics took too long"),
+    }
+}
+
+async fn answer(request: &Request<Incoming>, render: Render) -> Response<Full<Bytes>> {
+    if request.uri().path() != "/metrics" {
+        return said(
+            StatusCode::NOT_FOUND,
+            "expected /metrics; there is nothing else here\n",
+        );
+    }
+    if request.method() != Method::GET {
+        let mut refusal = said(StatusCode::METHOD_NOT_ALLOWED, "expected GET\n");
+        refusal
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET"));
+        return refusal;
+    }
+    match blocking(move || render()).await {
+        Ok(text) => said(StatusCode::OK, text),
+        Err(_) => said(StatusCode::INTERNAL_SERVER_ERROR, "see the host's log\n"),
+    }
+}
+
+fn said(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static(text::CONTENT_TYPE);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
