@@ -97,7 +97,7 @@ pub(crate) enum WriterStart {
 
 enum Job {
     Note(PluginName, Repeated),
-    Append(Event),
+    Append(Box<Event>),
     /// To be on disk before the answer is sent.
     Durable(PluginName, Repeated, SyncSender<bool>),
     /// Write down everything that was counted, then end.
@@ -221,7 +221,7 @@ impl Recorder {
 
     /// Has something appended soon. Never blocks.
     pub(crate) fn append_soon(&self, event: Event) {
-        if self.hand_over(Job::Append(event)).is_err() {
+        if self.hand_over(Job::Append(Box::new(event))).is_err() {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -320,7 +320,7 @@ impl Writer {
                     self.note(&plugin, what);
                 }
                 Ok(Job::Append(event)) => {
-                    self.append(event);
+                    self.append(*event);
                 }
                 Ok(Job::Durable(plugin, what, done)) => {
                     let written = self.note(&plugin, what);

@@ -101,9 +101,10 @@ fn begin(places: &BTreeSet<(PathBuf, u64, u64)>) -> std::io::Result<AsyncFd<Owne
         | WatchFlags::ONLYDIR;
     for (path, _, _) in places {
         // One that is gone by now is found so by the timer.
-        match inotify::add_watch(&notices, path.as_path(), changes) {
-            Err(error @ (rustix::io::Errno::NOSPC | rustix::io::Errno::NOMEM)) => return Err(error.into()),
-            Ok(_) | Err(_) => {}
+        if let Err(error @ (rustix::io::Errno::NOSPC | rustix::io::Errno::NOMEM)) =
+            inotify::add_watch(&notices, path.as_path(), changes)
+        {
+            return Err(error.into());
         }
     }
     register(notices)
