@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Fault};
 use odeon_runtime::{InstanceModel, Plugin};
+use tokio_util::sync::CancellationToken;
 
 use crate::host::Host;
+use crate::load::Ready;
 use crate::registry::Loaded;
+use crate::replace::unwanted;
 
 /// A generation that takes no calls for now. Dropping it lets them in again,
 /// those first who waited.
@@ -50,49 +53,89 @@ impl Drop for Held {
 }
 
 impl Host {
-    /// Hands the state of one generation to the next, if they both can.
+    /// Hands the state of one generation to the next, if they both can. What is
+    /// given up ends here, but for a `save` that runs: its instance has the only
+    /// copy of the state, and would be dropped with it.
     ///
     /// # Errors
     ///
     /// `ODN-3018` when they can and it did not work: state is never dropped
-    /// without a word.
+    /// without a word. `ODN-1011` when it was given up.
     pub(crate) async fn hand_over(
+        self,
+        before: Arc<Loaded>,
+        mut next: Ready,
+        drain: Duration,
+        given_up: CancellationToken,
+    ) -> Result<(Option<Held>, Ready), Fault> {
+        next.warn(left_behind(&before, next.plugin()));
+        let plugin = next.plugin().clone();
+        match self.try_hand_over(&before, &plugin, drain, &given_up).await {
+            Ok(held) => Ok((held, next)),
+            // What is denied is no source of a state, and no reason to go on
+            // with it.
+            Err(_) if before.is_condemned() => {
+                next.warn(Some(DENIED.to_owned()));
+                Ok((None, next))
+            }
+            Err(fault) => Err(self.note_not_handed_over(&next, fault).await),
+        }
+    }
+
+    async fn try_hand_over(
         &self,
         before: &Arc<Loaded>,
         next: &Plugin,
         drain: Duration,
+        given_up: &CancellationToken,
     ) -> Result<Option<Held>, Fault> {
         let old = &before.plugin;
-        if !old.hands_over() || !next.hands_over() {
+        if before.is_condemned() || !old.hands_over() || !next.hands_over() {
             return Ok(None);
         }
         let held = Held::new(before.clone());
+        let given_up = || given_up.clone().cancelled_owned();
         let tasks = &self.inner.tasks;
-        let drained = tokio::time::timeout(drain, old.drained());
-        if tasks.unless_stopping(drained).await?.is_err() {
-            let stats = old.stats();
+        let drained = tokio::select! {
+            biased;
+            drained = tasks.unless_stopping(tokio::time::timeout(drain, old.drained())) => drained?,
+            () = given_up() => return Err(unwanted(&before.name)),
+        };
+        if drained.is_err() {
             return Err(not_handed_over(format!(
                 "{} calls of {} were not over within {} ms, and its state changes as long as they run; try again with \
                  a longer drain",
-                stats.in_flight,
+                old.stats().in_flight,
                 before.name,
                 drain.as_millis()
             )));
         }
-        let saved = tasks.unless_stopping(old.save()).await?;
-        let saved = saved.map_err(|error| not_handed_over(error.to_string()))?;
-        let restored = tasks.unless_stopping(next.restore(saved)).await?;
+        let saved = old
+            .save()
+            .await
+            .map_err(|error| not_handed_over(error.to_string()))?;
+        let restored = tokio::select! {
+            biased;
+            restored = tasks.unless_stopping(next.restore(saved)) => restored?,
+            () = given_up() => return Err(unwanted(&before.name)),
+        };
         restored.map_err(|error| not_handed_over(error.to_string()))?;
         Ok(Some(held))
     }
 }
 
+/// What the operator is told when the old generation was denied meanwhile.
+const DENIED: &str =
+    "what the plugin kept between calls is not handed over: the trust policy denies the old generation";
+
 /// What the operator should know whose plugin keeps a state that ends with it.
-pub(crate) fn left_behind(before: &Plugin, next: &Plugin) -> Option<String> {
-    if !matches!(before.spec().instances, InstanceModel::Resident { .. }) {
+fn left_behind(before: &Loaded, next: &Plugin) -> Option<String> {
+    let old = &before.plugin;
+    if !matches!(old.spec().instances, InstanceModel::Resident { .. }) {
         return None;
     }
-    let why = match (before.hands_over(), next.hands_over()) {
+    let why = match (old.hands_over(), next.hands_over()) {
+        (true, true) if before.is_condemned() => return Some(DENIED.to_owned()),
         (true, true) => return None,
         (true, false) => "the new generation",
         (false, _) => "the old generation",

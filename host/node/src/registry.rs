@@ -23,6 +23,7 @@ use odeon_protocol::{Code, Fault, Generation, PluginName};
 use odeon_runtime::PluginStats;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::loaded::{Loaded, MethodEntry, bad_arguments};
 pub(crate) use self::origin::Origin;
@@ -57,22 +58,40 @@ pub(crate) struct Slot {
 struct Place {
     slot: Arc<Slot>,
     claimed: Option<Claim>,
+    /// Of the reservation that there is.
+    unwanted: CancellationToken,
     /// From the first load of the name until it is free again.
     tally: Option<Tally>,
 }
 
 /// What is being done with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Claim {
+pub(crate) enum Claim {
     Load,
     Replace,
     Unload,
+}
+
+/// Why a loaded name cannot be taken.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// What somebody does with it; nothing if nothing is loaded under it.
+    pub(crate) by: Option<Claim>,
+    pub(crate) fault: Fault,
+}
+
+impl From<Taken> for Fault {
+    fn from(taken: Taken) -> Self {
+        taken.fault
+    }
 }
 
 /// The right to change what a name stands for. Dropping it gives it back.
 pub(crate) struct Reservation {
     registry: Arc<Registry>,
     slot: Arc<Slot>,
+    /// Somebody wants to unload what it is about to replace.
+    unwanted: CancellationToken,
 }
 
 impl Slot {
@@ -207,6 +226,7 @@ impl Registry {
                 last: AtomicU64::new(0),
             }),
             claimed: None,
+            unwanted: CancellationToken::new(),
             tally: None,
         });
         let taken = match place.claimed {
@@ -226,15 +246,11 @@ impl Registry {
                 _ => fault,
             });
         }
-        place.claimed = Some(Claim::Load);
-        Ok(Reservation {
-            registry: self.clone(),
-            slot: place.slot.clone(),
-        })
+        Ok(self.give(place, Claim::Load))
     }
 
     /// Takes a loaded name to unload what is there.
-    pub(crate) fn claim(self: &Arc<Self>, name: &PluginName) -> Result<(Reservation, Arc<Loaded>), Fault> {
+    pub(crate) fn claim(self: &Arc<Self>, name: &PluginName) -> Result<(Reservation, Arc<Loaded>), Taken> {
         self.claim_for(Claim::Unload, name)
     }
 
@@ -243,46 +259,55 @@ impl Registry {
     pub(crate) fn claim_to_replace(
         self: &Arc<Self>,
         name: &PluginName,
-    ) -> Result<(Reservation, Arc<Loaded>), Fault> {
+    ) -> Result<(Reservation, Arc<Loaded>), Taken> {
         self.claim_for(Claim::Replace, name)
+    }
+
+    fn give(self: &Arc<Self>, place: &mut Place, claim: Claim) -> Reservation {
+        place.claimed = Some(claim);
+        place.unwanted = CancellationToken::new();
+        Reservation {
+            registry: self.clone(),
+            slot: place.slot.clone(),
+            unwanted: place.unwanted.clone(),
+        }
+    }
+
+    /// Says that what this name stands for is to be unloaded: a replace of it
+    /// that is not done yet is given up.
+    pub(crate) fn unwanted(&self, name: &PluginName) {
+        let slots = self.slots.lock();
+        if let Some(place) = slots
+            .get(name)
+            .filter(|place| place.claimed == Some(Claim::Replace))
+        {
+            place.unwanted.cancel();
+        }
     }
 
     fn claim_for(
         self: &Arc<Self>,
         claim: Claim,
         name: &PluginName,
-    ) -> Result<(Reservation, Arc<Loaded>), Fault> {
+    ) -> Result<(Reservation, Arc<Loaded>), Taken> {
+        let absent = || Taken {
+            by: None,
+            fault: not_loaded(name.as_str()),
+        };
         let mut slots = self.slots.lock();
-        let place = slots.get_mut(name).ok_or_else(|| not_loaded(name.as_str()))?;
-        let loaded = place
-            .slot
-            .current
-            .load_full()
-            .ok_or_else(|| not_loaded(name.as_str()))?;
-        match place.claimed {
-            None => place.claimed = Some(claim),
-            Some(Claim::Replace) => {
-                return Err(Fault::new(
-                    Code::Draining,
-                    format!("{name} is being replaced; try again when that is done"),
-                ));
-            }
+        let place = slots.get_mut(name).ok_or_else(absent)?;
+        let loaded = place.slot.current.load_full().ok_or_else(absent)?;
+        let words = match place.claimed {
+            None => return Ok((self.give(place, claim), loaded)),
+            Some(Claim::Replace) => format!("{name} is being replaced; try again when that is done"),
             Some(Claim::Load | Claim::Unload) => {
-                return Err(Fault::new(
-                    Code::Draining,
-                    format!(
-                        "{name} is being unloaded already; to stop the calls that it waits for, say --now"
-                    ),
-                ));
+                format!("{name} is being unloaded already; to stop the calls that it waits for, say --now")
             }
-        }
-        Ok((
-            Reservation {
-                registry: self.clone(),
-                slot: place.slot.clone(),
-            },
-            loaded,
-        ))
+        };
+        Err(Taken {
+            by: place.claimed,
+            fault: Fault::new(Code::Draining, words),
+        })
     }
 
     /// The names that somebody is about to change.
@@ -382,6 +407,11 @@ impl Registry {
 }
 
 impl Reservation {
+    /// Cancelled when somebody wants to unload what it is about to replace.
+    pub(crate) fn is_unwanted(&self) -> CancellationToken {
+        self.unwanted.clone()
+    }
+
     /// The number of the generation that is loaded under this reservation.
     pub(crate) fn generation(&self) -> Generation {
         Generation(self.slot.last.load(Ordering::Relaxed).saturating_add(1))

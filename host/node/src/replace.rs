@@ -17,11 +17,11 @@ use odeon_authority::{Event, Principal};
 use odeon_protocol::{Code, Fault, Generation, PluginName};
 use odeon_runtime::Reason;
 
-use crate::handover::{Held, left_behind};
+use crate::handover::Held;
 use crate::health::Health;
 use crate::host::{Host, no_more_plugins};
 use crate::load::{LoadReport, LoadRequest, Source, Way, blocking};
-use crate::registry::{Loaded, Registry};
+use crate::registry::{Claim, Loaded, Registry, Taken};
 use crate::unload::LET_GO;
 
 /// How many generations of one name may have calls left at a time. A further
@@ -177,18 +177,27 @@ impl Host {
             .await
             .map_err(|_| still_leaving(name))?;
         let (reservation, before) = inner.registry.claim_to_replace(name)?;
+        // Cancelled too when nobody waits for the answer any more.
+        let given_up = reservation.is_unwanted().child_token();
+        let _given_up = given_up.clone().drop_guard();
         let load = load(&before)?;
         let way = Way::Replace {
             reservation,
             before: before.clone(),
         };
-        let mut ready = self.make_ready(self.let_in(load, way).await?).await?;
-        let next = ready.plugin().clone();
-        ready.warn(left_behind(&before.plugin, &next));
-        let held = match self.hand_over(&before, &next, terms.drain).await {
-            Ok(held) => held,
-            Err(fault) => return Err(self.note_not_handed_over(&ready, fault).await),
-        };
+        let making = async { self.make_ready(self.let_in(load, way).await?).await };
+        let making = given_up.run_until_cancelled(making).await;
+        let ready = making.unwrap_or_else(|| Err(unwanted(name)))?;
+        // A task of the host's: a `save` that has begun comes to its end, and the
+        // name is kept until then.
+        let (held, ready) = inner
+            .tasks
+            .spawn(
+                self.clone()
+                    .hand_over(before.clone(), ready, terms.drain, given_up),
+            )
+            .await
+            .map_err(|_| Fault::new(Code::Internal, "the replace broke off in the host; see its log"))??;
         let state_handed_over = held.is_some();
         let (host, from) = (self.clone(), before.generation);
         let (loaded, switched_in) = blocking(move || {
@@ -281,9 +290,10 @@ impl Host {
                 Ok((_, current)) if !Arc::ptr_eq(&current, bad) => return Ok(false),
                 Ok((reservation, _)) => break reservation,
                 // What comes in its place may be as bad as not to come.
-                Err(_) if registry.is_being_replaced(&before.name) => {
-                    registry.replace_over(&before.name).await;
-                }
+                Err(Taken {
+                    by: Some(Claim::Replace),
+                    ..
+                }) => registry.replace_over(&before.name).await,
                 Err(_) => return Ok(false),
             }
         };
@@ -299,6 +309,9 @@ impl Host {
             }
             host.decide_again(&old)?;
             let number = reservation.generation();
+            // Its version is the one that is accepted again, before it is the
+            // one that the next start loads.
+            host.accept_version(&old)?;
             host.note(Event::Rollback {
                 name: old.name.clone(),
                 from: worse.generation,
@@ -307,9 +320,6 @@ impl Host {
                 reason: why.into(),
             })?;
             let revived = Arc::new(Loaded::revived(&old, number));
-            // Its version is the one that is accepted again, before it is the
-            // one that the next start loads.
-            host.accept_version(&revived)?;
             host.remember_instead(&revived);
             reservation.switch(revived, &worse);
             let tasks = &host.inner.tasks;
@@ -366,6 +376,15 @@ fn denied(name: &PluginName) -> Fault {
     Fault::new(
         Code::PolicyDenied,
         format!("the generation of {name} before was denied by the trust policy while it was being replaced"),
+    )
+}
+
+/// Somebody unloads it.
+#[cold]
+pub(crate) fn unwanted(name: &PluginName) -> Fault {
+    Fault::new(
+        Code::Draining,
+        format!("{name} is being unloaded; the replace was given up"),
     )
 }
 

@@ -16,7 +16,7 @@ use odeon_runtime::Reason;
 
 use crate::host::Host;
 use crate::load::blocking;
-use crate::registry::Loaded;
+use crate::registry::{Claim, Loaded};
 use crate::unload::UnloadMode;
 
 /// How often a daemon looks whether the policy's file has changed, and how
@@ -64,11 +64,11 @@ impl Host {
             // Somebody may be unloading it already; its calls were interrupted.
             let (reservation, current) = match self.inner.registry.claim(&name) {
                 Ok(claimed) => claimed,
-                Err(fault) => {
+                Err(taken) => {
                     // What is being replaced is looked at again: what comes in
                     // its place is decided upon by itself.
-                    if self.inner.registry.is_being_replaced(&name) {
-                        failed.push((name, fault));
+                    if taken.by == Some(Claim::Replace) {
+                        failed.push((name, taken.fault));
                     }
                     continue;
                 }

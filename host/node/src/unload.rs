@@ -4,7 +4,7 @@
 //! the audit, and only then is the name free again.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use odeon_authority::{AuditError, Event, Principal};
 use odeon_protocol::{Code, Fault, Generation, PluginName};
@@ -12,7 +12,7 @@ use odeon_runtime::Reason;
 
 use crate::host::Host;
 use crate::load::blocking;
-use crate::registry::{Loaded, Reservation};
+use crate::registry::{Claim, Loaded, Reservation, Taken};
 use crate::review::{REVOKED, UNTRUSTED};
 
 /// How long calls that were interrupted may take to let go.
@@ -59,11 +59,18 @@ impl Host {
         principal: &Principal,
     ) -> Result<UnloadReport, Fault> {
         let registry = &self.inner.registry;
-        // Whatever serves when a replace is over.
+        // A replace that is not done yet is given up; whatever serves then is
+        // taken out.
         let claimed = loop {
             match registry.claim(name) {
-                Err(_) if registry.is_being_replaced(name) => registry.replace_over(name).await,
-                claimed => break claimed,
+                Err(Taken {
+                    by: Some(Claim::Replace),
+                    ..
+                }) => {
+                    registry.unwanted(name);
+                    registry.replace_over(name).await;
+                }
+                claimed => break claimed.map_err(Fault::from),
             }
         };
         let (reservation, loaded) = match claimed {
@@ -108,6 +115,7 @@ impl Host {
         let written = blocking(move || host.inner.recorder.append(event)).await?;
         let interrupted = loaded.plugin.stats().in_flight;
         loaded.plugin.interrupt(Reason::Unloaded);
+        self.interrupt_replaced(&loaded.name);
         if !self.inner.registry.gone(&loaded.name, loaded.generation).await {
             return Err(broke_off());
         }
@@ -123,6 +131,20 @@ impl Host {
         })
     }
 
+    /// Ends the calls of what this name's generation had replaced. Says how many
+    /// there were.
+    fn interrupt_replaced(&self, name: &PluginName) -> usize {
+        let all = self.inner.registry.replaced();
+        let replaced = all.iter().filter(|replaced| replaced.name == *name);
+        replaced
+            .map(|replaced| {
+                let interrupted = replaced.plugin.stats().in_flight;
+                replaced.plugin.interrupt(Reason::Unloaded);
+                interrupted
+            })
+            .sum()
+    }
+
     pub(crate) async fn take_out(
         &self,
         reservation: Reservation,
@@ -132,6 +154,7 @@ impl Host {
         reason: &'static str,
     ) -> Result<UnloadReport, Fault> {
         loaded.set_draining();
+        let began = Instant::now();
         let plugin = &loaded.plugin;
         let drain = match mode {
             UnloadMode::Drain(time) => time,
@@ -145,24 +168,28 @@ impl Host {
                 tracing::warn!(plugin = loaded.name.as_str(), "calls did not let go in time");
             }
         }
-        // Generations that it had replaced have calls of their own.
-        for replaced in self.inner.registry.replaced() {
-            if replaced.name == loaded.name && mode == UnloadMode::Now {
-                interrupted += replaced.plugin.stats().in_flight;
-                replaced.plugin.interrupt(Reason::Unloaded);
+        // Generations that it had replaced have calls of their own, and the same
+        // time for them.
+        let alone = || self.inner.registry.fewer_replaced(&loaded.name, 1);
+        if tokio::time::timeout(drain.saturating_sub(began.elapsed()), alone())
+            .await
+            .is_err()
+        {
+            interrupted += self.interrupt_replaced(&loaded.name);
+            if tokio::time::timeout(LET_GO.saturating_mul(2), alone())
+                .await
+                .is_err()
+            {
+                tracing::warn!(
+                    plugin = loaded.name.as_str(),
+                    "a generation that was replaced did not let go in time"
+                );
             }
-        }
-        let all = drain.saturating_add(LET_GO);
-        let alone = self.inner.registry.fewer_replaced(&loaded.name, 1);
-        if tokio::time::timeout(all, alone).await.is_err() {
-            tracing::warn!(
-                plugin = loaded.name.as_str(),
-                "a generation that was replaced did not let go in time"
-            );
         }
         // Code that is not let in any more does not run again.
         let hook = match reason {
             REVOKED | UNTRUSTED => None,
+            _ if loaded.is_condemned() => None,
             _ => plugin.unload().await.err(),
         };
         if let Some(fault) = &hook {

@@ -1,4 +1,4 @@
-;; One of two versions of the same plugin, which differ in what they answer: 2.
+;; One of three versions of the same plugin, which differ in what they answer: 2.
 (component
   (core module $m
     (func (export "answer") (result i32) i32.const 2)

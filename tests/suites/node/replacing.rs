@@ -17,6 +17,7 @@ use crate::host::{at, audit, builder, ephemeral, fault, load, load_with, outcome
 
 const ONE: &str = "wat-version-one";
 const TWO: &str = "wat-version-two";
+const THREE: &str = "wat-version-three";
 
 /// Another guest for this name, although nothing vouches for it.
 fn by(name: &str, guest: &str) -> ReplaceRequest {
@@ -92,7 +93,8 @@ async fn storm(replaces: u64) {
     load(&host, ONE, "v").await;
     let serving = Arc::new(AtomicU64::new(1));
     let done = Arc::new(AtomicBool::new(false));
-    let expected = |generation: u64| if generation % 2 == 1 { "1" } else { "2" };
+    // Three take turns: the one before a generation differs from the one after.
+    let expected = |generation: u64| ((generation - 1) % 3 + 1).to_string();
     let mut callers = Vec::new();
     for kind in 0..6 {
         let (host, serving, done) = (host.clone(), serving.clone(), done.clone());
@@ -161,7 +163,7 @@ async fn storm(replaces: u64) {
         })
         .collect();
     for round in 0..replaces {
-        let guest = if round % 2 == 0 { TWO } else { ONE };
+        let guest = [ONE, TWO, THREE][(round as usize + 1) % 3];
         let mut request = by("v", guest);
         request.health_window = Duration::ZERO;
         let report = host.replace(request).await.expect("a replace");

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use odeon::{Code, Compiler, Host, LoadRequest};
+use odeon::{Args, CallOptions, Code, Compiler, Host, LoadRequest, ReplaceRequest, Source, UnloadMode};
 use odeon_authority::{Claim, SigningKey, sign};
 use odeon_tests::guests;
 
@@ -44,6 +44,100 @@ fn waiting_compiler(folder: &Path) -> Compiler {
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
     Compiler::Program(path)
+}
+
+/// What is denied while another version comes up gives no state away, and its
+/// `save` does not run; the new version serves. Enforced by
+/// `Host::try_hand_over`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_denied_while_it_is_replaced_hands_nothing_over() {
+    let folder = state();
+    let host = Host::builder(waiting_compiler(folder.path()))
+        .workers(1)
+        .state_dir(folder.path())
+        .start()
+        .unwrap();
+    let (asked, go) = (folder.path().join("asked"), folder.path().join("go"));
+    fs::write(&go, "").unwrap();
+    let first = LoadRequest::component(guests::component("sample-counter")).allow_unsigned();
+    let digest = host.load(first).await.unwrap().digest;
+    let call = |method: &'static str, args: &'static str| {
+        let host = host.clone();
+        async move {
+            let called = host.call(method, Args::Wave(args), CallOptions::default()).await;
+            called.map(|reply| reply.wave().unwrap())
+        }
+    };
+    assert_eq!(call("counter/increment", "5").await.unwrap(), "ok(5)");
+    fs::remove_file(&go).unwrap();
+    fs::remove_file(&asked).unwrap();
+    let replacing = tokio::spawn({
+        let host = host.clone();
+        let mut next = ReplaceRequest::new(
+            "counter".parse().unwrap(),
+            Source::Component(guests::component("sample-counter-v2")),
+        );
+        next.allow_unsigned = true;
+        async move { host.replace(next).await }
+    });
+    soon("the compiler is asked", || asked.exists()).await;
+    let denied = format!("[[digest]]\ndigest = \"{digest}\"\ndecision = \"deny\"\n");
+    let path = folder.path().join("trust.new");
+    fs::write(&path, denied).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(path, folder.path().join("trust.toml")).unwrap();
+    // It is closed at once, and looked at again when the replace is over.
+    assert_eq!(fault(host.review().await).code, Code::Draining);
+    fs::write(&go, "").unwrap();
+    let report = replacing.await.unwrap().unwrap();
+    assert!(!report.state_handed_over);
+    assert!(
+        report.loaded.warnings.iter().any(|said| said.contains("denies")),
+        "{:?}",
+        report.loaded.warnings
+    );
+    assert_eq!(call("counter/value", "").await.unwrap(), "0");
+    assert!(host.review().await.unwrap().is_empty());
+    host.shutdown(Duration::from_secs(5)).await;
+}
+
+/// Whoever unloads a plugin does not wait for what was to replace it: that is
+/// given up. Enforced by the token of `Host::replace_by`.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unload_gives_up_a_replace_that_has_not_switched() {
+    let folder = state();
+    let host = Host::builder(waiting_compiler(folder.path()))
+        .workers(1)
+        .state_dir(folder.path())
+        .start()
+        .unwrap();
+    let (asked, go) = (folder.path().join("asked"), folder.path().join("go"));
+    fs::write(&go, "").unwrap();
+    let first = LoadRequest::component(guests::component("sample-counter")).allow_unsigned();
+    let name = host.load(first).await.unwrap().name;
+    fs::remove_file(&go).unwrap();
+    fs::remove_file(&asked).unwrap();
+    let replacing = tokio::spawn({
+        let host = host.clone();
+        let source = Source::Component(guests::component("sample-counter-v2"));
+        let mut next = ReplaceRequest::new(name.clone(), source);
+        next.allow_unsigned = true;
+        async move { host.replace(next).await }
+    });
+    soon("the compiler is asked", || asked.exists()).await;
+    // The compiler never ends.
+    let unloading = host.unload(
+        &name,
+        UnloadMode::Drain(Duration::from_secs(60)),
+        host.principal(),
+    );
+    let unloaded = tokio::time::timeout(Duration::from_secs(10), unloading).await;
+    assert_eq!(unloaded.expect("it does not wait").unwrap().generation.0, 1);
+    let given_up = fault(replacing.await.unwrap());
+    assert_eq!(given_up.code, Code::Draining);
+    assert!(given_up.message.contains("given up"), "{}", given_up.message);
+    assert!(host.list().is_empty());
+    host.shutdown(Duration::from_secs(5)).await;
 }
 
 /// Enforced by `Host::decide_again`: the review of meanwhile could not see it.

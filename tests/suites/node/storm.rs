@@ -37,9 +37,10 @@ impl Stage {
     }
 }
 
-/// What the version with this number answers: two versions take turns.
-fn answer_of(generation: u64) -> &'static str {
-    if generation % 2 == 1 { "1" } else { "2" }
+/// What the generation with this number answers: three versions take turns, so
+/// that the one before and the one after a generation differ from each other.
+fn answer_of(generation: u64) -> String {
+    ((generation - 1) % 3 + 1).to_string()
 }
 
 /// A replace that is not watched, so that nothing is kept for its return.
@@ -166,6 +167,7 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
     let short = [
         guests::component("wat-version-one"),
         guests::component("wat-version-two"),
+        guests::component("wat-version-three"),
     ];
     load(&host, "wat-version-one", "v").await;
     load(&host, "guest-spin", "s").await;
@@ -187,7 +189,7 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
     let mut footprints = Vec::new();
     let mut slow_replaces = 0_usize;
     for round in 0..WARM_UP + SHORT {
-        let path = &short[usize::from(round % 2 == 0)];
+        let path = &short[(round as usize + 1) % 3];
         let report = host.replace(by(&v, path)).await.expect("a replace");
         stage.short.store(report.loaded.generation.0, Ordering::SeqCst);
         if round % SLOW_EVERY == 0 {

@@ -83,7 +83,10 @@ impl Host {
             }
         }
         join_all(taken.into_iter().map(|(reservation, loaded)| async move {
-            if let Err(fault) = loaded.plugin.unload().await {
+            // What the policy denied meanwhile runs no more.
+            if !loaded.is_condemned()
+                && let Err(fault) = loaded.plugin.unload().await
+            {
                 tracing::warn!(plugin = loaded.name.as_str(), %fault, "the plugin's unload failed");
             }
             reservation.remove();

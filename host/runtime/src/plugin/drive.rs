@@ -72,6 +72,10 @@ impl Plugin {
         };
         // What runs after service is not ended by what ended the service.
         let of_all = (!budget.after_service).then_some(&shared.unit.interrupt);
+        // Not even a hook begins in what was interrupted.
+        if let Some(reason) = of_all.and_then(Interrupt::reason) {
+            return Err(self.ended_by(Stop::Interrupted(reason)));
+        }
         let watch = watch(&interrupt, of_all, until, at_deadline);
         tokio::pin!(watch);
         let clock = Arc::new(CallClock::default());
