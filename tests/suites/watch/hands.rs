@@ -85,6 +85,11 @@ async fn what_was_replaced_by_hand_stays_until_the_file_changes() {
     assert_eq!(row.generation.unwrap().0, 2);
     ground.all_seen().await;
     assert_eq!(ground.runs("v"), Some((2, digest(CALC))));
+    // Nor does it count as the file's when that says how to replace it.
+    ground.write("v.toml", &text("v", ONE).replace("\"0s\"", "\"1s\""));
+    ground.all_seen().await;
+    ground.becomes("v.toml", DescriptorState::Superseded).await;
+    assert_eq!(ground.runs("v"), Some((2, digest(CALC))));
     ground.write("v.toml", &text("v", TWO));
     assert_eq!(ground.serves("v", TWO).await, 3);
     ground.becomes("v.toml", DescriptorState::Serving).await;

@@ -10,7 +10,7 @@ use odeon_protocol::{Code, Fault, PluginName};
 
 use super::Watch;
 use super::applied::{FileName, Put, Refused, Want};
-use super::plan::{Folder, Seen, Step};
+use super::plan::{Folder, Running, Seen, Step};
 use crate::host::Host;
 use crate::load::LoadRequest;
 use crate::replace::{ReplaceRequest, Terms};
@@ -71,10 +71,16 @@ impl Watch {
                 let Ok(running) = self.host.inner.registry.get(&name) else {
                     return Done::Later;
                 };
+                // What somebody put in its place since is not this file's.
+                let runs = Running::of(&running, &self.path).want;
+                let known = match runs.is_some_and(|runs| runs.runs_as(want)) {
+                    true => None,
+                    false => self.change(|applied| applied.puts.get(&name).map(|put| put.generation)),
+                };
                 let put = Put {
                     file,
                     want: want.clone(),
-                    generation: running.generation,
+                    generation: known.unwrap_or(running.generation),
                     gone: None,
                 };
                 self.change(|applied| applied.put(name, put));
