@@ -255,7 +255,7 @@ fn contents(world: &World) -> BTreeMap<&PluginName, &Content> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     /// Enforced by `Applied::refusal` and by `Planner::settle`: what was done or
     /// refused is not done again.
@@ -322,14 +322,20 @@ proptest! {
                 described.entry(want.name.as_ref().unwrap()).or_default().push(&want.content);
             }
         }
-        let runs = contents(&world);
+        let mut runs = contents(&world);
+        // A file that gave up its name for one that another has is broken, and
+        // what it described stays.
+        let rows = plan(&world.folder, &world.applied, &world.now).rows;
+        runs.retain(|name, _| {
+            let file = &world.applied.puts[*name].file;
+            described.contains_key(*name) || rows[file].state != DescriptorState::Broken
+        });
         prop_assert_eq!(runs.keys().collect::<Vec<_>>(), described.keys().collect::<Vec<_>>());
         for (name, content) in runs {
             prop_assert!(described[name].contains(&content), "{} runs what no file describes", name);
         }
         // Each name is one file's, and the others are told.
-        let plan = plan(&world.folder, &world.applied, &world.now);
-        let serving = plan.rows.values().filter(|row| row.state == DescriptorState::Serving);
+        let serving = rows.values().filter(|row| row.state == DescriptorState::Serving);
         prop_assert_eq!(serving.count(), described.len());
     }
 
