@@ -4,8 +4,9 @@
 //! is, not where the host is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use odeon_authority::{Grant, GrantSet, LimitsPatch, TimeSpan};
+use odeon_authority::{Grant, GrantSet, LimitsPatch};
 
 use crate::{failure::Failure, output::Done, whereabouts::absolute};
 
@@ -66,8 +67,8 @@ pub(crate) fn grant_set(texts: &[String]) -> Done<Option<GrantSet>> {
 }
 
 /// A time in the unit of the wire.
-pub(crate) fn milliseconds(time: TimeSpan) -> u64 {
-    u64::try_from(time.duration().as_millis()).unwrap_or(u64::MAX)
+pub(crate) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The limits that these pairs set, in the form of a descriptor's `[limits]`.

@@ -35,7 +35,14 @@ fn a_new_version_takes_the_place_of_the_old_one_and_its_state() {
         "ok(42)\n"
     );
     let ran = desk
-        .odeon(&["reload", "counter", "--allow-unsigned", "--json"])
+        .odeon(&[
+            "reload",
+            "counter",
+            "--allow-unsigned",
+            "--health",
+            "0s",
+            "--json",
+        ])
         .ended(0)
         .json();
     assert_eq!(

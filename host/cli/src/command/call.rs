@@ -24,6 +24,7 @@ use crate::{
     output::Done,
     progress::Watch,
     signals::Interrupts,
+    tokens::milliseconds,
 };
 
 /// How much longer than the caller's own patience the host may take to say
@@ -258,10 +259,6 @@ fn deadline(wait: TimeSpan) -> Done<u64> {
         )
     })?;
     Ok(milliseconds(now.saturating_add(wait.duration())))
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The text of `--args`, from standard input if it says so.

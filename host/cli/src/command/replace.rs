@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use odeon_authority::TimeSpan;
+use odeon_authority::Patience;
 use odeon_protocol::{AdminRequest, PluginName, Replace, ReplaceReply};
 
 use super::Context;
@@ -30,10 +30,10 @@ pub(crate) struct Terms {
     allow_downgrade: bool,
     /// How long calls of the old generation may go on [default: as the host is configured]
     #[arg(long, value_name = "TIME")]
-    drain: Option<TimeSpan>,
+    drain: Option<Patience>,
     /// How long the new generation is watched, and replaced by the old one if it traps [default: 10s; 0s: not at all]
     #[arg(long, value_name = "TIME")]
-    health: Option<TimeSpan>,
+    health: Option<Patience>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
@@ -55,8 +55,8 @@ pub(super) fn replace(
         path,
         allow_unsigned: terms.allow_unsigned,
         allow_downgrade: terms.allow_downgrade,
-        drain_ms: terms.drain.map(milliseconds),
-        health_ms: terms.health.map(milliseconds),
+        drain_ms: terms.drain.map(|time| milliseconds(time.duration())),
+        health_ms: terms.health.map(|time| milliseconds(time.duration())),
     });
     let reply: ReplaceReply = context.ask_waiting(&request, || what)?;
     for warning in &reply.warnings {

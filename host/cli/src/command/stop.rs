@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use odeon_authority::TimeSpan;
+use odeon_authority::Patience;
 use odeon_protocol::{AdminRequest, Code};
 
 use super::{Context, wait};
@@ -13,7 +13,7 @@ use crate::{failure::Failure, output::Done, tokens::milliseconds};
 pub(crate) struct Args {
     /// How long calls that run may go on [default: as the host is configured]
     #[arg(long, value_name = "TIME")]
-    drain: Option<TimeSpan>,
+    drain: Option<Patience>,
     /// Stop the calls that run instead of waiting for them
     #[arg(long, conflicts_with = "drain")]
     now: bool,
@@ -33,7 +33,7 @@ fn still_there(drain: Duration) -> Box<Failure> {
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let drain_ms = match args.now {
         true => Some(0),
-        false => args.drain.map(milliseconds),
+        false => args.drain.map(|time| milliseconds(time.duration())),
     };
     let waiting = context
         .out

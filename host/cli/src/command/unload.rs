@@ -1,6 +1,6 @@
 //! `odeon unload`: a plugin out of service.
 
-use odeon_authority::TimeSpan;
+use odeon_authority::Patience;
 use odeon_protocol::{AdminRequest, PluginName, UnloadReply};
 
 use super::Context;
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     now: bool,
     /// How long calls that run may go on [default: as the host is configured]
     #[arg(long, value_name = "TIME", conflicts_with = "now")]
-    drain: Option<TimeSpan>,
+    drain: Option<Patience>,
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Done {
@@ -24,7 +24,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Done {
     let request = AdminRequest::Unload {
         name: args.name,
         now: args.now,
-        drain_ms: args.drain.map(milliseconds),
+        drain_ms: args.drain.map(|time| milliseconds(time.duration())),
     };
     let reply: UnloadReply = context.ask_waiting(&request, || what)?;
     context.out.either(&serde_json::json!({ "plugin": reply }), || {
