@@ -208,7 +208,9 @@ async fn a_message_that_is_begun_has_to_end() {
     }
 }
 
-/// Without a turn, the one worker would do all of them before anything else.
+/// Else the one worker would do all of them before anything else. Enforced twice:
+/// by the turn of `Desk::work_off`, and by what a call takes from the budget of
+/// its task.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_peer_with_many_calls_leaves_others_their_turn() {
     let folder = state();
@@ -230,33 +232,6 @@ async fn a_peer_with_many_calls_leaves_others_their_turn() {
     assert!(
         others < 125,
         "{others} of 250 calls were made before anybody else had a turn"
-    );
-}
-
-/// The same of calls that are refused before anything is executed, which no
-/// budget of calls bounds. Enforced by the turn of `Desk::work_off`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_peer_whose_calls_are_refused_leaves_others_their_turn() {
-    // As many as come with one read.
-    const CALLS: usize = 400;
-    let folder = state();
-    let host = at(folder.path());
-    load(&host, "guest-echo", "echo").await;
-    let daemon = serve(host.clone(), patient()).await.unwrap();
-    let mut busy = Peer::greeted(daemon.socket()).await;
-    let seen = host.clone();
-    let other = tokio::spawn(async move {
-        while seen.totals().rejected == 0 {
-            tokio::task::yield_now().await;
-        }
-        seen.totals().rejected
-    });
-    // To say which method was meant is work.
-    busy.flood("echo/recrod-of-evrything", &[], CALLS).await;
-    let others = other.await.unwrap();
-    assert!(
-        others < CALLS as u64,
-        "{others} of {CALLS} calls were refused before anybody else had a turn"
     );
 }
 
