@@ -81,6 +81,8 @@ impl Host {
     ///
     /// The fault that ended the call, or kept it from starting.
     pub async fn call(&self, path: &str, args: Args<'_>, options: CallOptions) -> Result<CallReply, Fault> {
+        // Whoever asks again and again for what is not there lets others run too.
+        tokio::task::coop::consume_budget().await;
         let (loaded, index) = self.inner.find(path)?;
         self.inner.call(loaded, index, args, options).await
     }

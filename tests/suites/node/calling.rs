@@ -273,3 +273,30 @@ async fn a_call_that_is_not_started_within_its_ttl_ends_and_one_that_runs_goes_o
     assert_eq!(fault(first.map(|_| ())).code, Code::Cancelled);
     assert_eq!(second.code, Code::Expired, "{second}");
 }
+
+/// A loop of calls that nobody can answer keeps nobody from his turn on the same
+/// thread. Enforced by `Host::call`.
+#[tokio::test(flavor = "current_thread")]
+async fn calls_of_what_is_not_there_let_others_run() {
+    let host = ephemeral();
+    load(&host, "guest-echo", "echo").await;
+    let turns = std::rc::Rc::new(std::cell::Cell::new(0));
+    let others = async {
+        loop {
+            turns.set(turns.get() + 1);
+            tokio::task::yield_now().await;
+        }
+    };
+    let calls = async {
+        for _ in 0..1000 {
+            let called = host.call("echo/nothing-like-it", Args::Wave(""), CallOptions::default());
+            assert_eq!(fault(called.await).code, Code::MethodNotFound);
+        }
+    };
+    tokio::select! {
+        biased;
+        () = calls => {}
+        () = others => {}
+    }
+    assert!(turns.get() >= 1000 / 128 - 1, "{}", turns.get());
+}

@@ -179,6 +179,8 @@ impl MethodHandle {
     ///
     /// As for [`Host::call`].
     pub async fn call_async(&self, args: Args<'_>, options: CallOptions) -> Result<CallReply, Fault> {
+        // As in `Host::call`.
+        tokio::task::coop::consume_budget().await;
         let place = &self.place;
         let current = place.slot.current().clone();
         let loaded = current.ok_or_else(|| not_loaded(place.slot.name.as_str()))?;
