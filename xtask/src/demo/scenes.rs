@@ -173,6 +173,7 @@ pub(super) fn replace(stage: &mut Stage) -> Result<()> {
     for _ in 0..3 {
         stage.odeon(STOPPED, &["call", "counter/unreachable"])?;
     }
+    stage.until(&["list", "--json"], "\"generation\":3")?;
     stage.odeon(0, &["call", "counter/value"])?.has("42")?;
     Ok(())
 }

@@ -106,6 +106,22 @@ impl Stage {
         step::play(self.command(arguments), expected, PATIENCE, &self.interrupted)
     }
 
+    /// Runs `odeon` unseen until its output has this text, which must happen
+    /// soon.
+    pub(super) fn until(&self, arguments: &[&str], text: &str) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let output = self.command(arguments).output()?;
+            if String::from_utf8_lossy(&output.stdout).contains(text) {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                bail!("expected `{text}` soon from odeon {}", arguments.join(" "));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// [`Stage::odeon`] with several commands that run at the same time.
     ///
     /// Their outputs are shown one after the other, in the order given.
