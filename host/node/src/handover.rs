@@ -73,8 +73,9 @@ impl Host {
         match self.try_hand_over(&before, &plugin, drain, &given_up).await {
             Ok(held) => Ok((held, next)),
             // What is denied is no source of a state, and no reason to go on
-            // with it.
-            Err(_) if before.is_condemned() => {
+            // with it. A replace that is given up, or a host that stops, is
+            // another matter.
+            Err(fault) if fault.code == Code::StateHandover && before.is_condemned() => {
                 next.warn(Some(DENIED.to_owned()));
                 Ok((None, next))
             }
