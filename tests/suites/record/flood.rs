@@ -8,9 +8,10 @@ use odeon_authority::{Records, SigningKey, verify};
 
 use crate::host::{builder, load_with, state};
 
-/// Every port of an address, and the times it is tried.
-const PORTS: u64 = 50_000;
-const TIMES: u64 = 20;
+/// Ports of an address, and the times each is tried. That a million cost no more
+/// is shown without a guest, in the tests of the authority.
+const PORTS: u64 = 10_000;
+const TIMES: u64 = 3;
 
 fn bytes(folder: &Path) -> u64 {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
@@ -21,7 +22,7 @@ fn bytes(folder: &Path) -> u64 {
 /// Enforced by `Recorder::denied` (the bounded queue, what is lost is counted)
 /// and `Coalescer::note`: real calls of a real guest.
 #[tokio::test(flavor = "multi_thread")]
-async fn timed_a_million_denials_of_a_guest_cost_bounded_disk_and_are_all_counted() {
+async fn denials_of_a_guest_cost_bounded_disk_and_are_all_counted() {
     let folder = state();
     let host = builder()
         .state_dir(folder.path())
@@ -47,7 +48,7 @@ async fn timed_a_million_denials_of_a_guest_cost_bounded_disk_and_are_all_counte
     assert_eq!(counted, PORTS * TIMES);
     let bytes = bytes(folder.path());
     println!("{counted} denials: {bytes} bytes of audit");
-    assert!(bytes < 512 << 10, "{bytes} bytes");
+    assert!(bytes < 256 << 10, "{bytes} bytes");
     let key = SigningKey::load(&folder.path().join("host.key"))
         .unwrap()
         .public();

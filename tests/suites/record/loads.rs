@@ -52,6 +52,11 @@ async fn a_load_that_does_not_link_is_on_record_with_every_mismatch() {
             assert!(line.contains(part), "{field}: {line}");
         }
     }
+    let reason = event["reason"].as_str().unwrap();
+    assert!(
+        reason.ends_with("do not link"),
+        "the list stands beside it: {reason}"
+    );
     let why = explained(folder.path(), "bad");
     assert!(!why.serving);
     let because = why.because.unwrap();

@@ -57,12 +57,23 @@ impl From<LoadError> for Failed {
 
 /// One line for each thing that does not link.
 fn lines(report: &LinkReport) -> Vec<String> {
-    let mut lines: Vec<String> = report.mismatches.iter().map(ToString::to_string).collect();
+    let one_line = |text: String| text.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+    let mismatches = report.mismatches.iter().map(ToString::to_string);
+    let mut lines: Vec<String> = mismatches.map(one_line).collect();
     lines.extend(report.engine.clone());
     if report.more > 0 {
         lines.push(format!("and {} more", report.more));
     }
     lines
+}
+
+/// What is wrong, without the list where that is told line by line.
+fn reason<'a>(message: &'a str, mismatches: &[String]) -> &'a str {
+    let first = message.lines().next().unwrap_or(message);
+    match mismatches {
+        [] => message,
+        _ => first.trim_end_matches(':'),
+    }
 }
 
 impl About {
@@ -112,7 +123,7 @@ impl Host {
             digest: Some(digest),
             step,
             code: fault.code,
-            reason: fault.message.as_str().into(),
+            reason: reason(&fault.message, &mismatches).into(),
             mismatches: Text::list(&mismatches),
             serving: serving.map(|loaded| loaded.generation),
             principal,
