@@ -35,6 +35,7 @@ mod verify;
 mod walk;
 
 use std::{
+    collections::HashMap,
     fs::File,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
@@ -44,7 +45,7 @@ use std::{
 use odeon_protocol::{Code, Digest};
 use parking_lot::Mutex;
 
-pub use coalesce::{Coalescer, Repeated};
+pub use coalesce::{Coalescer, Due, Noted, Repeated};
 pub use copy::HeadCopy;
 pub use event::{Event, FailedLoad, LoadStep, Text};
 pub use export::{Exported, Manifest, export, verify_export};
@@ -54,6 +55,7 @@ pub use verify::{verify, verify_with};
 
 use self::{
     chain::{Head, MAX_LINE},
+    copy::Stood,
     files::{Files, deadline},
     tip::Tip,
 };
@@ -74,6 +76,9 @@ pub struct Audit {
     held: Mutex<Held>,
     /// Lines that were written since it was opened.
     written: AtomicU64,
+    /// Which lines the copies are of that this process made, by their places,
+    /// which the host's operator named.
+    copied: Mutex<HashMap<PathBuf, Stood>>,
 }
 
 #[derive(Debug)]
@@ -213,6 +218,7 @@ impl Audit {
                 verified: None,
             }),
             written: AtomicU64::new(0),
+            copied: Mutex::new(HashMap::new()),
         };
         audit.in_turn(|held| {
             let tip = audit.tip(held)?;
@@ -240,9 +246,14 @@ impl Audit {
     /// host's log, another machine): with them, an audit that was replaced as
     /// a whole is found. Nothing when there is no line yet.
     pub fn head(&self) -> Result<Option<(u64, Digest)>, AuditError> {
+        Ok(self.last()?.map(|last| (last.seq, last.hash)))
+    }
+
+    /// The last line. What had to be put right to find it is recorded.
+    fn last(&self) -> Result<Option<Stood>, AuditError> {
         self.in_turn(|held| {
             let tip = self.tip(held)?;
-            Ok((tip.seq > 0).then_some((tip.seq, tip.hash)))
+            Ok(self.note_recovery(held, tip)?.last)
         })
     }
 
@@ -328,6 +339,13 @@ impl Audit {
             hash: head.hash(),
             segment,
             end: end.saturating_add(bytes.len() as u64),
+            last: Some(Stood {
+                seq: head.seq,
+                hash: head.hash(),
+                segment,
+                start: end,
+                length: bytes.len(),
+            }),
             recovered: None,
         })
     }

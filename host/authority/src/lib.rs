@@ -30,8 +30,8 @@ mod why;
 mod words;
 
 pub use audit::{
-    Audit, AuditError, Coalescer, Event, Exported, FailedLoad, Finding, HeadCopy, LoadStep,
-    Manifest as ExportManifest, Place, Record, Records, Repeated, Report, Text, export, verify,
+    Audit, AuditError, Coalescer, Due, Event, Exported, FailedLoad, Finding, HeadCopy, LoadStep,
+    Manifest as ExportManifest, Noted, Place, Record, Records, Repeated, Report, Text, export, verify,
     verify_export, verify_with,
 };
 pub use decision::{Admission, Bound, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};

@@ -19,7 +19,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use odeon_authority::{Audit, AuditError, Coalescer, Event, FailedLoad, Repeated};
+use odeon_authority::{Audit, AuditError, Coalescer, Due, Event, FailedLoad, Noted, Repeated};
 use odeon_protocol::{Code, Generation, PluginName};
 use odeon_runtime::{AuditSink, Denial};
 use parking_lot::Mutex;
@@ -337,8 +337,8 @@ impl Writer {
             }
             if flushed.elapsed() >= self.interval {
                 flushed = Instant::now();
-                for event in self.coalescer.flush(flushed) {
-                    self.append(event);
+                for due in self.coalescer.flush(flushed) {
+                    self.write(due);
                 }
                 self.write_lost();
             }
@@ -352,9 +352,18 @@ impl Writer {
     /// Whether it is on disk, or counted beside one that is.
     fn note(&mut self, plugin: &PluginName, what: Repeated) -> bool {
         match self.coalescer.note(plugin, what, Instant::now()) {
-            Some(event) => self.append(event),
-            None => true,
+            Noted::Due(due) => self.write(due),
+            Noted::Counted => true,
+            Noted::NotOnRecord => false,
         }
+    }
+
+    fn write(&mut self, due: Due) -> bool {
+        let written = self.append(due.event());
+        if !written {
+            self.coalescer.unwritten(due, Instant::now());
+        }
+        written
     }
 
     fn append(&self, event: Event) -> bool {
@@ -377,7 +386,11 @@ impl Writer {
         }
         let lost = std::mem::take(&mut *self.lost.lock());
         for ((plugin, what), count) in lost {
-            self.append(what.event(&plugin, count));
+            if !self.append(what.event(&plugin, count)) {
+                let mut lost = self.lost.lock();
+                let kept = lost.entry((plugin, what)).or_default();
+                *kept = kept.saturating_add(count);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ mod admin;
 mod connection;
 mod desk;
 mod inbox;
-mod lock;
+pub(crate) mod lock;
 mod outbox;
 mod places;
 mod signals;

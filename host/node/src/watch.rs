@@ -84,6 +84,44 @@ pub(crate) struct Watch {
     policy: Stamp,
     rows: BTreeMap<FileName, Row>,
     told: Told,
+    retry: Retry,
+}
+
+/// When what was refused for a reason that passes is tried again.
+struct Retry {
+    /// Nothing was, or has been tried since.
+    at: Option<Instant>,
+    /// After how long. Doubles each time.
+    pause: Duration,
+}
+
+impl Retry {
+    const FIRST: Duration = Duration::from_secs(2);
+    const LONGEST: Duration = Duration::from_secs(600);
+
+    fn new() -> Self {
+        Retry {
+            at: None,
+            pause: Self::FIRST,
+        }
+    }
+
+    /// Takes in whether something is refused for such a reason.
+    fn note(&mut self, is_refused: bool, now: Instant) {
+        match (is_refused, self.at) {
+            (false, _) => *self = Self::new(),
+            (true, Some(_)) => {}
+            (true, None) => {
+                self.at = now.checked_add(self.pause);
+                self.pause = self.pause.saturating_mul(2).min(Self::LONGEST);
+            }
+        }
+    }
+
+    /// Whether it is time. It is once.
+    fn is_due(&mut self, now: Instant) -> bool {
+        self.at.take_if(|at| *at <= now).is_some()
+    }
 }
 
 /// What the log has said and need not say again.
@@ -205,6 +243,7 @@ impl Watch {
             policy,
             rows: BTreeMap::new(),
             told: Told::default(),
+            retry: Retry::new(),
         }
     }
 
@@ -280,6 +319,9 @@ impl Watch {
             tracing::info!(path = %self.path.display(), "the folder of descriptors can be used again");
         }
         self.recall_start(&folder, round);
+        if self.watched && self.retry.is_due(looked) {
+            self.change(|applied| applied.refused.retain(|_, refused| !refused.problem.passes()));
+        }
         let unsettled = folder.files.values().any(|seen| *seen == Seen::Unsettled);
         let plan = self.plan(&folder);
         let mut later = plan.waits;
@@ -300,6 +342,9 @@ impl Watch {
                 break;
             }
         }
+        let passes = |refused: &Refused| refused.problem.passes();
+        let is_refused = self.change(|applied| applied.refused.values().any(passes));
+        self.retry.note(is_refused, looked);
         if done {
             // Also so that the log says at once what came of it.
             self.plan(&folder);

@@ -103,6 +103,13 @@ fn a_configuration_says_where_and_verify_looks_there() {
     std::fs::set_permissions(desk.path("config.toml"), mode).unwrap();
     let mut server = desk.serve(&["--config", "config.toml"]);
     desk.odeon(&["load", "kit.wasm", "--allow-unsigned"]).ended(0);
+    // Whoever is turned away changes nothing of it.
+    let said = std::fs::read(desk.path("home/.local/state/odeon/audit.elsewhere")).unwrap();
+    desk.odeon(&["serve"]).ended(8);
+    assert_eq!(
+        std::fs::read(desk.path("home/.local/state/odeon/audit.elsewhere")).unwrap(),
+        said
+    );
     desk.odeon(&["stop"]).ended(0);
     assert_eq!(server.ended(), Some(0));
     let last = desk.odeon(&["audit", "--verify", "--json"]).ended(0).json()["last"].clone();

@@ -23,5 +23,6 @@ mod head;
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
 mod host;
 mod loads;
+mod secrets;
 mod segments;
 mod why;

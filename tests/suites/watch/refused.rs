@@ -33,6 +33,21 @@ async fn what_the_policy_refuses_is_tried_again_when_the_policy_changes() {
     assert_eq!(ground.serves("v", TWO).await, 1);
 }
 
+/// Enforced by `Problem::passes` and `Retry`: what says nothing of the file is no
+/// reason to leave it for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_recorded_is_tried_again_after_a_while() {
+    let ground = ground().await;
+    let head = ground.state.path().join("audit.head");
+    let whole = fs::read(&head).unwrap();
+    fs::write(&head, "nonsense").unwrap();
+    ground.write("v.toml", &text("v", ONE));
+    let row = ground.becomes("v.toml", DescriptorState::Refused).await;
+    assert_eq!(row.code, Some(Code::AuditUnwritable));
+    fs::write(&head, whole).unwrap();
+    assert_eq!(ground.serves("v", ONE).await, 1);
+}
+
 /// What the policy takes out comes back with the policy: enforced by
 /// `Gone::Denied`.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,15 @@
 //! What a guest can make happen again and again costs a bounded number of lines.
 //!
 //! Owns the counting: the first of a kind is written at once, the rest are
-//! counted and written once per interval. Per plugin only so many different
+//! counted and written once per interval; what a plugin's code does for longer
+//! than that is written ever more seldom, down to once an hour. Per plugin only so many different
 //! targets, and so many different failures to load, are told apart; the others
 //! share one line. Neither takes the other's room. Secrets that were shown are
 //! always told apart.
+//!
+//! **Invariant:** what could not be written stays counted, and is nobody's
+//! "counted beside a line that is on record", until [`Coalescer::unwritten`]
+//! is not told so any more.
 
 use std::{
     collections::HashMap,
@@ -72,13 +77,51 @@ struct Counts {
 
 #[derive(Debug)]
 struct Count {
-    written: Instant,
+    /// When a line was last to be written.
+    tried: Instant,
+    /// How long after it the next one may be.
+    pause: Duration,
+    /// Whether it was.
+    on_record: bool,
     pending: u64,
+}
+
+/// What became of something that was noted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Noted {
+    /// This line is to be written now.
+    Due(Due),
+    /// It was counted beside a line that is on record.
+    Counted,
+    /// It was counted, but no line about it could be written lately.
+    NotOnRecord,
+}
+
+/// A line that is to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Due {
+    plugin: PluginName,
+    what: Repeated,
+    count: u64,
+}
+
+impl Due {
+    /// The line.
+    pub fn event(&self) -> Event {
+        self.what.event(&self.plugin, self.count)
+    }
 }
 
 impl Coalescer {
     /// How many different things of one plugin are told apart at a time.
     pub const MAX_DISTINCT: usize = 64;
+
+    /// How often a line about something that goes on and on is written in the
+    /// end, and how long it takes until it is new again.
+    pub const SELDOM: Duration = Duration::from_secs(3600);
+
+    /// Of so many plugins it is remembered that long; of more, for the interval.
+    const MANY: usize = 1024;
 
     /// Counts, and writes each repeated thing at most once per interval.
     pub fn new(interval: Duration) -> Self {
@@ -88,8 +131,8 @@ impl Coalescer {
         }
     }
 
-    /// Notes that it happened. An event is to be appended at once.
-    pub fn note(&mut self, plugin: &PluginName, what: Repeated, now: Instant) -> Option<Event> {
+    /// Notes that it happened.
+    pub fn note(&mut self, plugin: &PluginName, what: Repeated, now: Instant) -> Noted {
         let of_plugin = self.plugins.entry(plugin.clone()).or_insert_with(|| Counts {
             counts: HashMap::new(),
             swept: now,
@@ -98,39 +141,71 @@ impl Coalescer {
             true => what,
             false => what.lumped(),
         };
-        let counts = &mut of_plugin.counts;
-        match counts.get_mut(&what) {
+        let due = |count| {
+            let (plugin, what) = (plugin.clone(), what.clone());
+            Noted::Due(Due { plugin, what, count })
+        };
+        match of_plugin.counts.get_mut(&what) {
             None => {
-                counts.insert(
-                    what.clone(),
-                    Count {
-                        written: now,
-                        pending: 0,
-                    },
-                );
-                Some(what.event(plugin, 1))
+                let first = Count {
+                    tried: now,
+                    pause: self.interval,
+                    on_record: true,
+                    pending: 0,
+                };
+                let noted = due(1);
+                of_plugin.counts.insert(what, first);
+                noted
             }
             Some(count) => {
                 count.pending = count.pending.saturating_add(1);
-                count
-                    .due(now, self.interval)
-                    .map(|number| what.event(plugin, number))
+                match count.due(now, what.most(self.interval)) {
+                    Some(number) => due(number),
+                    None if count.on_record => Noted::Counted,
+                    None => Noted::NotOnRecord,
+                }
             }
         }
     }
 
-    /// What is to be appended by now. Call it once per interval.
-    pub fn flush(&mut self, now: Instant) -> Vec<Event> {
+    /// Says that a line could not be written: what it counts is counted on, and
+    /// due again soon.
+    pub fn unwritten(&mut self, due: Due, now: Instant) {
+        let Due { plugin, what, count } = due;
+        let of_plugin = self.plugins.entry(plugin).or_insert_with(|| Counts {
+            counts: HashMap::new(),
+            swept: now,
+        });
+        let kept = of_plugin.counts.entry(what).or_insert(Count {
+            tried: now,
+            pause: self.interval,
+            on_record: false,
+            pending: 0,
+        });
+        kept.on_record = false;
+        kept.pending = kept.pending.saturating_add(count);
+    }
+
+    /// What is to be written by now. Call it once per interval.
+    pub fn flush(&mut self, now: Instant) -> Vec<Due> {
         let interval = self.interval;
-        let mut events = Vec::new();
+        let many = self.plugins.len() > Self::MANY;
+        let mut lines = Vec::new();
         for (plugin, Counts { counts, .. }) in &mut self.plugins {
             for (what, count) in counts.iter_mut().filter(|(_, count)| count.pending > 0) {
-                events.extend(count.due(now, interval).map(|number| what.event(plugin, number)));
+                lines.extend(count.due(now, what.most(interval)).map(|number| Due {
+                    plugin: plugin.clone(),
+                    what: what.clone(),
+                    count: number,
+                }));
             }
-            counts.retain(|_, count| !count.is_idle(now, interval));
+            counts.retain(|what, count| {
+                let most = what.most(interval);
+                !count.is_idle(now, if many { interval } else { most })
+            });
         }
         self.plugins.retain(|_, of_plugin| !of_plugin.counts.is_empty());
-        events
+        lines
     }
 
     /// Everything that was counted and not written yet: for the end of the host.
@@ -165,7 +240,8 @@ impl Counts {
             return false;
         }
         self.swept = now;
-        self.counts.retain(|_, count| !count.is_idle(now, interval));
+        self.counts
+            .retain(|what, count| !count.is_idle(now, what.most(interval)));
         self.told_apart(kin) < Coalescer::MAX_DISTINCT
     }
 
@@ -176,15 +252,29 @@ impl Counts {
 }
 
 impl Count {
-    fn is_idle(&self, now: Instant, interval: Duration) -> bool {
-        self.pending == 0 && now.saturating_duration_since(self.written) >= interval
+    /// The pause before a line that could not be written is tried again.
+    const RETRY: Duration = Duration::from_secs(1);
+
+    /// Whether it is as if it had never been, as nothing came for this long.
+    fn is_idle(&self, now: Instant, silence: Duration) -> bool {
+        self.pending == 0 && now.saturating_duration_since(self.tried) >= silence
     }
 
-    fn due(&mut self, now: Instant, interval: Duration) -> Option<u64> {
-        if now.saturating_duration_since(self.written) < interval {
+    /// How many a line is due about, if one is. The next one is due twice as long
+    /// after it, but at `most` so long.
+    fn due(&mut self, now: Instant, most: Duration) -> Option<u64> {
+        let pause = match self.on_record {
+            true => self.pause,
+            false => self.pause.min(Self::RETRY),
+        };
+        if now.saturating_duration_since(self.tried) < pause {
             return None;
         }
-        self.written = now;
+        if self.on_record {
+            self.pause = self.pause.saturating_mul(2).min(most);
+        }
+        self.tried = now;
+        self.on_record = true;
         Some(std::mem::take(&mut self.pending))
     }
 }
@@ -195,6 +285,15 @@ impl Repeated {
             Repeated::Denial { .. } | Repeated::LimitStop { .. } => Kin::Deeds,
             Repeated::LoadFailed(_) => Kin::Loads,
             Repeated::SecretReveal { .. } => Kin::Secrets,
+        }
+    }
+
+    /// The longest that a line about it is put off, and how long it is
+    /// remembered. Whoever was shown a secret is on record within the interval.
+    fn most(&self, interval: Duration) -> Duration {
+        match self.kin() {
+            Kin::Deeds => interval.max(Coalescer::SELDOM),
+            Kin::Loads | Kin::Secrets => interval,
         }
     }
 

@@ -5,6 +5,10 @@
 //! worth most out of reach of whoever can write to the state directory, which is
 //! why a host can be told to keep one in another place, and writes it to its log
 //! as well. Where that place is stands in `audit.elsewhere`.
+//!
+//! **Invariant:** a copy is overwritten only by one that continues it: the line
+//! that it is of stands in the log. Else an audit that was put back would only
+//! have to grow past the copy to be taken for the one that it replaced.
 
 use std::{
     fs::OpenOptions,
@@ -18,8 +22,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Audit, AuditError,
-    chain::{hex, unhex},
+    chain::{Link, hex, unhex},
     copy_path,
+    known::Known,
+    log_path, read,
+    read::Lines,
+    read_from, segments,
+    verify::Snapshot,
 };
 use crate::{
     file::{self, FileError, Others},
@@ -73,17 +82,61 @@ impl HeadCopy {
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    /// Whether this audit, which ends with that line now, goes on from the copy.
-    fn check_older(&self, seq: u64, hash: &Digest) -> Result<(), AuditError> {
-        if self.seq > seq || (self.seq == seq && self.hash != *hash) {
-            return Err(AuditError::OlderThanCopy {
-                found: seq,
-                expected: self.seq,
-            });
-        }
-        Ok(())
+/// A line that was the last one once, and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stood {
+    pub(super) seq: u64,
+    pub(super) hash: Digest,
+    /// The number of the first line of its segment.
+    pub(super) segment: u64,
+    /// Where in that it begins.
+    pub(super) start: u64,
+    /// Its bytes, line feed included.
+    pub(super) length: usize,
+}
+
+impl Stood {
+    /// What stands there now, if the segment is still there.
+    fn hash_now(&self, folder: &Path) -> Result<Option<Digest>, AuditError> {
+        let ended = segments::path(folder, self.segment);
+        let (path, file) = match read::open(&ended)? {
+            Some(file) => (ended, Some(file)),
+            None => (log_path(folder), read::open(&log_path(folder))?),
+        };
+        let Some(file) = file else { return Ok(None) };
+        let bytes = read_from(&file, self.start, self.length).map_err(|error| FileError::io(&path, error))?;
+        let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        Ok(Some(Digest::of(line)))
     }
+}
+
+/// The hash of the line of this number, if it is there. Reads one segment.
+fn hash_of(folder: &Path, seq: u64) -> Result<Option<Digest>, AuditError> {
+    let snapshot = Snapshot::of(folder)?;
+    let ended = snapshot.ended.iter().rev().find(|segment| segment.first <= seq);
+    if let Some(segment) = ended {
+        let file = file::open_owned(&segment.path, Others::MayRead)?;
+        let found = find(&segment.path, Lines::of(file), seq)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    match snapshot.written {
+        Some((file, length)) => find(&log_path(folder), Lines::up_to(file, length), seq),
+        None => Ok(None),
+    }
+}
+
+fn find(path: &Path, mut lines: Lines, seq: u64) -> Result<Option<Digest>, AuditError> {
+    while let Some(line) = lines.next().map_err(|error| FileError::io(path, error))? {
+        let link = serde_json::from_slice::<Link>(&line.bytes).ok();
+        if link.is_some_and(|link| link.seq == seq) {
+            return Ok(Some(Digest::of(&line.bytes)));
+        }
+    }
+    Ok(None)
 }
 
 fn message(seq: u64, hash: &Digest, time: &str) -> Vec<u8> {
@@ -94,44 +147,79 @@ impl Audit {
     /// Copies the head to `audit.head.copy` and returns it, to be kept
     /// elsewhere too. Nothing when there is no line yet.
     ///
-    /// A copy that is newer than the audit stays as it is and is an error:
-    /// somebody put an older audit in its place.
+    /// A copy of a line that is not in the audit, or not any more, stays as it is
+    /// and is an error: somebody put an older audit in its place.
     pub fn copy_head(&self) -> Result<Option<HeadCopy>, AuditError> {
-        let Some((seq, hash)) = self.head()? else {
+        let Some(last) = self.last()? else {
             return Ok(None);
         };
+        let path = copy_path(&self.folder);
         if let Some(before) = HeadCopy::read(&self.folder, &self.key.public())? {
-            before.check_older(seq, &hash)?;
+            self.check_continues(&path, &before, &last)?;
         }
-        let copy = HeadCopy::signed(seq, hash, &self.key);
+        let copy = HeadCopy::signed(last.seq, last.hash, &self.key);
         let text = serde_json::to_vec(&copy).map_err(AuditError::Form)?;
-        file::replace(&copy_path(&self.folder), &text, 0o600)?;
+        file::replace(&path, &text, 0o600)?;
+        self.copied.lock().insert(path, last);
         Ok(Some(copy))
+    }
+
+    /// Whether this audit, which ends with that line now, goes on from the copy
+    /// that stands in that place. What this process copied itself is looked up
+    /// where it stands; anything else is searched for, once.
+    fn check_continues(&self, place: &Path, before: &HeadCopy, last: &Stood) -> Result<(), AuditError> {
+        let found = if before.seq < last.seq {
+            let copied = self.copied.lock().get(place).copied();
+            match copied.filter(|copied| (copied.seq, copied.hash) == (before.seq, before.hash)) {
+                Some(copied) => self.in_turn(|_| copied.hash_now(&self.folder))?,
+                None => hash_of(&self.folder, before.seq)?,
+            }
+        } else {
+            (before.seq == last.seq).then_some(last.hash)
+        };
+        let exported = |known: Known| known.through >= before.seq;
+        let continues = match found {
+            Some(hash) => hash == before.hash,
+            // It may have been taken away, with a segment that was exported.
+            None if before.seq < last.seq => {
+                Known::read(&self.folder, &self.key.public())?.is_some_and(exported)
+            }
+            None => false,
+        };
+        match continues {
+            true => Ok(()),
+            false => Err(AuditError::OlderThanCopy {
+                found: last.seq,
+                expected: before.seq,
+            }),
+        }
     }
 
     /// Copies the head to a file in another place. Says which record it is of;
     /// nothing when there is none yet. A copy that is of this record already is
     /// left as it is.
     ///
-    /// What stands there and is no head of this audit, or a newer one, stays as
-    /// it is and is an error.
+    /// What stands there and is no head of this audit, or of a line that is not in
+    /// it, stays as it is and is an error.
     pub fn keep_head(&self, path: &Path) -> Result<Option<u64>, AuditError> {
-        let Some((seq, hash)) = self.head()? else {
+        let Some(last) = self.last()? else {
             return Ok(None);
         };
+        let Stood { seq, hash, .. } = last;
         if let Some(before) = read_elsewhere(path)? {
             if !before.is_signed_by(&self.key.public()) {
                 return Err(AuditError::ForeignCopy {
                     path: path.to_owned(),
                 });
             }
-            before.check_older(seq, &hash)?;
+            self.check_continues(path, &before, &last)?;
             if before.seq == seq {
                 return Ok(Some(seq));
             }
         }
         let text = serde_json::to_vec(&HeadCopy::signed(seq, hash, &self.key)).map_err(AuditError::Form)?;
         file::replace(path, &text, 0o644)?;
+        self.copied.lock().insert(path.to_owned(), last);
         Ok(Some(seq))
     }
 

@@ -10,8 +10,9 @@
 //! and takes memory for one line.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{BufWriter, Read as _, Seek as _, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
@@ -147,6 +148,16 @@ pub fn export(folder: &Path, key: &SigningKey, from: Option<u64>, to: &Path) -> 
         return Err(AuditError::CutOff {
             found: last,
             expected: head.seq,
+        });
+    }
+    // Records that were exported before are not in this audit any more, or are
+    // others now: what is known of them is not given up for that.
+    if let Some(known) = &known
+        && (known.through > last || (known.through == last && known.hash != hash))
+    {
+        return Err(AuditError::OlderThanCopy {
+            found: last,
+            expected: known.through,
         });
     }
     let manifest = Manifest {
@@ -287,8 +298,23 @@ impl<'a> Out<'a> {
 /// the key that it names itself, which is the report's.
 pub fn verify_export(path: &Path, key: Option<&PublicKey>) -> Result<Report, AuditError> {
     let wrong = |error| FileError::io(path, error);
-    let mut file = File::open(path).map_err(wrong)?;
-    let length = file.metadata().map_err(wrong)?.len();
+    // Not waiting for a pipe that somebody put there: it has no lines.
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .map_err(wrong)?;
+    let metadata = file.metadata().map_err(wrong)?;
+    if !metadata.is_file() {
+        return Err(FileError::Unsafe {
+            path: path.to_owned(),
+            expected: "a regular file",
+            found: "something else".to_owned(),
+            fix: "name the file that `odeon audit --export` wrote",
+        }
+        .into());
+    }
+    let length = metadata.len();
     let (end, signed) = manifest(&mut file, length).map_err(wrong)?;
     let mut report = Report::default();
     let mut lines = Lines::up_to(file, end);

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{AuditError, head_path, lock_path, log_path, no_follow, slots};
+use super::{AuditError, head_path, lock_path, log_path, no_follow, read, slots};
 use crate::file::{self, FileError, Others};
 
 /// How long an append waits for the others that write to the same audit.
@@ -133,7 +133,7 @@ impl Drop for Locked {
 /// none; looking makes none.
 pub(super) fn lock_shared(folder: &Path) -> Result<Option<File>, AuditError> {
     let path = lock_path(folder);
-    let Ok(file) = File::open(&path) else {
+    let Some(file) = read::open(&path)? else {
         return Ok(None);
     };
     let until = deadline();

@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{AuditError, chain::MAX_LINE, log_path, segments};
-use crate::file::FileError;
+use crate::file::{self, FileError, Others};
 
 /// One line of the log, as it was written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,10 +145,10 @@ fn paths(ended: Vec<segments::Segment>) -> Vec<PathBuf> {
 
 /// The file, if there is one.
 pub(super) fn open(path: &Path) -> Result<Option<File>, AuditError> {
-    match File::open(path) {
+    match file::open_owned(path, Others::MayRead) {
         Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(FileError::io(path, error).into()),
+        Err(FileError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

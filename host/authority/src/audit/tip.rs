@@ -31,6 +31,7 @@ use odeon_protocol::Digest;
 use super::{
     Audit, AuditError, Held,
     chain::{FIRST, Head, ROOT},
+    copy::Stood,
     head_path, log_path, no_follow, read_from, segments, slots,
 };
 use crate::file::{self, FileError, Others};
@@ -43,6 +44,8 @@ pub(super) struct Tip {
     /// The number of the first line of the segment that is written.
     pub(super) segment: u64,
     pub(super) end: u64,
+    /// The last line, if there is one, and where it stands.
+    pub(super) last: Option<Stood>,
     /// What had to be put right: bytes moved away, if anything.
     pub(super) recovered: Option<u64>,
 }
@@ -73,6 +76,7 @@ impl Audit {
                 hash: ROOT,
                 segment: FIRST,
                 end: 0,
+                last: None,
                 recovered: torn.then_some(0),
             });
         };
@@ -83,6 +87,14 @@ impl Audit {
             held.verified = Some(sum);
         }
         let recovered = torn.then_some(0);
+        let length_of_line = head.line_bytes().len();
+        let last = Some(Stood {
+            seq: head.seq,
+            hash: head.hash(),
+            segment: head.segment,
+            start: head.start,
+            length: length_of_line,
+        });
         if head.ends_segment() {
             let moved = self.end_again(&log, &head, length)?;
             return Ok(Tip {
@@ -91,6 +103,7 @@ impl Audit {
                 hash: head.hash(),
                 segment: head.seq.saturating_add(1),
                 end: 0,
+                last,
                 recovered: moved.or(recovered),
             });
         }
@@ -100,7 +113,8 @@ impl Audit {
             seq: head.seq,
             hash: head.hash(),
             segment: head.segment,
-            end: head.start.saturating_add(head.line_bytes().len() as u64),
+            end: head.start.saturating_add(length_of_line as u64),
+            last,
             recovered: moved.or(recovered),
         })
     }

@@ -135,7 +135,7 @@ impl<'a> Walk<'a> {
                 report.add(removed(gap));
             }
             self.advance(link.seq, hash, true);
-        } else if self.fill(link.seq) {
+        } else if self.fill(link.seq, report) {
             let at = self.at(link.seq);
             report.add(Finding::Reordered { at });
         } else {
@@ -155,22 +155,23 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether the number was passed over before; it is not any more.
-    fn fill(&mut self, seq: u64) -> bool {
-        let Some(at) = self
-            .gaps
-            .iter()
-            .position(|(from, to, _)| (*from..=*to).contains(&seq))
-        else {
+    fn fill(&mut self, seq: u64, report: &mut Report) -> bool {
+        // In order of their numbers, none within another.
+        let at = self.gaps.partition_point(|(_, to, _)| *to < seq);
+        let Some((from, to, place)) = self.gaps.get(at).filter(|(from, _, _)| *from <= seq).cloned() else {
             return false;
         };
-        let (from, to, place) = self.gaps.swap_remove(at);
-        if from < seq {
-            self.gaps.push((from, seq - 1, place.clone()));
-        }
-        if seq < to {
-            self.gaps.push((seq + 1, to, place));
-        }
-        self.gaps.sort_unstable_by_key(|(from, _, _)| *from);
+        let before = (from < seq).then(|| (from, seq.saturating_sub(1), place.clone()));
+        let after = (seq < to).then(|| (seq.saturating_add(1), to, place));
+        // One more than there was: what has no room is told at once.
+        let after = match after {
+            Some(after) if before.is_some() && self.gaps.len() >= Self::MAX_GAPS => {
+                report.add(removed(after));
+                None
+            }
+            after => after,
+        };
+        self.gaps.splice(at..=at, before.into_iter().chain(after));
         true
     }
 

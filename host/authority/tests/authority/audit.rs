@@ -8,7 +8,7 @@ use std::{
 };
 
 use odeon_authority::{
-    Audit, AuditError, Coalescer, Event, Finding, Place, Records, Repeated, SigningKey, Text, verify,
+    Audit, AuditError, Coalescer, Event, Finding, Noted, Place, Records, Repeated, SigningKey, Text, verify,
 };
 use odeon_protocol::Code;
 
@@ -421,6 +421,19 @@ fn an_audit_that_was_replaced_as_a_whole_is_older_than_its_copy() {
             file: "audit.head.copy".to_owned()
         }]
     );
+    // Nor is it taken for the one that goes on from the copy: by whoever made it,
+    // and by whoever only finds it.
+    let kept = fs::read(folder.path().join("audit.head.copy")).unwrap();
+    for audit in [audit, reopen(folder.path(), &pem)] {
+        assert!(matches!(
+            audit.copy_head(),
+            Err(AuditError::OlderThanCopy {
+                found: 7,
+                expected: 6
+            })
+        ));
+    }
+    assert_eq!(fs::read(folder.path().join("audit.head.copy")).unwrap(), kept);
 }
 
 // Passes by `Audit::tip` (the length).
@@ -495,6 +508,15 @@ fn what_does_not_belong_at_the_end_is_moved_away_and_recorded() {
         .map(|record| record.event["kind"].clone())
         .collect();
     assert_eq!(kinds, ["stop", "stop", "stop", "recovered", "stop"]);
+
+    // Nor is it put right without a word by whoever only asks for the last line.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"{\"seq\":6,\"forged\":tr");
+    fs::write(&path, &bytes).unwrap();
+    let (seq, _) = audit.head().unwrap().unwrap();
+    assert_eq!(seq, 6);
+    let last = Records::last(folder.path(), 1).unwrap();
+    assert_eq!(last[0].event["kind"], "recovered");
 }
 
 // Passes by `Audit::tip`: after a power cut a file may have its length but not
@@ -555,6 +577,14 @@ fn denial(target: usize) -> Repeated {
     }
 }
 
+/// The line that is to be written, if one is.
+fn line(noted: Noted) -> Option<Event> {
+    match noted {
+        Noted::Due(due) => Some(due.event()),
+        Noted::Counted | Noted::NotOnRecord => None,
+    }
+}
+
 // Passes by `Coalescer::note` (counting, and the bound on distinct targets).
 #[test]
 fn a_million_denials_cost_a_bounded_number_of_lines() {
@@ -565,7 +595,7 @@ fn a_million_denials_cost_a_bounded_number_of_lines() {
     let mut events: Vec<Event> = (0..1_000_000_usize)
         .filter_map(|number| {
             let now = start + Duration::from_micros(9 * number as u64);
-            coalescer.note(&plugin, denial(number % 1_000), now)
+            line(coalescer.note(&plugin, denial(number % 1_000), now))
         })
         .collect();
     assert_eq!(events.len(), Coalescer::MAX_DISTINCT + 1);
@@ -594,7 +624,7 @@ fn the_name_of_a_secret_is_told_whatever_else_the_plugin_did() {
         coalescer.note(&plugin, denial(number), now);
     }
     for number in 0..100 {
-        let event = coalescer.note(&plugin, reveal(number), now);
+        let event = line(coalescer.note(&plugin, reveal(number), now));
         let expected = Text::from(format!("secret-{number}"));
         assert!(
             matches!(&event, Some(Event::SecretReveal { secret, .. }) if *secret == expected),
@@ -613,12 +643,12 @@ fn the_name_of_a_secret_is_told_whatever_else_the_plugin_did() {
 }
 
 #[test]
-fn the_first_denial_is_written_at_once_and_repeats_once_per_interval() {
+fn the_first_denial_is_written_at_once_and_repeats_after_an_interval_and_then_after_two() {
     let plugin = "calc".parse().unwrap();
     let interval = Duration::from_secs(10);
     let mut coalescer = Coalescer::new(interval);
     let start = Instant::now();
-    let count = |event: Option<Event>| match event {
+    let count = |noted: Noted| match line(noted) {
         Some(Event::Denial { count, .. }) => Some(count),
         Some(other) => panic!("{other:?}"),
         None => None,
@@ -630,7 +660,7 @@ fn the_first_denial_is_written_at_once_and_repeats_once_per_interval() {
         coalescer
             .flush(start + interval)
             .into_iter()
-            .map(Some)
+            .map(Noted::Due)
             .map(count)
             .collect::<Vec<_>>(),
         [Some(1)]
@@ -638,7 +668,11 @@ fn the_first_denial_is_written_at_once_and_repeats_once_per_interval() {
     assert_eq!(count(coalescer.note(&plugin, denial(1), start + interval)), None);
     assert_eq!(
         count(coalescer.note(&plugin, denial(1), start + interval * 2)),
-        Some(2)
+        None
+    );
+    assert_eq!(
+        count(coalescer.note(&plugin, denial(1), start + interval * 3)),
+        Some(3)
     );
 }
 
@@ -656,7 +690,7 @@ fn a_shown_secret_is_named_however_many_denials_came_before() {
         let what = Repeated::SecretReveal {
             secret: Text::from(secret),
         };
-        match coalescer.note(&plugin, what, now) {
+        match line(coalescer.note(&plugin, what, now)) {
             Some(Event::SecretReveal { secret: shown, .. }) => assert_eq!(shown.as_str(), secret),
             other => panic!("{other:?}"),
         }
@@ -667,7 +701,7 @@ fn a_shown_secret_is_named_however_many_denials_came_before() {
         let secret = Text::from(format!("secret-{secret}"));
         coalescer.note(&plugin, Repeated::SecretReveal { secret }, now);
     }
-    match coalescer.note(&plugin, denial(1), now) {
+    match line(coalescer.note(&plugin, denial(1), now)) {
         Some(Event::Denial { grant, .. }) => assert_eq!(grant.as_str(), "tcp"),
         other => panic!("{other:?}"),
     }

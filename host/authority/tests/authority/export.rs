@@ -109,6 +109,30 @@ fn a_broken_chain_is_not_exported() {
     assert!(matches!(error, AuditError::CutOff { .. }), "{error}");
 }
 
+/// Enforced by `export` (what is known is not given up): an audit that was put
+/// back does not take the place of what was exported.
+#[test]
+fn an_export_of_an_older_audit_does_not_count() {
+    for more in [1, 2] {
+        let ground = Ground::with_segments(1);
+        let old = ground.files();
+        let audit = ground.open();
+        (0..2).for_each(|_| assert!(audit.append(event(1)).is_ok()));
+        drop(audit);
+        exported(&ground, None, "all").unwrap();
+        let known = fs::read(ground.path().join("audit.exported")).unwrap();
+        // Two records ago; then others, fewer or as many.
+        ground.restore(&old);
+        fs::write(ground.path().join("audit.exported"), &known).unwrap();
+        let audit = ground.open();
+        (0..more).for_each(|_| assert!(audit.append(event(2)).is_ok()));
+        let error = exported(&ground, None, "other").unwrap_err();
+        assert!(matches!(error, AuditError::OlderThanCopy { .. }), "{error}");
+        assert_eq!(fs::read(ground.path().join("audit.exported")).unwrap(), known);
+        assert!(!ground.path().join("other").exists());
+    }
+}
+
 /// Enforced by `verify_export`: the last line is signed for all of them.
 #[test]
 fn whatever_is_changed_in_an_export_is_found_where_it_is() {
@@ -298,6 +322,14 @@ fn a_head_that_is_kept_elsewhere_finds_an_audit_that_was_put_back() {
         audit.keep_head(&place),
         Err(AuditError::OlderThanCopy { .. })
     ));
+    // Grown beyond it, it does not continue it either.
+    assert!(audit.append(event(3)).is_ok());
+    let kept = fs::read(&place).unwrap();
+    assert!(matches!(
+        audit.keep_head(&place),
+        Err(AuditError::OlderThanCopy { .. })
+    ));
+    assert_eq!(fs::read(&place).unwrap(), kept);
     audit.say_elsewhere(None).unwrap();
     assert!(ground.report().is_sound());
 }
@@ -322,4 +354,26 @@ fn a_copy_of_somebody_elses_head_is_found_and_left_alone() {
         assert!(matches!(error, AuditError::ForeignCopy { .. }), "{error}");
         assert_eq!(fs::read(&place).unwrap(), before);
     }
+}
+
+/// Enforced by `Walk::fill` (`MAX_GAPS`): without it this takes minutes. What has
+/// no room is told all the same.
+#[test]
+fn a_file_of_gaps_within_gaps_is_checked_in_bounded_memory() {
+    const LINES: u64 = 300_000;
+    let ground = Ground::new();
+    let line = |seq: u64| format!(r#"{{"seq":{seq},"prev":"{}","event":{{}}}}"#, "0".repeat(64));
+    let far = 1 << 40;
+    let lines: Vec<String> = [1, far]
+        .into_iter()
+        .chain((1..=LINES).map(|n| n * 3))
+        .map(line)
+        .collect();
+    ground.write_lines("made", &lines);
+    let report = checked(&ground.path().join("made"));
+    let told = report.findings.len() as u64 + report.more;
+    assert!(
+        told > 2 * LINES,
+        "each line, and what is missing before it: {told}"
+    );
 }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use odeon_authority::{ByteSize, Coalescer, Event, FailedLoad, LoadStep, Records, Repeated, Text};
+use odeon_authority::{
+    ByteSize, Coalescer, Due, Event, FailedLoad, LoadStep, Noted, Records, Repeated, Text,
+};
 use odeon_protocol::{Code, Digest, PluginName};
 
 use crate::ground::Ground;
@@ -15,6 +17,18 @@ fn denial(target: usize) -> Repeated {
             .into(),
         target: target.into(),
     }
+}
+
+/// The line that is to be written, if one is.
+fn due(noted: Noted) -> Option<Due> {
+    match noted {
+        Noted::Due(due) => Some(due),
+        Noted::Counted | Noted::NotOnRecord => None,
+    }
+}
+
+fn event(noted: Noted) -> Option<Event> {
+    due(noted).map(|due| due.event())
 }
 
 fn failed(number: usize) -> Repeated {
@@ -47,13 +61,13 @@ fn a_million_denials_to_ten_thousand_targets_cost_bounded_disk() {
     let mut flushed = start;
     for number in 0..DENIALS {
         let now = start + step * number as u32;
-        if let Some(event) = coalescer.note(&plugin, denial(number % TARGETS), now) {
+        if let Some(event) = event(coalescer.note(&plugin, denial(number % TARGETS), now)) {
             audit.append(event).unwrap();
         }
         if now - flushed >= INTERVAL {
             flushed = now;
-            for event in coalescer.flush(now) {
-                audit.append(event).unwrap();
+            for due in coalescer.flush(now) {
+                audit.append(due.event()).unwrap();
             }
         }
     }
@@ -86,12 +100,12 @@ fn loads_that_fail_are_told_apart_up_to_a_bound_of_their_own() {
     let now = Instant::now();
     let mut coalescer = Coalescer::new(Duration::from_secs(10));
     let mut events: Vec<Event> = (0..1_000)
-        .filter_map(|it| coalescer.note(&plugin, failed(it), now))
+        .filter_map(|it| event(coalescer.note(&plugin, failed(it), now)))
         .collect();
     assert_eq!(events.len(), Coalescer::MAX_DISTINCT + 1);
     let is_own = |event: &Option<Event>| matches!(event, Some(Event::Denial { target, .. }) if target.as_str() != "(others)");
     assert!(
-        is_own(&coalescer.note(&plugin, denial(1), now)),
+        is_own(&event(coalescer.note(&plugin, denial(1), now))),
         "it has room of its own"
     );
     events.extend(coalescer.finish());
@@ -106,7 +120,7 @@ fn loads_that_fail_are_told_apart_up_to_a_bound_of_their_own() {
     // The other way round.
     let mut coalescer = Coalescer::new(Duration::from_secs(10));
     (0..1_000).for_each(|number| drop(coalescer.note(&plugin, denial(number), now)));
-    match coalescer.note(&plugin, failed(1), now) {
+    match event(coalescer.note(&plugin, failed(1), now)) {
         Some(Event::LoadFailed { failed, .. }) => {
             assert!(failed.digest.is_some() && failed.mismatches.len() == 65)
         }
@@ -114,7 +128,7 @@ fn loads_that_fail_are_told_apart_up_to_a_bound_of_their_own() {
     }
     assert_eq!(
         coalescer.note(&plugin, failed(1), now),
-        None,
+        Noted::Counted,
         "the same once per interval"
     );
 }
@@ -137,4 +151,74 @@ fn the_longest_failure_to_load_is_recorded() {
             .len()
             < size
     );
+}
+
+/// Enforced by `Coalescer::unwritten` and `Count::due`: what could not be written
+/// is nobody's line on record, is tried again, and is counted when it is written.
+#[test]
+fn what_could_not_be_written_is_not_taken_for_written() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let plugin: PluginName = "keeper".parse().unwrap();
+    let secret = || Repeated::SecretReveal {
+        secret: "token".into(),
+    };
+    let start = Instant::now();
+    let mut coalescer = Coalescer::new(Duration::from_secs(3600));
+    let first = due(coalescer.note(&plugin, secret(), start)).unwrap();
+    coalescer.unwritten(first, start);
+    assert_eq!(coalescer.note(&plugin, secret(), start), Noted::NotOnRecord);
+    // A moment later it is tried again, and fails again.
+    let again = due(coalescer.note(&plugin, secret(), start + SECOND)).unwrap();
+    coalescer.unwritten(again, start + SECOND);
+    assert_eq!(
+        coalescer.note(&plugin, secret(), start + SECOND),
+        Noted::NotOnRecord
+    );
+    // So is what nobody asks for any more.
+    let lines = coalescer.flush(start + 2 * SECOND);
+    let counts: Vec<u64> = lines
+        .iter()
+        .map(|due| match due.event() {
+            Event::SecretReveal { count, .. } => count,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(counts, [4], "each time it was asked for");
+    assert_eq!(
+        coalescer.note(&plugin, secret(), start + 2 * SECOND),
+        Noted::Counted
+    );
+}
+
+/// Enforced by `Count::due` (the pause that doubles) and `Repeated::most`: whoever
+/// is denied the same things for a week, or comes back to them just when they
+/// would be new again, writes no more than a line an hour about each in the end.
+#[test]
+fn denials_for_a_week_cost_a_line_an_hour_each() {
+    const INTERVAL: Duration = Duration::from_secs(10);
+    const WEEK: u64 = 7 * 24 * 3600;
+    let plugin: PluginName = "hostile".parse().unwrap();
+    for every in [1, 11, 60] {
+        let mut coalescer = Coalescer::new(INTERVAL);
+        let start = Instant::now();
+        let (mut lines, mut counted, mut noted) = (0_u64, 0_u64, 0_u64);
+        let mut take = |event: Event| {
+            let Event::Denial { count, .. } = event else {
+                panic!("{event:?}")
+            };
+            lines += 1;
+            counted += count;
+        };
+        for second in (0..WEEK).step_by(every) {
+            let now = start + Duration::from_secs(second);
+            event(coalescer.note(&plugin, denial(0), now))
+                .into_iter()
+                .for_each(&mut take);
+            noted += 1;
+            coalescer.flush(now).iter().for_each(|due| take(due.event()));
+        }
+        coalescer.finish().into_iter().for_each(&mut take);
+        assert_eq!(counted, noted);
+        assert!(lines < 7 * 24 + 16, "{lines} lines, one each {every} s");
+    }
 }

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Host, Inner, Tasks};
 use crate::audit::{Recorder, WriterStart};
+use crate::daemon::lock::StateLock;
 use crate::error::StartHostError;
 use crate::load::Gatekeeper;
 use crate::logs::Logs;
@@ -233,7 +234,9 @@ impl HostBuilder {
             .map(|path| outside(path, self.state_dir.as_deref()))
             .transpose()?;
         let audit = Audit::open_sized(&folder, key, self.host_limits.audit_size)?;
-        if !self.one_shot {
+        // A host that will be turned away, because another serves from this state
+        // directory, changes nothing of what that one said.
+        if !self.one_shot && StateLock::take(&folder).is_ok() {
             audit.say_elsewhere(elsewhere.as_deref())?;
         }
         let start = match self.one_shot {

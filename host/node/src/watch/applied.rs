@@ -1,7 +1,7 @@
 //! What was made of the descriptors so far.
 //!
 //! Owns the memory of the watcher: which plugin is there because of which file,
-//! what was refused and is not tried again as it is, and what somebody took out
+//! what was refused and is not tried again as it is, or not at once, and what somebody took out
 //! by hand. It knows no files and no registry; what it is told decides.
 //!
 //! **Invariant:** it has entries for files that are in the folder, and for
@@ -85,6 +85,12 @@ impl Problem {
             code,
             message: message.into(),
         }
+    }
+
+    /// Whether it says nothing of the file: what could not be written down now may
+    /// be later.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self.code, Code::AuditUnwritable | Code::StateUnwritable)
     }
 }
 

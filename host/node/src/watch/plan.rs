@@ -8,7 +8,8 @@
 //! - Of several files of one name the one that runs has it, else the first by
 //!   its own name that was not refused.
 //! - What was refused, unloaded by hand or superseded is left alone until the
-//!   file says something else.
+//!   file says something else. What was refused for a reason that passes, such as
+//!   a full disk, is forgotten to be after a while.
 //! - Nothing is unloaded while a file is unsettled: it may be the same one under
 //!   another name.
 
