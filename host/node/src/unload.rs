@@ -13,7 +13,7 @@ use odeon_runtime::Reason;
 use crate::host::Host;
 use crate::load::blocking;
 use crate::registry::{Claim, Loaded, Reservation, Taken};
-use crate::review::{REVOKED, UNTRUSTED};
+use crate::review::UNTRUSTED;
 
 /// How long calls that were interrupted may take to let go.
 pub(crate) const LET_GO: Duration = Duration::from_secs(2);
@@ -187,10 +187,9 @@ impl Host {
             }
         }
         // Code that is not let in any more does not run again.
-        let hook = match reason {
-            REVOKED | UNTRUSTED => None,
-            _ if loaded.is_condemned() => None,
-            _ => plugin.unload().await.err(),
+        let hook = match loaded.is_condemned() {
+            true => None,
+            false => plugin.unload().await.err(),
         };
         if let Some(fault) = &hook {
             tracing::warn!(plugin = loaded.name.as_str(), %fault, "the plugin's unload failed");

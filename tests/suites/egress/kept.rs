@@ -112,10 +112,12 @@ async fn a_guest_writes_nothing_into_the_hosts_log() {
     );
     // A connection that fails after its response has begun: the host stops
     // sending in the middle of a body.
+    static OVER: AtomicUsize = AtomicUsize::new(0);
     let server = Server::start(|stream| {
         let reader = stream.try_clone().unwrap();
         answer(stream, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n");
         drain(reader);
+        OVER.fetch_add(1, Ordering::SeqCst);
     });
     let port = server.port();
     let spec = spec()
@@ -123,12 +125,19 @@ async fn a_guest_writes_nothing_into_the_hosts_log() {
         .resident()
         .limits(|limits| limits.egress_bytes = ByteSize::kib(64));
     let plugin = load(&runtime, &spec).await;
-    for _ in 0..5 {
+    // Whether the response or the end of the upload comes first is chance.
+    const UPLOADS: usize = 30;
+    for _ in 0..UPLOADS {
         let upload = format!(r#"upload-forever("127.0.0.1:{port}", "/", 4096)"#);
         let ended = told(&plugin, &upload).await;
         assert!(!ended.contains(r#"error: """#), "the guest is told: {ended}");
     }
-    // What is said is said by a task of its own.
+    // What is said is said by a task of its own, once its connection is over.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while OVER.load(Ordering::SeqCst) < UPLOADS {
+        assert!(std::time::Instant::now() < until, "every connection ends");
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }

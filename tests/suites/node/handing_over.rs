@@ -231,8 +231,26 @@ async fn a_state_that_is_in_use_is_not_taken_away() {
 async fn a_replace_that_is_given_up_holds_nobody() {
     let host = ephemeral();
     counted(&host, TimeSpan::secs(5), &[("restore", "sleep")]).await;
-    let given_up = tokio::time::timeout(Duration::from_millis(50), host.replace(by("guest-lifecycle")));
-    assert!(given_up.await.is_err());
+    let replacing = tokio::spawn({
+        let host = host.clone();
+        async move { host.replace(by("guest-lifecycle")).await }
+    });
+    // Whoever calls is answered until the state is handed over, and waits then.
+    let mut waiter = loop {
+        let (_, mut asked) = host
+            .request(CallRequest::new("v/sleep", Args::Wave("1")))
+            .unwrap();
+        let answered = tokio::time::timeout(Duration::from_millis(200), outcome(&mut asked)).await;
+        if answered.is_err() && host.status_dump()["plugins"]["v"]["waiting"] == 1 {
+            break asked;
+        }
+        assert!(!replacing.is_finished(), "the new one never ends its restore");
+    };
+    replacing.abort();
+    match outcome(&mut waiter).await {
+        Outcome::Succeeded(answer) => assert_eq!(answer.generation.0, 1),
+        other => panic!("expected a result, found {other:?}"),
+    }
     assert_eq!(ask(&host, "calls", "").await, "3");
 }
 

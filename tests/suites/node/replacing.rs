@@ -268,7 +268,18 @@ async fn who_waits_moves_to_the_new_generation_however_many_there_are() {
         })
         .collect();
     soon("four wait", || waiting(4)).await;
-    host.replace(again("v")).await.unwrap();
+    // The next has room for one, and none for others to wait.
+    let folder = state();
+    let described = folder.path().join("v.toml");
+    let source = guests::component("guest-spin");
+    let text = format!(
+        "source = \"{}\"\nname = \"v\"\n[limits]\ncalls-in-flight = 1\nqueue = 0\n",
+        source.display()
+    );
+    std::fs::write(&described, text).unwrap();
+    let mut next = ReplaceRequest::new(name("v"), Source::Descriptor(described));
+    next.allow_unsigned = true;
+    host.replace(next).await.unwrap();
     for waiter in &mut waiters {
         match outcome(waiter).await {
             Outcome::Succeeded(answer) => assert_eq!(answer.generation.0, 2),

@@ -230,10 +230,7 @@ impl Counts {
     /// makes room.
     fn has_room_for(&mut self, what: &Repeated, now: Instant, interval: Duration) -> bool {
         let kin = what.kin();
-        if what.is_told_apart()
-            || self.counts.contains_key(what)
-            || self.told_apart(kin) < Coalescer::MAX_DISTINCT
-        {
+        if self.counts.contains_key(what) || self.told_apart(kin) < Coalescer::MAX_DISTINCT {
             return true;
         }
         if now.saturating_duration_since(self.swept) < interval / Self::SWEEPS {
@@ -297,12 +294,8 @@ impl Repeated {
         }
     }
 
-    /// Whether it is never lumped.
-    fn is_told_apart(&self) -> bool {
-        matches!(self, Repeated::SecretReveal { .. })
-    }
-
-    /// The one thing that stands for all that are not told apart any more.
+    /// The one thing that stands for all that are not told apart any more. Uses of
+    /// secrets always are.
     #[must_use]
     pub fn lumped(&self) -> Repeated {
         let others = || Text::from("(others)");

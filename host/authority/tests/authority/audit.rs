@@ -611,7 +611,7 @@ fn a_million_denials_cost_a_bounded_number_of_lines() {
     assert!(events.len() <= 2 * (Coalescer::MAX_DISTINCT + 1));
 }
 
-// Passes by `Repeated::lumped` and `coalesce::lumpable`.
+// Passes by `Repeated::lumped`.
 #[test]
 fn the_name_of_a_secret_is_told_whatever_else_the_plugin_did() {
     let plugin = "calc".parse().unwrap();
@@ -676,7 +676,7 @@ fn the_first_denial_is_written_at_once_and_repeats_after_an_interval_and_then_af
     );
 }
 
-// Passes by `Repeated::is_told_apart`: whoever is denied much hides no use of a
+// Passes by `Repeated::kin` and `Repeated::lumped`: whoever is denied much hides no use of a
 // secret behind it.
 #[test]
 fn a_shown_secret_is_named_however_many_denials_came_before() {

@@ -373,7 +373,7 @@ fn a_file_of_gaps_within_gaps_is_checked_in_bounded_memory() {
     let report = checked(&ground.path().join("made"));
     let told = report.findings.len() as u64 + report.more;
     assert!(
-        told > 2 * LINES,
-        "each line, and what is missing before it: {told}"
+        told > LINES,
+        "each line, and some of what is missing before it: {told}"
     );
 }
