@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use odeon_authority::{ByteSize, GrantSet, Limits, TimeSpan};
 use odeon_protocol::{Code, Fault, FunctionType, Generation, ValueLimits, wave, wire};
 use odeon_runtime::{
-    CallContext, Compiler, EngineClass, InstanceModel, LoadError, MethodId, Plugin, PluginSpec, PoolSize,
-    Runtime, RuntimeConfig,
+    Alone, CallContext, Compiler, EngineClass, InstanceModel, LoadError, MethodId, Plugin, PluginSpec,
+    PoolSize, Runtime, RuntimeConfig,
 };
 
 use crate::clock::process_cpu;
@@ -56,6 +56,8 @@ pub fn spec() -> Spec {
         audit: records.clone(),
         secrets: records.clone(),
         totals: Arc::default(),
+        links: Vec::new(),
+        neighbours: Arc::new(Alone),
     };
     Spec { spec, records }
 }

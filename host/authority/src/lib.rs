@@ -19,6 +19,7 @@ mod grant;
 mod key;
 mod ledger;
 mod limits;
+mod link;
 mod manifest;
 mod placement;
 mod policy;
@@ -49,6 +50,7 @@ pub use limits::{
     HostLimits, HostLimitsPatch, InvalidLimit, LimitField, LimitForm, LimitTooHigh, LimitUnused, Limits,
     LimitsPatch,
 };
+pub use link::{InvalidLinks, Links, check_links};
 pub use manifest::{ConfigKey, ConfigMismatch, Manifest, ManifestError};
 pub use placement::{ClassWish, InstanceMode, InvalidWorkers, Placement, Placing};
 pub use policy::{

@@ -117,6 +117,21 @@ impl Descriptors {
         true
     }
 
+    /// Says that something serves that was not there before: what was refused
+    /// for want of a provider is tried again.
+    pub(crate) fn provider_came(&self) {
+        let mut state = self.state.lock();
+        let Some(state) = state.as_mut().filter(|state| state.watched) else {
+            return;
+        };
+        let refused = &mut state.applied.refused;
+        let before = refused.len();
+        refused.retain(|_, refused| refused.problem.code != Code::ProviderMissing);
+        if refused.len() < before {
+            self.again.notify_one();
+        }
+    }
+
     /// Says that somebody takes a plugin out. To be called while its name is
     /// held.
     pub(crate) fn departed(&self, name: &PluginName, generation: Generation, reason: &str) {
@@ -176,6 +191,10 @@ impl Watch {
         let policy = host.inner.gatekeeper.stamp();
         let failed = |load: &StartLoad| {
             let fault = load.outcome.as_ref().err()?;
+            if fault.code == Code::ProviderMissing {
+                // Its provider may have come since.
+                return None;
+            }
             // Another one's name is not for it to have as long as that runs.
             let file = file_of(load).filter(|_| fault.code != Code::NameTaken)?;
             Some((file, fault.clone().into()))

@@ -5,6 +5,7 @@
 //! may do: everything here always links, and grants decide at the call.
 
 mod check;
+mod provided;
 mod report;
 mod surface;
 
@@ -12,7 +13,8 @@ use wasmtime::Engine;
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
 
 pub use self::check::check_imports;
-pub(crate) use self::check::explain;
+pub(crate) use self::check::{check_provided, explain};
+pub(crate) use self::provided::{Provided, find_provided, is_same_interface};
 pub use self::report::{LinkReport, Mismatch, Problem};
 use crate::bindings::{odeon, wasi};
 use crate::describe::{Description, Import};

@@ -11,6 +11,7 @@ use odeon_runtime::{EngineClass, InstanceModel, PluginSpec};
 use super::request::LoadRequest;
 use crate::check::asked;
 use crate::host::Host;
+use crate::links;
 use crate::registry::Reservation;
 use crate::secrets::SecretFiles;
 
@@ -68,6 +69,8 @@ impl Host {
             audit: Arc::new(inner.recorder.clone()),
             secrets: Arc::new(SecretFiles::new(request.secrets.clone(), inner.secrets.clone())),
             totals: reservation.totals(),
+            links: links::settle(request, admission.name())?,
+            neighbours: self.neighbours(),
         })
     }
 }

@@ -57,6 +57,7 @@ impl Watch {
                     window: descriptor
                         .health_window
                         .map_or(ReplaceRequest::HEALTH_WINDOW, |time| time.duration()),
+                    break_links: false,
                 };
                 let request = self.request(&file);
                 let replacing = self.host.replace_by(&name, terms, |_| Ok(request));
