@@ -41,8 +41,8 @@ pub use descriptor::{
 };
 pub use file::{FileError, Stamp, read_operators_text};
 pub use grant::{
-    Access, AddressClass, EgressDenied, EgressPolicy, EgressReason, Endpoint, FsGrant, Grant, GrantDenied,
-    GrantSet, HostPattern, InvalidGrant, PortRule, Protocol, is_secret_name,
+    Access, AddressClass, CallGrant, EgressDenied, EgressPolicy, EgressReason, Endpoint, FsGrant, Grant,
+    GrantDenied, GrantSet, HostPattern, InvalidGrant, PortRule, Protocol, is_secret_name,
 };
 pub use key::{InvalidKey, KeyError, KeyId, PublicKey, SigningKey, keygen};
 pub use ledger::{Ledger, LedgerError};

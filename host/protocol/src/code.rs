@@ -44,6 +44,29 @@ pub enum Kind {
     Internal,
 }
 
+impl Kind {
+    /// The word, as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::NotFound => "not-found",
+            Kind::Denied => "denied",
+            Kind::InvalidArgument => "invalid-argument",
+            Kind::VersionMismatch => "version-mismatch",
+            Kind::Overloaded => "overloaded",
+            Kind::Timeout => "timeout",
+            Kind::Cancelled => "cancelled",
+            Kind::GuestError => "guest-error",
+            Kind::Trapped => "trapped",
+            Kind::TargetGone => "target-gone",
+            Kind::Transport => "transport",
+            Kind::Unavailable => "unavailable",
+            Kind::InvalidComponent => "invalid-component",
+            Kind::Conflict => "conflict",
+            Kind::Internal => "internal",
+        }
+    }
+}
+
 /// Whose doing it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

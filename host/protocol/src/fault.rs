@@ -105,6 +105,16 @@ impl Fault {
         chain.is_some_and(serde_json::Value::is_array)
     }
 
+    /// The methods through which a call came to where this ended it, outermost
+    /// first; nothing where it ended in the first.
+    pub fn chain(&self) -> Vec<String> {
+        let chain = self.details.as_ref().and_then(|details| details.get(Self::CHAIN));
+        let methods = chain.and_then(serde_json::Value::as_array).into_iter().flatten();
+        methods
+            .filter_map(|method| method.as_str().map(str::to_owned))
+            .collect()
+    }
+
     /// The detail that names the chain of plugins.
     const CHAIN: &str = "chain";
 }

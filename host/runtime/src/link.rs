@@ -86,7 +86,7 @@ pub(crate) fn linker(engine: &Engine, flavour: Flavour) -> wasmtime::Result<Link
         filesystem(l, flavour)?;
         network(l, flavour)?;
     }
-    plugin(l)?;
+    plugin(l, flavour)?;
     Ok(linker)
 }
 
@@ -171,7 +171,11 @@ fn network(l: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> 
     crate::interfaces::http::add_to_linker(l, flavour)
 }
 
-fn plugin(l: &mut Linker<HostState>) -> wasmtime::Result<()> {
+fn plugin(l: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
+    if flavour != Flavour::Direct {
+        // Whoever calls another plugin waits for it.
+        odeon::plugin::rmi::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    }
     odeon::plugin::request::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     crate::interfaces::secrets::add_to_linker(l)?;
     wasi::logging::logging::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use odeon_protocol::wire::Validator;
 use odeon_protocol::{Code, Fault, FunctionType, PluginName};
 
-pub(crate) use self::call::PassedOn;
+pub(crate) use self::call::{Outgoing, PassedOn, Target, too_large};
 pub use self::chain::Hop;
 pub(crate) use self::define::define;
 use crate::describe::Description;
@@ -62,8 +62,14 @@ impl Neighbours for Alone {
 }
 
 /// The imports of one plugin that others serve.
-#[derive(Default)]
-pub(crate) struct Links(Vec<LinkedInterface>);
+pub(crate) struct Links {
+    interfaces: Vec<LinkedInterface>,
+    /// Whether it can call plugins by name too.
+    by_name: bool,
+}
+
+/// The interface for calls by name, in any version.
+const BY_NAME: &str = "odeon:plugin/rmi";
 
 pub(crate) struct LinkedInterface {
     /// As the component names it.
@@ -112,16 +118,27 @@ impl Links {
                 functions: functions.collect(),
             })
         });
-        Links(linked.collect())
+        Links {
+            interfaces: linked.collect(),
+            by_name: description
+                .imports
+                .iter()
+                .any(|import| is_same_interface(BY_NAME, &import.name)),
+        }
+    }
+
+    /// Whether a call can go on to another plugin from here.
+    pub(crate) fn lead_on(&self) -> bool {
+        self.by_name || !self.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.interfaces.is_empty()
     }
 
     /// The interfaces by their names in the component, and who serves them.
     pub(crate) fn providers(&self) -> impl Iterator<Item = (&Arc<str>, &PluginName)> {
-        self.0
+        self.interfaces
             .iter()
             .map(|interface| (&interface.import, &interface.provider))
     }

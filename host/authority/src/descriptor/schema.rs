@@ -140,7 +140,7 @@ fn grants() -> Value {
     json!({ "anyOf": [
         {
             "type": "array",
-            "items": { "type": "string", "pattern": "^(fs|tcp|udp|http|listen|env|secret)=" },
+            "items": { "type": "string", "pattern": "^(fs|tcp|udp|http|listen|env|secret|call)=" },
         },
         {
             "type": "object",
@@ -153,6 +153,7 @@ fn grants() -> Value {
                 "listen": entries(Some(&endpoint)),
                 "env": { "type": "object", "additionalProperties": { "anyOf": [{ "type": "string" }, { "const": true }] } },
                 "secret": entries(None),
+                "call": entries(None),
             },
         },
     ] })

@@ -134,7 +134,11 @@ fn is_whole(kept: &GrantSet, grant: &GrantSet) -> bool {
     .iter()
     .all(|(all, left)| all.iter().all(|one| left.contains(one)));
     let has_variables = grant.env.keys().all(|name| kept.env.contains_key(name));
-    has_folders && has_endpoints && has_variables && grant.secrets.is_subset(&kept.secrets)
+    has_folders
+        && has_endpoints
+        && has_variables
+        && grant.secrets.is_subset(&kept.secrets)
+        && grant.calls.is_subset(&kept.calls)
 }
 
 /// The directories that the operator allows with this load and the plugin gets.

@@ -180,19 +180,5 @@ fn not_proxied(wanted: &str, function: &str, handle: &str) -> Mismatch {
 /// The first part of a function's type that belongs to one store.
 fn handle_of(ty: &FunctionType) -> Option<&str> {
     let params = ty.params.iter().map(|param| &param.ty);
-    params.chain(&ty.result).find_map(handle)
-}
-
-/// Recursion is as deep as types that the host describes may be.
-fn handle(ty: &Type) -> Option<&str> {
-    match ty {
-        Type::Handle(text) => Some(text),
-        Type::List(ty) | Type::FixedList(ty, _) | Type::Option(ty) => handle(ty),
-        Type::Map(key, value) => handle(key).or_else(|| handle(value)),
-        Type::Record(fields) => fields.iter().find_map(|field| handle(&field.ty)),
-        Type::Tuple(types) => types.iter().find_map(handle),
-        Type::Variant(cases) => cases.iter().filter_map(|case| case.ty.as_ref()).find_map(handle),
-        Type::Result(ok, err) => ok.iter().chain(err.iter()).find_map(|ty| handle(ty)),
-        _ => None,
-    }
+    params.chain(&ty.result).find_map(Type::handle)
 }

@@ -269,7 +269,7 @@ async fn off_the_clock<T>(clock: Option<&CallClock>, work: impl Future<Output = 
 /// The types are the same, so that nothing but the provider's limits can be in
 /// the way.
 #[cold]
-fn too_large(error: ValueError) -> Fault {
+pub(crate) fn too_large(error: ValueError) -> Fault {
     let (code, limit) = match error.problem {
         Problem::TooDeep { .. } => (Code::MessageTooLarge, "value-depth"),
         Problem::TooLong { .. } | Problem::TooManyNodes { .. } => (Code::MessageTooLarge, "message"),

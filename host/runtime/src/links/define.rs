@@ -19,7 +19,7 @@ type Function = Arc<LinkedFunction>;
 
 /// Defines every linked import.
 pub(crate) fn define(linker: &mut Linker<HostState>, links: &Links) -> Result<()> {
-    for interface in &links.0 {
+    for interface in &links.interfaces {
         let mut instance = linker.instance(&interface.import)?;
         for function in &interface.functions {
             with_params(&mut instance, function)?;

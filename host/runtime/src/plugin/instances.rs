@@ -90,7 +90,7 @@ impl Shared {
     /// Where a call of this method stands in a chain of plugins, if it can go on
     /// from here.
     pub(super) fn hop(&self, method: MethodId, via: Option<Arc<Hop>>) -> Option<Arc<Hop>> {
-        if self.source.links.is_empty() {
+        if !self.source.links.lead_on() {
             return None;
         }
         let export = self.source.description.exports.get(method.0)?;

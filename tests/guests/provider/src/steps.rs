@@ -1,0 +1,94 @@
+//! The steps that a plugin can be told to take.
+
+use std::cell::{Cell, RefCell};
+
+use odeon_sdk::request;
+
+thread_local! {
+    static TIMES: Cell<u32> = const { Cell::new(0) };
+    static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes the steps; `next` is what another plugin does with the rest.
+pub fn perform(
+    steps: &[String],
+    next: impl Fn(&[String]) -> Result<String, String> + Copy,
+) -> Result<String, String> {
+    let Some((step, rest)) = steps.split_first() else {
+        return Ok("done".into());
+    };
+    match step.as_str() {
+        "next" => next(rest),
+        // What comes back as an error goes on as a value.
+        "try" => perform(rest, next).or_else(|error| Ok(format!("told: {error}"))),
+        "facts" => Ok(format!(
+            "serial {} callers {} data {} left {}",
+            request::serial(),
+            request::caller_chain().join(","),
+            request::user_data().unwrap_or_default(),
+            request::time_left().as_millis(),
+        )),
+        "count" => {
+            TIMES.set(TIMES.get() + 1);
+            Ok(TIMES.get().to_string())
+        }
+        "error" => Err("as it was told".into()),
+        "trap" => std::process::abort(),
+        "spin" => loop {
+            std::hint::black_box(0);
+        },
+        "grow" => loop {
+            KEPT.with_borrow_mut(|kept| kept.push(vec![1; 1 << 20]));
+        },
+        "until-cancelled" => {
+            while !request::is_cancelled() {
+                std::hint::black_box(0);
+            }
+            Ok("cancelled".into())
+        }
+        "recurse" => recurse(u64::MAX, rest, next),
+        "deep" => number(rest, |frames, rest| recurse(frames, rest, next)),
+        "times" => number(rest, |times, rest| {
+            (1..times).try_for_each(|_| perform(rest, next).map(drop))?;
+            perform(rest, next)
+        }),
+        "large" => number(rest, |bytes, _| {
+            Ok("x".repeat(usize::try_from(bytes).unwrap_or(usize::MAX)))
+        }),
+        // Passes on that much, which nobody looks at.
+        "carry" => number(rest, |bytes, rest| {
+            let mut with = rest.to_vec();
+            with.push("x".repeat(usize::try_from(bytes).unwrap_or(usize::MAX)));
+            perform(&with, next)
+        }),
+        unknown => Err(format!("no such step: {unknown}")),
+    }
+}
+
+fn number(
+    rest: &[String],
+    then: impl FnOnce(u64, &[String]) -> Result<String, String>,
+) -> Result<String, String> {
+    match rest.split_first().map(|(first, rest)| (first.parse(), rest)) {
+        Some((Ok(number), rest)) => then(number, rest),
+        _ => Err("expected a number".into()),
+    }
+}
+
+/// Takes the other steps that many frames deeper on its stack.
+#[inline(never)]
+fn recurse(
+    frames: u64,
+    rest: &[String],
+    next: impl Fn(&[String]) -> Result<String, String> + Copy,
+) -> Result<String, String> {
+    let frame = std::hint::black_box([frames; 16]);
+    match frames {
+        0 => perform(rest, next),
+        _ => {
+            let done = recurse(frames - 1, rest, next);
+            std::hint::black_box(frame);
+            done
+        }
+    }
+}
