@@ -87,7 +87,7 @@ async fn plugins_of_all_engine_classes_use_each_other() {
 /// enforced by `func_wrap_async` in `links::define`, which runs each on a fiber.
 #[test]
 fn a_deep_chain_of_deep_guests_needs_no_deep_thread() {
-    const FRAMES: &str = "900";
+    const FRAMES: &str = "4000";
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_stack_size(2 << 20)

@@ -8,7 +8,7 @@ use odeon_protocol::Code;
 use crate::host::{host, request};
 
 async fn page(host: &Host, markdown: &str) -> Result<String, Fault> {
-    let args = serde_json::json!([markdown]).to_string();
+    let args = serde_json::json!([markdown]);
     let reply = host
         .call("notebook/page", Args::Json(&args), CallOptions::default())
         .await?;

@@ -4,16 +4,18 @@ use std::cell::{Cell, RefCell};
 
 use odeon_sdk::request;
 
+/// What another plugin does with steps.
+pub type Next = fn(&[String]) -> Result<String, String>;
+
 thread_local! {
     static TIMES: Cell<u32> = const { Cell::new(0) };
+    static REST: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static DONE: RefCell<Option<Result<String, String>>> = const { RefCell::new(None) };
     static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Takes the steps; `next` is what another plugin does with the rest.
-pub fn perform(
-    steps: &[String],
-    next: impl Fn(&[String]) -> Result<String, String> + Copy,
-) -> Result<String, String> {
+pub fn perform(steps: &[String], next: Next) -> Result<String, String> {
     let Some((step, rest)) = steps.split_first() else {
         return Ok("done".into());
     };
@@ -76,19 +78,18 @@ fn number(
 }
 
 /// Takes the other steps that many frames deeper on its stack.
+fn recurse(frames: u64, rest: &[String], next: Next) -> Result<String, String> {
+    REST.set(rest.to_vec());
+    std::hint::black_box(down(frames, next));
+    DONE.take().unwrap_or_else(|| Err("nothing was done".into()))
+}
+
+/// Frames without anything in linear memory: it is the other stack that is used.
 #[inline(never)]
-fn recurse(
-    frames: u64,
-    rest: &[String],
-    next: impl Fn(&[String]) -> Result<String, String> + Copy,
-) -> Result<String, String> {
-    let frame = std::hint::black_box([frames; 16]);
-    match frames {
-        0 => perform(rest, next),
-        _ => {
-            let done = recurse(frames - 1, rest, next);
-            std::hint::black_box(frame);
-            done
-        }
+fn down(frames: u64, next: Next) -> u64 {
+    if frames == 0 {
+        DONE.set(Some(perform(&REST.take(), next)));
+        return 1;
     }
+    down(frames - 1, next).wrapping_mul(3) ^ frames
 }
