@@ -113,6 +113,23 @@ fn a_deep_chain_of_deep_guests_needs_no_deep_thread() {
     assert_eq!(blocking.unwrap().join().unwrap().unwrap(), r#"ok("done")"#);
 }
 
+/// Enforced by `HOST_STACK`: what a plugin needs before its first call on a
+/// worker is made on the stack of the caller's fiber.
+#[test]
+fn a_provider_is_made_ready_from_deep_inside_its_caller() {
+    let tokio = tokio::runtime::Runtime::new().unwrap();
+    let town = Town::new();
+    tokio.block_on(town.load(&town.spec("c"), "guest-provider"));
+    tokio.block_on(town.load(&town.caller("b", "c"), "guest-caller"));
+    let a = tokio.block_on(town.load(&town.caller("a", "b"), "guest-caller"));
+    let deep = perform(["deep", "4000", "next", "deep", "4000", "next"]);
+    for _ in 0..4 {
+        let (a, deep) = (a.clone(), deep.clone());
+        let thread = std::thread::spawn(move || call_blocking(&a, &deep, CallContext::default()));
+        assert_eq!(thread.join().unwrap().unwrap(), r#"ok("done")"#);
+    }
+}
+
 /// Several calls of one call, and many callers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_callers_share_a_provider() {
