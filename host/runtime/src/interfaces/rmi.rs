@@ -56,7 +56,7 @@ struct Wanted {
 impl Wanted {
     fn read(method: &str, fingerprint: Option<&str>) -> Result<Self, Fault> {
         let path: MethodPath = method.parse()?;
-        let fingerprint = fingerprint.map(str::parse).transpose();
+        let fingerprint = fingerprint.map(str::parse::<Fingerprint>).transpose();
         let fingerprint = fingerprint.map_err(|error: odeon_protocol::InvalidId| {
             Fault::new(Code::InvalidArguments, error.to_string())
         })?;
