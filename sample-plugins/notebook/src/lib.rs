@@ -11,7 +11,7 @@ use odeon_samples::markdown::renderer;
 struct Notebook;
 
 impl Guest for Notebook {
-    fn page(markdown: String) -> Result<Page, String> {
+    fn compose(markdown: String) -> Result<Page, String> {
         // Before a number is used up: if the renderer fails, this call ends here.
         let html = renderer::render(&markdown);
         let contents = renderer::outline(&markdown)

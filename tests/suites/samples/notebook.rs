@@ -10,7 +10,7 @@ use crate::host::{host, request};
 async fn page(host: &Host, markdown: &str) -> Result<String, Fault> {
     let args = serde_json::json!([markdown]);
     let reply = host
-        .call("notebook/page", Args::Json(&args), CallOptions::default())
+        .call("notebook/compose", Args::Json(&args), CallOptions::default())
         .await?;
     reply.wave()
 }

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use odeon_sdk::request;
 
 /// What another plugin does with steps.
-pub type Next = fn(&[String]) -> Result<String, String>;
+pub(crate) type Next = fn(&[String]) -> Result<String, String>;
 
 thread_local! {
     static TIMES: Cell<u32> = const { Cell::new(0) };
@@ -15,7 +15,7 @@ thread_local! {
 }
 
 /// Takes the steps; `next` is what another plugin does with the rest.
-pub fn perform(steps: &[String], next: Next) -> Result<String, String> {
+pub(crate) fn perform(steps: &[String], next: Next) -> Result<String, String> {
     let Some((step, rest)) = steps.split_first() else {
         return Ok("done".into());
     };
