@@ -229,6 +229,9 @@ impl Plugin {
             exports: &provider.description().exports,
         });
         let provided: Vec<Provided<'_>> = provided.collect();
+        if provided.is_empty() {
+            return LinkReport::default();
+        }
         let mut report = check_provided(self.description(), &provided);
         // The others are served by others, as before.
         report.retain(|interface| {
