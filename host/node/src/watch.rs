@@ -64,6 +64,8 @@ struct State {
     folder: Arc<Folder>,
     applied: Applied,
     round: u64,
+    /// How often something has come into service.
+    came: u64,
 }
 
 /// Who sees to it that what runs is what the folder says.
@@ -124,6 +126,7 @@ impl Descriptors {
         let Some(state) = state.as_mut().filter(|state| state.watched) else {
             return;
         };
+        state.came = state.came.wrapping_add(1);
         let refused = &mut state.applied.refused;
         let before = refused.len();
         refused.retain(|_, refused| refused.problem.code != Code::ProviderMissing);
@@ -206,6 +209,7 @@ impl Watch {
             folder: Arc::default(),
             applied: Applied::default(),
             round: 0,
+            came: 0,
         });
         Watch {
             host: host.clone(),
