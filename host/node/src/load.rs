@@ -235,8 +235,8 @@ impl Host {
         // Until it is published, so that a review sees it or it sees the
         // policy that the review goes by.
         let turn = self.inner.gatekeeper.turn();
-        self.decide_again(&loaded)?;
         self.link_again(&loaded.plugin)?;
+        self.decide_again(&loaded)?;
         self.note_load(&loaded)?;
         report.warnings.extend(self.remember(&loaded));
         reservation.publish(loaded);
