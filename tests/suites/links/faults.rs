@@ -7,7 +7,7 @@ use odeon_runtime::Reason;
 use odeon_tests::guests;
 use odeon_tests::runtime::{call, hits};
 
-use crate::town::{Town, onwards, perform};
+use crate::town::{Town, onwards, perform, soon};
 
 /// Enforced by `PassedOn` and `Outgoing::passed_on`.
 #[tokio::test]
@@ -111,9 +111,7 @@ async fn a_provider_that_is_unloaded_ends_the_calls_that_it_has() {
     let (caller, provider) = town.pair().await;
     let (own, invocation) = (caller.clone(), perform(["next", "spin"]));
     let running = tokio::spawn(async move { call(&own, &invocation).await });
-    while provider.stats().in_flight == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    soon(|| provider.stats().in_flight == 1).await;
     provider.interrupt(Reason::Unloaded);
     let fault = running.await.unwrap().unwrap_err();
     assert_eq!((fault.code, fault.chain().len()), (Code::Unloaded, 2), "{fault}");
@@ -135,9 +133,7 @@ async fn a_busy_provider_is_overloaded_and_the_caller_not_to_be_repeated_blindly
         .await;
     let busy = provider.clone();
     let running = tokio::spawn(async move { call(&busy, &perform(["spin"])).await });
-    while provider.stats().in_flight == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    soon(|| provider.stats().in_flight == 1).await;
     let fault = call(&caller, "add(1, 2)").await.unwrap_err();
     assert_eq!(
         (fault.code, fault.retry()),

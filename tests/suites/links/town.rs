@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use odeon_protocol::{Fault, PluginName};
 use odeon_runtime::{Neighbours, Plugin, Runtime};
@@ -113,4 +114,14 @@ pub(crate) fn perform<S: AsRef<str>>(steps: impl IntoIterator<Item = S>) -> Stri
 /// `next` so many times, then these steps.
 pub(crate) fn onwards(times: usize, steps: &[&str]) -> String {
     perform(std::iter::repeat_n("next", times).chain(steps.iter().copied()))
+}
+
+/// Waits until something holds, which must happen soon.
+pub(crate) async fn soon(holds: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "expected something soon");
 }

@@ -25,14 +25,14 @@ impl Host for HostState {
             Ok(wanted) => match self.unit.may_call(&wanted) {
                 Ok(()) => {
                     let unit = self.unit.clone();
-                    let find = |plugin: &Plugin| wanted.find(&unit, plugin, &args);
+                    let find = |plugin: &Plugin, args: &[u8]| wanted.find(&unit, plugin, args);
                     let function = wanted.member.to_string();
                     let target = Target {
                         plugin: &wanted.plugin,
                         interface: None,
                         function: &function,
                     };
-                    outgoing.enter_and_call(target, find, &args).await
+                    outgoing.enter_and_call(target, find, args).await
                 }
                 Err(fault) => Err(fault),
             },

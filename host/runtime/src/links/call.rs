@@ -90,14 +90,14 @@ impl Outgoing {
             interface: Some(&function.interface),
             function: &function.name,
         };
-        let find = |plugin: &Plugin| {
+        let find = |plugin: &Plugin, args: &[u8]| {
             let method = function.find(plugin)?;
-            let fits = function.validator.check_args(&args, plugin.value_limits());
+            let fits = function.validator.check_args(args, plugin.value_limits());
             fits.map_err(too_large)
                 .inspect_err(|fault| plugin.refused(fault))?;
             Ok(method)
         };
-        self.enter_and_call(target, find, &args).await
+        self.enter_and_call(target, find, args).await
     }
 
     /// Comes in at the generation that serves when there is room, and calls the
@@ -105,13 +105,13 @@ impl Outgoing {
     pub(crate) async fn enter_and_call(
         &self,
         target: Target<'_>,
-        find: impl Fn(&Plugin) -> Result<MethodId, Fault>,
-        args: &[u8],
+        find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
+        args: Vec<u8>,
     ) -> Result<Vec<u8>, Fault> {
         let called = off_the_clock(self.clock.as_deref(), async {
             self.not_too_deep(target)?;
-            let (entered, method) = self.enter(target, find).await?;
-            let called = entered.call(method, args.to_vec(), self.context.clone()).await;
+            let (entered, method) = self.enter(target, find, &args).await?;
+            let called = entered.call(method, args, self.context.clone()).await;
             called.inspect_err(|fault| {
                 if !fault.is_passed_on() {
                     let neighbours = &self.unit.spec.neighbours;
@@ -121,7 +121,8 @@ impl Outgoing {
         });
         match called.await {
             Ok(reply) => Ok(reply.bytes),
-            Err(fault) if fault.is_passed_on() => Err(fault),
+            // What was denied ended nowhere else.
+            Err(fault) if fault.is_passed_on() || fault.code == Code::CallDenied => Err(fault),
             Err(fault) => Err(self.passed_on(target, fault)),
         }
     }
@@ -146,13 +147,14 @@ impl Outgoing {
     async fn enter(
         &self,
         target: Target<'_>,
-        find: impl Fn(&Plugin) -> Result<MethodId, Fault>,
+        find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
+        args: &[u8],
     ) -> Result<(Entered, MethodId), Fault> {
         let mut attempt = Attempt::first();
         loop {
             let found = self.unit.spec.neighbours.plugin(target.plugin);
             let plugin = found.ok_or_else(|| self.away(target, "is not loaded"))?;
-            let method = find(&plugin)?;
+            let method = find(&plugin, args)?;
             let entered = match self.in_own_way(&plugin) {
                 false => plugin.enter(&self.context, attempt).await,
                 true => plugin

@@ -84,12 +84,17 @@ fn recurse(frames: u64, rest: &[String], next: Next) -> Result<String, String> {
     DONE.take().unwrap_or_else(|| Err("nothing was done".into()))
 }
 
+#[inline(never)]
+fn bottom(next: Next) -> u64 {
+    DONE.set(Some(perform(&REST.take(), next)));
+    1
+}
+
 /// Frames without anything in linear memory: it is the other stack that is used.
 #[inline(never)]
 fn down(frames: u64, next: Next) -> u64 {
     if frames == 0 {
-        DONE.set(Some(perform(&REST.take(), next)));
-        return 1;
+        return bottom(next);
     }
     down(frames - 1, next).wrapping_mul(3) ^ frames
 }
