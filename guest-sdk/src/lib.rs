@@ -40,6 +40,7 @@ mod panic;
 mod plugin;
 pub mod progress;
 pub mod request;
+pub mod rmi;
 pub mod secrets;
 pub mod state;
 

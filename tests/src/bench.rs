@@ -10,6 +10,7 @@ mod cold;
 mod fresh;
 mod generic;
 mod host;
+mod links;
 mod measure;
 mod memory;
 mod raw;
@@ -68,6 +69,7 @@ const GROUPS: &[Group] = &[
     (&["socket-call"], socket::rows),
     (&["idle-resident-rss"], memory::rows),
     (&["load-cold"], cold::rows),
+    (&["link-call", "link-call-resident"], links::rows),
 ];
 
 /// Measures everything, a section, or the groups with these rows, and gives

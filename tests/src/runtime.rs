@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use odeon_authority::{ByteSize, GrantSet, Limits, TimeSpan};
 use odeon_protocol::{Code, Fault, FunctionType, Generation, ValueLimits, wave, wire};
 use odeon_runtime::{
-    CallContext, Compiler, EngineClass, InstanceModel, LoadError, MethodId, Plugin, PluginSpec, PoolSize,
-    Runtime, RuntimeConfig,
+    Alone, CallContext, Compiler, EngineClass, InstanceModel, LinkSpec, LoadError, MethodId, Neighbours,
+    Plugin, PluginSpec, PoolSize, Runtime, RuntimeConfig,
 };
 
 use crate::clock::process_cpu;
@@ -56,6 +56,8 @@ pub fn spec() -> Spec {
         audit: records.clone(),
         secrets: records.clone(),
         totals: Arc::default(),
+        links: Vec::new(),
+        neighbours: Arc::new(Alone),
     };
     Spec { spec, records }
 }
@@ -123,6 +125,21 @@ impl Spec {
     /// With this variable in its environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.spec.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Among these other plugins.
+    pub fn near(mut self, neighbours: Arc<dyn Neighbours>) -> Self {
+        self.spec.neighbours = neighbours;
+        self
+    }
+
+    /// With this interface served by that plugin.
+    pub fn link(mut self, interface: &str, provider: &str) -> Self {
+        self.spec.links.push(LinkSpec {
+            interface: interface.into(),
+            provider: provider.parse().expect("a plugin's name"),
+        });
         self
     }
 

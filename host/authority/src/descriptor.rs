@@ -24,6 +24,7 @@ use crate::{
     file::{self, FileError, Others},
     grant::{GrantSet, is_secret_name},
     limits::LimitsPatch,
+    link::{InvalidLinks, Links, check_links},
     placement::{InvalidWorkers, Placing},
     unit::Patience,
     words::toml_problem,
@@ -49,6 +50,8 @@ pub struct Descriptor {
     pub config: BTreeMap<String, String>,
     /// Where the value of each secret is kept: a file only its owner can read.
     pub secrets: BTreeMap<String, PathBuf>,
+    /// The plugins that serve interfaces which the component imports.
+    pub links: Links,
     /// How long calls may go on when the host replaces or unloads the plugin by
     /// itself, because the descriptor or the component has changed.
     pub drain: Option<Patience>,
@@ -89,6 +92,9 @@ pub enum DescriptorError {
         /// The guest's side.
         guest: String,
     },
+    /// Impossible links.
+    #[error("the descriptor's {0}")]
+    Links(#[from] InvalidLinks),
     /// Not the name of a secret.
     #[error(
         "the descriptor's [secrets]: expected names of 1 to 64 of a-z, A-Z, 0-9, -, _ and ., found {name:?}"
@@ -149,6 +155,7 @@ impl Descriptor {
                 name: name.chars().take(80).collect(),
             });
         }
+        check_links(&written.links)?;
         Ok(Descriptor {
             source: folder.join(written.source),
             name: written.name,
@@ -162,6 +169,7 @@ impl Descriptor {
                 .into_iter()
                 .map(|(name, path)| (name, folder.join(path)))
                 .collect(),
+            links: written.links,
             drain: written.drain,
             health_window: written.health_window,
         })

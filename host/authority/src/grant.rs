@@ -8,6 +8,7 @@
 //! What a network rule reaches is decided in one place, [`EgressPolicy`].
 
 mod address;
+mod call;
 mod egress;
 mod endpoint;
 mod file;
@@ -21,6 +22,7 @@ use std::{
 };
 
 pub use address::AddressClass;
+pub use call::CallGrant;
 pub use egress::{EgressDenied, EgressPolicy, EgressReason, Protocol};
 pub use endpoint::{Endpoint, HostPattern, PortRule};
 pub use parse::{Grant, InvalidGrant, is_secret_name};
@@ -64,6 +66,8 @@ pub struct GrantSet {
     pub env: BTreeMap<String, Option<String>>,
     /// Secrets that may be fetched and revealed.
     pub secrets: BTreeSet<String>,
+    /// Plugins and methods that may be called by name.
+    pub calls: BTreeSet<CallGrant>,
 }
 
 /// A running plugin used what it has no grant for.
@@ -96,6 +100,8 @@ impl GrantSet {
     /// - **env**: names on both sides; the value of the side that has one, none
     ///   if the two differ.
     /// - **secrets**: on both sides.
+    /// - **calls**: a method that both sides name in the same words, or one side
+    ///   while the other allows all of its plugin.
     #[must_use]
     pub fn intersect(asked: &GrantSet, allowed: &GrantSet) -> GrantSet {
         GrantSet {
@@ -106,6 +112,7 @@ impl GrantSet {
             listen: endpoint::intersect_listening(&asked.listen, &allowed.listen),
             env: intersect_env(&asked.env, &allowed.env),
             secrets: asked.secrets.intersection(&allowed.secrets).cloned().collect(),
+            calls: call::intersect(&asked.calls, &allowed.calls),
         }
     }
 
@@ -147,7 +154,8 @@ impl GrantSet {
             .flat_map(|(key, rules)| rules.iter().map(move |rule| format!("{key}={rule}")));
         let env = self.env.iter().map(|(name, value)| env(name, value));
         let secrets = self.secrets.iter().map(|name| format!("secret={name}"));
-        fs.chain(network).chain(env).chain(secrets).collect()
+        let calls = self.calls.iter().map(|grant| format!("call={grant}"));
+        fs.chain(network).chain(env).chain(secrets).chain(calls).collect()
     }
 }
 

@@ -19,6 +19,7 @@ mod grant;
 mod key;
 mod ledger;
 mod limits;
+mod link;
 mod manifest;
 mod placement;
 mod policy;
@@ -40,8 +41,8 @@ pub use descriptor::{
 };
 pub use file::{FileError, Stamp, read_operators_text};
 pub use grant::{
-    Access, AddressClass, EgressDenied, EgressPolicy, EgressReason, Endpoint, FsGrant, Grant, GrantDenied,
-    GrantSet, HostPattern, InvalidGrant, PortRule, Protocol, is_secret_name,
+    Access, AddressClass, CallGrant, EgressDenied, EgressPolicy, EgressReason, Endpoint, FsGrant, Grant,
+    GrantDenied, GrantSet, HostPattern, InvalidGrant, PortRule, Protocol, is_secret_name,
 };
 pub use key::{InvalidKey, KeyError, KeyId, PublicKey, SigningKey, keygen};
 pub use ledger::{Ledger, LedgerError};
@@ -49,6 +50,7 @@ pub use limits::{
     HostLimits, HostLimitsPatch, InvalidLimit, LimitField, LimitForm, LimitTooHigh, LimitUnused, Limits,
     LimitsPatch,
 };
+pub use link::{InvalidLinks, Links, check_links};
 pub use manifest::{ConfigKey, ConfigMismatch, Manifest, ManifestError};
 pub use placement::{ClassWish, InstanceMode, InvalidWorkers, Placement, Placing};
 pub use policy::{

@@ -254,6 +254,9 @@ limits! {
         /// User data that a caller may attach to one call.
         "user-data" user_data: ByteSize = ByteSize::kib(64), "64KiB", at most ByteSize::mib(1), "1MiB",
             stops "user data as a way around the message limit";
+        /// Plugins that a call goes through, one calling the next.
+        "link-depth" link_depth: u64 = 8, "8", at most 32, "32",
+            stops "circles of plugins that call each other";
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use odeon_protocol::PluginName;
+
 /// Who asks for something. Its text (`user:0`, `host`) is stable: the
 /// audit and scripts rely on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +21,8 @@ pub enum Principal {
     Embedder,
     /// The host itself: descriptors at start, a watched folder.
     Host,
+    /// A plugin that calls another one.
+    Plugin(PluginName),
 }
 
 impl fmt::Display for Principal {
@@ -27,6 +31,7 @@ impl fmt::Display for Principal {
             Principal::LocalUser { uid } => write!(f, "user:{uid}"),
             Principal::Embedder => f.write_str("embedder"),
             Principal::Host => f.write_str("host"),
+            Principal::Plugin(name) => write!(f, "plugin:{name}"),
         }
     }
 }

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use odeon_authority::{Grant, GrantSet, LimitsPatch};
+use odeon_authority::{Grant, GrantSet, LimitsPatch, Links, check_links};
+use odeon_protocol::InvalidId;
 
 use crate::{failure::Failure, output::Done, whereabouts::absolute};
 
@@ -76,6 +77,19 @@ pub(crate) fn limits(pairs: &[Pair]) -> Done<LimitsPatch> {
     let words = by_name(pairs, "--limit")?;
     let words = words.iter().map(|(name, word)| (name.as_str(), word.as_str()));
     LimitsPatch::from_words(words).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// The plugins that serve these interfaces.
+pub(crate) fn links(pairs: &[Pair]) -> Done<Links> {
+    let links = by_name(pairs, "--link")?.into_iter().map(|(interface, name)| {
+        let provider = name
+            .parse()
+            .map_err(|error: InvalidId| Failure::usage(format!("--link {interface}: {error}")))?;
+        Ok((interface, provider))
+    });
+    let links = links.collect::<Done<Links>>()?;
+    check_links(&links).map_err(|error| Failure::usage(format!("--link: {error}")))?;
+    Ok(links)
 }
 
 #[cfg(test)]

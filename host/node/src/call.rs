@@ -139,6 +139,7 @@ impl Inner {
             interrupt: options.interrupt,
             progress: options.progress,
             started: None,
+            via: None,
         };
         let (found, called) = self.execute(Found::new(loaded, index), args, context).await;
         let method = found.method()?;
@@ -184,22 +185,27 @@ impl Inner {
     /// Writes down that a limit stopped a plugin.
     #[cold]
     pub(crate) fn note_end(&self, loaded: &Loaded, method: &MethodEntry, fault: &Fault) {
-        let by_limit = matches!(
-            fault.code,
-            Code::MemoryLimit
-                | Code::StackLimit
-                | Code::DeadlineLimit
-                | Code::CpuLimit
-                | Code::HostCallBytesLimit
-                | Code::TableLimit
-                | Code::HandleLimit
-                | Code::InstanceLimit
-                | Code::ResultTooLarge
-        );
-        if by_limit {
+        // What another plugin was stopped by is on record as its own.
+        if stopped_by_limit(fault) && !fault.is_passed_on() {
             self.recorder.stopped(&loaded.name, fault.code, &method.path);
         }
     }
+}
+
+/// Whether a limit stopped the plugin.
+pub(crate) fn stopped_by_limit(fault: &Fault) -> bool {
+    matches!(
+        fault.code,
+        Code::MemoryLimit
+            | Code::StackLimit
+            | Code::DeadlineLimit
+            | Code::CpuLimit
+            | Code::HostCallBytesLimit
+            | Code::TableLimit
+            | Code::HandleLimit
+            | Code::InstanceLimit
+            | Code::ResultTooLarge
+    )
 }
 
 /// What a caller gave along, in the wire form and within the plugin's limits. A

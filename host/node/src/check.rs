@@ -110,6 +110,8 @@ impl Host {
             audit: Arc::new(Nowhere),
             secrets: Arc::new(SecretFiles::new(BTreeMap::new(), Arc::default())),
             totals: Arc::default(),
+            links: Vec::new(),
+            neighbours: Arc::new(odeon_runtime::Alone),
         };
         let description = inner.runtime.check(component, &spec).await?;
         Ok(CheckReport {

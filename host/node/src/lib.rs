@@ -43,6 +43,7 @@ mod error;
 mod handover;
 mod health;
 mod host;
+mod links;
 mod load;
 mod logs;
 mod metrics;

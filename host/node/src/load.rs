@@ -31,6 +31,7 @@ pub(crate) use self::offer::{beside, look_at};
 pub use self::request::{LoadRequest, Source};
 pub(crate) use self::settle::engine_class;
 use crate::host::{Host, no_more_plugins};
+use crate::links;
 use crate::registry::{Loaded, Origin, Reservation};
 
 /// What was put into service.
@@ -189,6 +190,7 @@ impl Host {
         }
         let prepared = inner.tasks.unless_stopping(inner.runtime.prepare(&bytes, spec));
         let plugin = prepared.await.map_err(Failed::at(LoadStep::Compile))??;
+        warnings.extend(links::unused(&plugin));
         let size = bytes.len();
         drop(bytes);
         let hooked = inner.tasks.unless_stopping(plugin.load()).await;
@@ -232,12 +234,15 @@ impl Host {
         } = ready;
         // Until it is published, so that a review sees it or it sees the
         // policy that the review goes by.
-        let _turn = self.inner.gatekeeper.turn();
+        let turn = self.inner.gatekeeper.turn();
+        self.link_again(&loaded.plugin)?;
         self.decide_again(&loaded)?;
         self.note_load(&loaded)?;
         report.warnings.extend(self.remember(&loaded));
         reservation.publish(loaded);
         report.elapsed = started.elapsed();
+        drop(turn);
+        self.inner.descriptors.provider_came();
         Ok(report)
     }
 
@@ -247,6 +252,7 @@ impl Host {
         &self,
         ready: Ready,
         before: &Arc<Loaded>,
+        break_links: bool,
     ) -> Result<(LoadReport, Arc<Loaded>, Duration), Fault> {
         let Ready {
             loaded,
@@ -256,6 +262,10 @@ impl Host {
         } = ready;
         let _turn = self.inner.gatekeeper.turn();
         self.decide_again(&loaded)?;
+        self.link_again(&loaded.plugin)?;
+        if !break_links {
+            self.fits_dependants(&loaded.plugin)?;
+        }
         self.note_replace(&loaded, before)?;
         // In this order: what is remembered is never lower than what was
         // accepted, wherever the host is killed.

@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use odeon_authority::{
     Bound, ClassWish, DescriptorFolder, Event, FileError, FolderError, GrantSet, InstanceMode, LimitsPatch,
-    Placing, Principal, PublicKey, SignedAs, read_operators_text,
+    Links, Placing, Principal, PublicKey, SignedAs, read_operators_text,
 };
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use parking_lot::Mutex;
@@ -73,6 +73,8 @@ struct Row {
     config: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     secrets: BTreeMap<String, PathBuf>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    links: Links,
 }
 
 /// One load that was tried at start, and what became of it.
@@ -88,7 +90,20 @@ pub struct StartLoad {
 struct Ended {
     name: PluginName,
     index: usize,
-    load: StartLoad,
+    request: LoadRequest,
+    outcome: Result<PluginName, Fault>,
+    /// How many loads had ended well when it began.
+    served: usize,
+}
+
+/// A load of a start whose provider was not loaded when it was tried.
+struct Unprovided {
+    index: usize,
+    request: LoadRequest,
+    refusal: Fault,
+    /// How many loads had ended well when it began: after another, it is tried
+    /// again.
+    served: usize,
 }
 
 /// A load of a start whose name one before it is being loaded under.
@@ -138,6 +153,7 @@ impl Remembered {
             limits: request.limits.clone(),
             config: request.config.clone(),
             secrets: request.secrets.clone(),
+            links: request.links.clone(),
         };
         self.change(|written| {
             written.loads.insert(loaded.name.clone(), row);
@@ -215,6 +231,7 @@ impl Row {
         request.limits = self.limits;
         request.config = self.config;
         request.secrets = self.secrets;
+        request.links = self.links;
         request.principal = Some(Principal::Host);
         request
     }
@@ -305,6 +322,8 @@ impl Host {
         let mut under_way: FuturesUnordered<BoxFuture<'static, Ended>> = FuturesUnordered::new();
         // Of those under way, and of those that ended while one was let in.
         let mut names: Vec<PluginName> = Vec::new();
+        let mut unprovided: Vec<Unprovided> = Vec::new();
+        let mut served = 0;
         loop {
             let mut ended = Vec::new();
             if under_way.len() < AT_ONCE
@@ -322,7 +341,7 @@ impl Host {
                 match let_in {
                     Ok(let_in) => {
                         names.push(let_in.name().clone());
-                        under_way.push(Box::pin(self.clone().finish(index, request, let_in)));
+                        under_way.push(Box::pin(self.clone().finish(index, request, let_in, served)));
                     }
                     Err(refusal) => match names.iter().find(|name| is_being_loaded(&refusal, name)) {
                         // Nor is it chance whether the first fails before
@@ -338,16 +357,35 @@ impl Host {
                 }
             } else if let Some(load) = under_way.next().await {
                 ended.push(load);
+            } else if let Some(at) = unprovided.iter().position(|one| one.served < served) {
+                let again = unprovided.swap_remove(at);
+                in_line.push_back((again.index, again.request));
             } else {
                 break;
             }
-            for Ended { name, index, load } in ended {
+            for Ended {
+                name,
+                index,
+                request,
+                outcome,
+                served: before,
+            } in ended
+            {
                 // One of them: the next of that name may have been let in.
                 if let Some(at) = names.iter().position(|held| *held == name) {
                     names.swap_remove(at);
                 }
-                let serves = load.outcome.is_ok();
-                loads.push((index, load));
+                let serves = outcome.is_ok();
+                served += usize::from(serves);
+                match outcome {
+                    Err(refusal) if refusal.code == Code::ProviderMissing => unprovided.push(Unprovided {
+                        index,
+                        request,
+                        refusal,
+                        served: before,
+                    }),
+                    outcome => loads.push((index, started(&request, outcome))),
+                }
                 let (over, others): (Vec<_>, Vec<_>) =
                     waiting.into_iter().partition(|waiting| waiting.name == name);
                 waiting = others;
@@ -361,15 +399,23 @@ impl Host {
                 }
             }
         }
+        // Nothing comes any more that could be their provider.
+        let alone = unprovided.into_iter();
+        loads.extend(alone.map(|one| (one.index, started(&one.request, Err(one.refusal)))));
         loads.sort_by_key(|(index, _)| *index);
         loads.into_iter().map(|(_, load)| load).collect()
     }
 
-    async fn finish(self, index: usize, request: LoadRequest, let_in: LetIn) -> Ended {
+    async fn finish(self, index: usize, request: LoadRequest, let_in: LetIn, served: usize) -> Ended {
         let name = let_in.name().clone();
         let outcome = self.put_into_service(let_in).await.map(|report| report.name);
-        let load = started(&request, outcome);
-        Ended { name, index, load }
+        Ended {
+            name,
+            index,
+            request,
+            outcome,
+            served,
+        }
     }
 }
 

@@ -50,6 +50,9 @@ pub struct ReplaceRequest {
     /// How long the new generation is watched: if it traps too often within
     /// that time, the old one comes back. Zero: it is not watched.
     pub health_window: Duration,
+    /// Replaces it although plugins that are linked to it would not link to what
+    /// comes in its place.
+    pub break_links: bool,
     /// Who asks; absent: the host's own principal.
     pub principal: Option<Principal>,
 }
@@ -75,6 +78,7 @@ impl ReplaceRequest {
             allow_downgrade: false,
             drain: Duration::from_secs(30),
             health_window: Self::HEALTH_WINDOW,
+            break_links: false,
             principal: None,
         }
     }
@@ -150,12 +154,14 @@ impl Host {
     /// As for [`Host::load`]; and `ODN-1001` when no such plugin is loaded, or
     /// `ODN-1011` when something else is being done with it, or the calls of its
     /// last generations do not end; or `ODN-3018` when the state could not be
-    /// handed over. The old generation serves on.
+    /// handed over, or `ODN-3020` when plugins that are linked to it would not
+    /// link any more. The old generation serves on.
     pub async fn replace(&self, request: ReplaceRequest) -> Result<ReplaceReport, Fault> {
         self.inner.gatekeeper.count_load(Instant::now())?;
         let terms = Terms {
             drain: request.drain,
             window: request.health_window,
+            break_links: request.break_links,
         };
         self.replace_by(&request.name, terms, |before| request.load(before))
             .await
@@ -188,6 +194,10 @@ impl Host {
         let making = async { self.make_ready(self.let_in(load, way).await?).await };
         let making = given_up.run_until_cancelled(making).await;
         let ready = making.unwrap_or_else(|| Err(unwanted(name)))?;
+        if !terms.break_links {
+            // Before anything is asked of the old one.
+            self.fits_dependants(ready.plugin())?;
+        }
         // A task of the host's: a `save` that has begun comes to its end, and the
         // name is kept until then.
         let (held, ready) = inner
@@ -201,7 +211,7 @@ impl Host {
         let state_handed_over = held.is_some();
         let (host, from) = (self.clone(), before.generation);
         let (loaded, switched_in) = blocking(move || {
-            let (report, after, switched_in) = host.switch(ready, &before)?;
+            let (report, after, switched_in) = host.switch(ready, &before, terms.break_links)?;
             let switched_in = held.map_or(switched_in, Held::replaced);
             // Here, so that it happens whoever still waits for the answer.
             let tasks = &host.inner.tasks;
@@ -347,6 +357,7 @@ impl Host {
 pub(crate) struct Terms {
     pub(crate) drain: Duration,
     pub(crate) window: Duration,
+    pub(crate) break_links: bool,
 }
 
 /// A generation that was replaced and is not gone yet. Dropping it lets it go.

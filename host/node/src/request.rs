@@ -246,6 +246,7 @@ impl Work {
             interrupt: interrupt.clone(),
             progress: Some(progress(&life)),
             started: Some(started(&life)),
+            via: None,
         };
         let began = Instant::now();
         let call = inner.execute(Found::new(loaded, index), args, context);

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use odeon_protocol::{
-    DescribeReply, Fault, InFlightRow, LatencyRow, MethodRow, PluginName, PluginRow, PluginState,
+    DescribeReply, Fault, InFlightRow, LatencyRow, LinkRow, MethodRow, PluginName, PluginRow, PluginState,
     RequestTotals, StatusReport,
 };
-use odeon_runtime::{InstanceModel, Latencies};
+use odeon_runtime::{InstanceModel, Latencies, Plugin};
 
 use crate::host::Host;
 use crate::registry::{Loaded, MethodEntry};
@@ -198,7 +198,21 @@ fn row(loaded: &Loaded) -> PluginRow {
             .iter()
             .map(|(limit, times)| ((*limit).to_owned(), *times))
             .collect(),
+        links: links(&loaded.plugin),
     }
+}
+
+fn links(plugin: &Plugin) -> Vec<LinkRow> {
+    let links = plugin.links().map(|(interface, provider)| LinkRow {
+        interface: interface.to_owned(),
+        provider: provider.clone(),
+        generation: plugin
+            .spec()
+            .neighbours
+            .plugin(provider)
+            .map(|provider| provider.generation()),
+    });
+    links.collect()
 }
 
 fn latency(latencies: &Latencies) -> Option<LatencyRow> {

@@ -64,6 +64,8 @@ struct State {
     folder: Arc<Folder>,
     applied: Applied,
     round: u64,
+    /// How often something has come into service.
+    came: u64,
 }
 
 /// Who sees to it that what runs is what the folder says.
@@ -155,6 +157,22 @@ impl Descriptors {
         true
     }
 
+    /// Says that something serves that was not there before: what was refused
+    /// for want of a provider is tried again.
+    pub(crate) fn provider_came(&self) {
+        let mut state = self.state.lock();
+        let Some(state) = state.as_mut().filter(|state| state.watched) else {
+            return;
+        };
+        state.came = state.came.wrapping_add(1);
+        let refused = &mut state.applied.refused;
+        let before = refused.len();
+        refused.retain(|_, refused| refused.problem.code != Code::ProviderMissing);
+        if refused.len() < before {
+            self.again.notify_one();
+        }
+    }
+
     /// Says that somebody takes a plugin out. To be called while its name is
     /// held.
     pub(crate) fn departed(&self, name: &PluginName, generation: Generation, reason: &str) {
@@ -214,6 +232,10 @@ impl Watch {
         let policy = host.inner.gatekeeper.stamp();
         let failed = |load: &StartLoad| {
             let fault = load.outcome.as_ref().err()?;
+            if fault.code == Code::ProviderMissing {
+                // Its provider may have come since.
+                return None;
+            }
             // Another one's name is not for it to have as long as that runs.
             let file = file_of(load).filter(|_| fault.code != Code::NameTaken)?;
             Some((file, fault.clone().into()))
@@ -225,6 +247,7 @@ impl Watch {
             folder: Arc::default(),
             applied: Applied::default(),
             round: 0,
+            came: 0,
         });
         Watch {
             host: host.clone(),

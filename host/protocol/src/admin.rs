@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use reply::{
     AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, FolderRow, InFlightRow,
-    LatencyRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow, MetricsReply, PluginRow,
+    LatencyRow, LinkRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow, MetricsReply, PluginRow,
     PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
 };
 
@@ -28,6 +28,8 @@ pub const MAX_ADMIN_REQUEST: usize = 64 * 1024;
 pub const MAX_GRANTS: usize = 256;
 /// The most limits that one request names.
 pub const MAX_LIMITS: usize = 64;
+/// The most links of one plugin.
+pub const MAX_LINKS: usize = 64;
 /// The most lines of the past that one request for logs gets.
 pub const MAX_LOG_TAIL: u32 = 10_000;
 /// The longest path of a file, in bytes.
@@ -137,6 +139,9 @@ pub struct Load {
     /// (`memory` to `64MiB`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, String>,
+    /// The plugins that serve interfaces which it imports.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, PluginName>,
 }
 
 /// What is to come in the place of a loaded plugin. What is not named here
@@ -164,6 +169,10 @@ pub struct Replace {
     /// seconds; 0: it is not watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_ms: Option<u64>,
+    /// Replaces it although plugins that are linked to it would not link any
+    /// more.
+    #[serde(default)]
+    pub break_links: bool,
 }
 
 impl AdminRequest {
@@ -217,7 +226,8 @@ impl AdminRequest {
             AdminRequest::Load(load) => {
                 absolute(&load.path)?;
                 within("grants", load.grants.len(), MAX_GRANTS)?;
-                within("limits", load.limits.len(), MAX_LIMITS)
+                within("limits", load.limits.len(), MAX_LIMITS)?;
+                within("links", load.links.len(), MAX_LINKS)
             }
             AdminRequest::Logs { tail, .. } => within(
                 "tail",

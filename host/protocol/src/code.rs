@@ -44,6 +44,29 @@ pub enum Kind {
     Internal,
 }
 
+impl Kind {
+    /// The word, as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::NotFound => "not-found",
+            Kind::Denied => "denied",
+            Kind::InvalidArgument => "invalid-argument",
+            Kind::VersionMismatch => "version-mismatch",
+            Kind::Overloaded => "overloaded",
+            Kind::Timeout => "timeout",
+            Kind::Cancelled => "cancelled",
+            Kind::GuestError => "guest-error",
+            Kind::Trapped => "trapped",
+            Kind::TargetGone => "target-gone",
+            Kind::Transport => "transport",
+            Kind::Unavailable => "unavailable",
+            Kind::InvalidComponent => "invalid-component",
+            Kind::Conflict => "conflict",
+            Kind::Internal => "internal",
+        }
+    }
+}
+
 /// Whose doing it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -147,6 +170,8 @@ codes! {
     MessageTooLarge = "ODN-1014", InvalidArgument, Peer, Never;
     /// The plugin was unloaded while the call ran.
     Unloaded = "ODN-1015", TargetGone, Operator, Unsafe;
+    /// A plugin that this one is linked to is not in service.
+    LinkUnavailable = "ODN-1016", Unavailable, Operator, Unsafe;
 
     /// The guest executed a trap (a panic, or an instruction that cannot go on).
     Trapped = "ODN-2001", Trapped, Guest, Unsafe;
@@ -172,6 +197,8 @@ codes! {
     BadResult = "ODN-2011", Trapped, Guest, Unsafe;
     /// The result is larger or deeper than the message limit.
     ResultTooLarge = "ODN-2012", Trapped, Guest, Unsafe;
+    /// Plugins call each other in a circle, or deeper than they may.
+    LinkDepth = "ODN-2013", Trapped, Guest, Unsafe;
 
     /// There is no such file, or it cannot be read.
     FileUnreadable = "ODN-3001", NotFound, Peer, Safe;
@@ -209,6 +236,10 @@ codes! {
     DoesNotFit = "ODN-3017", InvalidComponent, Operator, Never;
     /// The state of a plugin could not be handed to the generation in its place.
     StateHandover = "ODN-3018", Unavailable, Guest, Safe;
+    /// A plugin that this one is to be linked to is not loaded.
+    ProviderMissing = "ODN-3019", Unavailable, Operator, Safe;
+    /// Plugins that are linked to this one would not link to what replaces it.
+    DependantsBroken = "ODN-3020", Conflict, Operator, Never;
 
     /// The component is not signed and nothing else lets it in.
     Unsigned = "ODN-4001", Denied, Operator, Never;
@@ -236,6 +267,8 @@ codes! {
     AuditUnwritable = "ODN-4012", Denied, Operator, Safe;
     /// The name or version of the file is not what was signed.
     SignedForOther = "ODN-4013", Denied, Guest, Never;
+    /// The plugin may not call this plugin or method by name.
+    CallDenied = "ODN-4014", Denied, Operator, Never;
 
     /// No host answers at the socket.
     NoHost = "ODN-5001", Transport, Operator, Safe;

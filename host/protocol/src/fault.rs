@@ -75,8 +75,48 @@ impl Fault {
 
     /// Whether the same request may be sent again.
     pub fn retry(&self) -> Retry {
-        self.code.retry()
+        match self.code.retry() {
+            // Of the plugin that it ended in, nothing may have been executed; of
+            // those that led there, something was.
+            Retry::Safe if self.is_passed_on() => Retry::Unsafe,
+            retry => retry,
+        }
     }
+
+    /// Says by which chain of plugins a call came to where this ended it,
+    /// outermost first.
+    #[must_use]
+    pub fn passed_on(mut self, chain: &[String]) -> Self {
+        let mut details = match self.details.take() {
+            Some(serde_json::Value::Object(details)) => details,
+            _ => serde_json::Map::new(),
+        };
+        // True of the last of them alone.
+        details.remove("executed");
+        details.insert(Self::CHAIN.to_owned(), chain.into());
+        self.details = Some(details.into());
+        self
+    }
+
+    /// Whether it ended a call that another plugin made in the course of the
+    /// one that it is told to.
+    pub fn is_passed_on(&self) -> bool {
+        let chain = self.details.as_ref().and_then(|details| details.get(Self::CHAIN));
+        chain.is_some_and(serde_json::Value::is_array)
+    }
+
+    /// The methods through which a call came to where this ended it, outermost
+    /// first; nothing where it ended in the first.
+    pub fn chain(&self) -> Vec<String> {
+        let chain = self.details.as_ref().and_then(|details| details.get(Self::CHAIN));
+        let methods = chain.and_then(serde_json::Value::as_array).into_iter().flatten();
+        methods
+            .filter_map(|method| method.as_str().map(str::to_owned))
+            .collect()
+    }
+
+    /// The detail that names the chain of plugins.
+    const CHAIN: &str = "chain";
 }
 
 /// Whether anything of a call was executed.

@@ -23,6 +23,7 @@ fn load(path: &str) -> Load {
         transient: false,
         grants: vec![],
         limits: BTreeMap::new(),
+        links: BTreeMap::new(),
     }
 }
 

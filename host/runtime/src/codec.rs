@@ -1,7 +1,8 @@
 //! The direct codec: wire bytes into guest memory and back, for any function.
 //!
 //! Owns the two types that stand for "the whole parameter list" and "the whole
-//! result" of a function whose type is only known at run time. There is one
+//! result" of a function whose type is only known at run time. `import` has the
+//! two for the other direction, a call that comes from a guest. There is one
 //! copy of this code for all functions; no [`wasmtime::component::Val`] and no
 //! Rust value is built between the wire and the guest.
 //!
@@ -16,6 +17,7 @@
 //! `Val` in `tests/`.
 #![allow(unsafe_code, reason = "the engine's lowering traits are unsafe to implement")]
 
+mod import;
 mod lift;
 mod lower;
 mod shape;
@@ -30,6 +32,7 @@ use wasmtime::component::__internal::{
 };
 use wasmtime::component::{ComponentNamedList, ComponentType, Func, Lift, Lower, TypedFunc};
 
+pub(crate) use self::import::{Params, Returned, slots_of};
 pub(crate) use self::shape::BadValue;
 pub(crate) use self::val::{from_val, to_val};
 

@@ -12,6 +12,8 @@ use odeon_authority::Principal;
 use odeon_protocol::{Fault, Serial};
 use tokio::sync::Notify;
 
+use crate::links::Hop;
+
 /// How long a cancelled guest that looks at `is-cancelled` may take to return
 /// by itself before it is stopped.
 pub const CANCEL_GRACE: Duration = Duration::from_millis(20);
@@ -149,4 +151,6 @@ pub struct CallContext {
     pub progress: Option<ProgressSink>,
     /// Told when the call leaves the queue.
     pub started: Option<StartedHook>,
+    /// The plugin that makes the call, if one does, and those before it.
+    pub via: Option<Arc<Hop>>,
 }

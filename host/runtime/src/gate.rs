@@ -146,7 +146,8 @@ impl Gate {
         }
     }
 
-    fn may_wait(&self) -> Result<(), Refusal> {
+    /// Whether whoever waits here may come in some time.
+    pub(crate) fn may_wait(&self) -> Result<(), Refusal> {
         match Door::of(self.word.load(Ordering::SeqCst)) {
             Door::Open | Door::Held => Ok(()),
             Door::Moved => Err(Refusal::Moved),
@@ -234,6 +235,11 @@ impl Gate {
     /// A number that is another one after any call came or went.
     pub(crate) fn activity(&self) -> u64 {
         self.word.load(Ordering::SeqCst)
+    }
+
+    /// Calls that may be inside at the same time.
+    pub(crate) fn limit(&self) -> usize {
+        usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 
     /// Calls in the queue.

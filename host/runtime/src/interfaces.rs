@@ -11,6 +11,7 @@ pub(crate) mod filesystem;
 pub(crate) mod http;
 pub(crate) mod logging;
 pub(crate) mod request;
+pub(crate) mod rmi;
 pub(crate) mod secrets;
 pub(crate) mod sockets;
 pub(crate) mod wasi;

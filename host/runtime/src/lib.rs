@@ -23,6 +23,7 @@ mod instance;
 mod interfaces;
 mod latency;
 mod link;
+mod links;
 mod logs;
 mod meter;
 mod plugin;
@@ -46,6 +47,7 @@ pub use engine::{EngineClass, PoolSize, UnknownClass};
 pub use interfaces::egress::{Lookup, LookupError, LookupPlace, Resolver, StaticResolver, SystemResolver};
 pub use latency::Latencies;
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
+pub use links::{Alone, Hop, LinkSpec, Neighbours};
 pub use plugin::{
     Attempt, Entered, HandoverError, LifecycleError, Method, MethodId, NotEntered, Place, Plugin,
     PluginStats, Reply, Snapshot, TypedMethod,

@@ -5,6 +5,7 @@
 //! may do: everything here always links, and grants decide at the call.
 
 mod check;
+mod provided;
 mod report;
 mod surface;
 
@@ -12,7 +13,8 @@ use wasmtime::Engine;
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
 
 pub use self::check::check_imports;
-pub(crate) use self::check::explain;
+pub(crate) use self::check::{check_provided, explain};
+pub(crate) use self::provided::{Provided, find_provided, is_same_interface};
 pub use self::report::{LinkReport, Mismatch, Problem};
 use crate::bindings::{odeon, wasi};
 use crate::describe::{Description, Import};
@@ -84,7 +86,7 @@ pub(crate) fn linker(engine: &Engine, flavour: Flavour) -> wasmtime::Result<Link
         filesystem(l, flavour)?;
         network(l, flavour)?;
     }
-    plugin(l)?;
+    plugin(l, flavour)?;
     Ok(linker)
 }
 
@@ -169,7 +171,11 @@ fn network(l: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> 
     crate::interfaces::http::add_to_linker(l, flavour)
 }
 
-fn plugin(l: &mut Linker<HostState>) -> wasmtime::Result<()> {
+fn plugin(l: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
+    if flavour != Flavour::Direct {
+        // Whoever calls another plugin waits for it.
+        odeon::plugin::rmi::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    }
     odeon::plugin::request::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     crate::interfaces::secrets::add_to_linker(l)?;
     wasi::logging::logging::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;

@@ -35,6 +35,7 @@ use crate::gate::Gate;
 use crate::instance::Template;
 use crate::interfaces::filesystem;
 use crate::link::{Flavour, uses_filesystem_0_3};
+use crate::links::Links;
 use crate::logs::LogGate;
 use crate::runtime::{Inner, LoadError, Runtime};
 use crate::state::Budget;
@@ -46,6 +47,8 @@ pub(crate) struct Source {
     pub(crate) description: Arc<Description>,
     pub(crate) flavour: Flavour,
     pub(crate) from_cache: bool,
+    /// The imports that other plugins serve.
+    pub(crate) links: Links,
 }
 
 /// A loaded generation. Cheap to clone.
@@ -65,7 +68,7 @@ pub(crate) struct Shared {
     idle: Idle,
     budget: Budget,
     message: usize,
-    /// For exports that go by way of decoded values.
+    /// For calls of other plugins, and exports that go by way of decoded values.
     values: ValueLimits,
     /// Whether a result of the export with this number can be nested deeper
     /// than the plugin's values may be; empty when none can.
@@ -75,6 +78,13 @@ pub(crate) struct Shared {
 /// The number of a method of one plugin generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MethodId(usize);
+
+impl MethodId {
+    /// The method of this number among a component's exports.
+    pub(crate) fn of(number: usize) -> Self {
+        MethodId(number)
+    }
+}
 
 /// An exported function that can be called.
 #[derive(Clone, Debug)]
@@ -104,7 +114,7 @@ impl Plugin {
             .first()
             .ok_or_else(|| LoadError::Engine("the runtime has no workers".into()))?;
         lifecycle::check_hooks(&source.description.exports).map_err(LoadError::Lifecycle)?;
-        let template = inner.template(first, &source)?;
+        let template = inner.template(first, &source, &spec)?;
         let methods = source
             .description
             .exports
@@ -184,6 +194,11 @@ impl Plugin {
         &self.shared.unit.spec
     }
 
+    /// The number under which it serves.
+    pub fn generation(&self) -> Generation {
+        self.shared.unit.generation()
+    }
+
     /// What it is.
     pub fn description(&self) -> &Description {
         &self.shared.source.description
@@ -197,6 +212,11 @@ impl Plugin {
     /// The functions that can be called.
     pub fn methods(&self) -> &[Method] {
         &self.shared.methods
+    }
+
+    /// How large and deep the arguments of a call may be.
+    pub(crate) fn value_limits(&self) -> &ValueLimits {
+        &self.shared.values
     }
 
     /// Counts the limit by which a call was refused before it came here.

@@ -18,6 +18,7 @@ use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENT
 use crate::instance::Template;
 use crate::interfaces::egress::{Network, Resolver, SystemResolver};
 use crate::link::{self, LinkReport, flavour};
+use crate::links::{self, Links};
 use crate::plugin::{Plugin, Source, lifecycle};
 use crate::shard::Shard;
 use crate::ticker::Ticker;
@@ -88,6 +89,9 @@ pub enum LoadError {
     /// Its imports cannot be satisfied; says which and how to mend it.
     #[error("{0}")]
     Link(Box<LinkReport>),
+    /// Plugins that were named as its providers are not loaded.
+    #[error("{0}")]
+    ProviderMissing(String),
     /// What it exports to be run at its load or unload is of another type.
     #[error("{0}")]
     Lifecycle(String),
@@ -114,6 +118,7 @@ impl LoadError {
             }
             LoadError::Compile(CompileError::Process(_)) | LoadError::Engine(_) => Code::Internal,
             LoadError::Link(_) | LoadError::Lifecycle(_) => Code::LinkFailed,
+            LoadError::ProviderMissing(_) => Code::ProviderMissing,
             LoadError::LimitUnsupported(_) => Code::LimitUnsupported,
         }
     }
@@ -219,6 +224,9 @@ impl Runtime {
                 spec.limits.stack
             )));
         }
+        if let Some(missing) = links::missing(&spec) {
+            return Err(LoadError::ProviderMissing(missing));
+        }
         let (mut class, mut ask_cache) = (spec.class, true);
         loop {
             let (compiled, from_cache) = self.compiled(bytes, class, ask_cache).await?;
@@ -268,7 +276,7 @@ impl Runtime {
         }
         fits(&description, spec)?;
         lifecycle::check_hooks(&description.exports).map_err(LoadError::Lifecycle)?;
-        let report = link::check_imports(&description);
+        let report = links::check(spec, &description);
         match report.is_empty() {
             true => Ok(description),
             false => Err(LoadError::Link(Box::new(report))),
@@ -285,8 +293,17 @@ impl Runtime {
     ) -> Result<Plugin, LoadError> {
         let runtime = self.clone();
         let made = move || {
+            let links = Links::of(&spec, &compiled.description);
+            if !links.is_empty() {
+                // What the engine does not know: what its providers export.
+                let report = links::check(&spec, &compiled.description);
+                if !report.is_empty() {
+                    return Err(LoadError::Link(Box::new(report)));
+                }
+            }
             let flavour = flavour(&compiled.description);
             let source = Source {
+                links,
                 native: Arc::new(compiled.native),
                 description: Arc::new(compiled.description),
                 flavour,
@@ -483,15 +500,29 @@ fn fits(description: &Description, spec: &PluginSpec) -> Result<(), LoadError> {
 
 impl Inner {
     /// Makes the component ready on one shard.
-    pub(crate) fn template(&self, shard: &Shard, source: &Source) -> Result<Template, LoadError> {
+    pub(crate) fn template(
+        &self,
+        shard: &Shard,
+        source: &Source,
+        spec: &PluginSpec,
+    ) -> Result<Template, LoadError> {
         let engine_failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
         let class = source.description.class;
         let engine = shard.engine(class).map_err(engine_failed)?;
         let component = deserialize(engine, &source.native).map_err(|error| pool_refused(&error))?;
         let linker = shard.linker(class, source.flavour).map_err(engine_failed)?;
-        let pre = linker
-            .instantiate_pre(&component)
-            .map_err(|error| LoadError::Link(Box::new(link::explain(&source.description, &error))))?;
+        let pre = match source.links.is_empty() {
+            true => linker.instantiate_pre(&component),
+            false => {
+                let mut linker = linker.clone();
+                links::define(&mut linker, &source.links).map_err(engine_failed)?;
+                linker.instantiate_pre(&component)
+            }
+        };
+        let pre = pre.map_err(|error| {
+            let report = links::check(spec, &source.description);
+            LoadError::Link(Box::new(link::explain(report, &error)))
+        })?;
         let index = |interface: Option<&str>, function: &str| {
             let interface = match interface {
                 Some(name) => Some(component.get_export_index(None, name)?),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use odeon_protocol::Serial;
+use odeon_protocol::{Code, Serial};
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
@@ -18,6 +18,7 @@ use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES};
 use crate::interfaces::egress::Egress;
 use crate::interfaces::http::Http;
 use crate::interfaces::wasi::Wasi;
+use crate::links::Hop;
 use crate::meter::{Allowances, Growth, Meter, Refused};
 use crate::stop::Stop;
 use crate::unit::Unit;
@@ -46,6 +47,9 @@ pub(crate) struct Call {
     cancel_seen_ms: Option<u64>,
     on_fiber: bool,
     after_service: bool,
+    /// Where the call stands in a chain of plugins; for those that can call
+    /// others.
+    pub(crate) hop: Option<Arc<Hop>>,
 }
 
 impl HostState {
@@ -68,6 +72,7 @@ impl HostState {
                 cancel_seen_ms: None,
                 on_fiber: false,
                 after_service: false,
+                hop: None,
             },
             table,
             wasi: None,
@@ -94,6 +99,7 @@ impl HostState {
         self.call.cancel_seen_ms = None;
         self.call.on_fiber = on_fiber;
         self.call.after_service = budget.after_service;
+        self.call.hop = None;
         if let Some(wait_until) = context.as_ref().and_then(|context| context.wait_until) {
             let left = wait_until.saturating_duration_since(Instant::now());
             let until = now.saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
@@ -254,6 +260,20 @@ impl Call {
     /// The serial if the caller gave one or the guest asked.
     pub(crate) fn known_serial(&self) -> Option<Serial> {
         self.context.as_ref()?.serial
+    }
+
+    /// What counts the call's processor time, if anybody does.
+    pub(crate) fn clock(&self) -> Option<Arc<CallClock>> {
+        self.clock.clone()
+    }
+
+    /// What has ended this call, if a call that it made ended with this code for
+    /// the same reason: both have one deadline and one cancellation.
+    pub(crate) fn over_by(&self, code: Code) -> Option<Stop> {
+        if let Some(reason) = self.context.as_ref()?.interrupt.reason() {
+            return Some(Stop::Interrupted(reason));
+        }
+        (code == Code::WaitEnded).then_some(self.deadline)
     }
 
     /// How many milliseconds the call has left.

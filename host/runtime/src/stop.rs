@@ -11,6 +11,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use crate::codec::BadValue;
 use crate::control::Reason;
 use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES};
+use crate::links::PassedOn;
 use crate::meter::{Meter, Refused};
 
 /// The most lines of a guest's backtrace that a fault carries.
@@ -112,6 +113,10 @@ fn limit_fault(code: Code, limit: &str, message: &str) -> Fault {
 
 /// Says why a call ended with this error.
 pub(crate) fn explain(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limits) -> Fault {
+    if let Some(PassedOn(fault)) = error.downcast_ref() {
+        // With the frames, if any, of where it happened.
+        return fault.clone();
+    }
     let frames = backtrace(error);
     let fault = cause(error, meter, limits);
     match frames {

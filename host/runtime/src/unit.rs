@@ -15,6 +15,7 @@ use crate::control::Interrupt;
 use crate::gate::Gate;
 use crate::interfaces::egress::Network;
 use crate::interfaces::filesystem::Preopens;
+use crate::links::{LinkSpec, Neighbours};
 use crate::plugin::PluginStats;
 use crate::sinks::{AuditSink, LogSink, SecretSource};
 use crate::ticker::Ticker;
@@ -60,6 +61,10 @@ pub struct PluginSpec {
     pub secrets: Arc<dyn SecretSource>,
     /// What it does is counted here too, with all generations of its name.
     pub totals: Arc<Totals>,
+    /// The imports that other plugins serve.
+    pub links: Vec<LinkSpec>,
+    /// The plugins that it may be linked to.
+    pub neighbours: Arc<dyn Neighbours>,
 }
 
 /// A loaded generation.
@@ -104,7 +109,8 @@ impl Counters {
     /// A call ended with this fault.
     pub(crate) fn fault(&self, fault: &Fault) {
         self.faults.fetch_add(1, Ordering::Relaxed);
-        if fault.kind() == Kind::Trapped {
+        // What another plugin did is not the guest's own doing.
+        if fault.kind() == Kind::Trapped && !fault.is_passed_on() {
             self.traps.fetch_add(1, Ordering::Relaxed);
         }
         let mut by_code = self.by_code.lock();

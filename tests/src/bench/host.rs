@@ -1,7 +1,5 @@
 //! The host that is measured: everything on, as an embedding program has it.
 
-use std::path::PathBuf;
-
 use odeon::{CompileChild, Compiler, Host, LoadRequest, PoolSize};
 use odeon_authority::InstanceMode;
 use odeon_protocol::PluginName;
@@ -49,12 +47,21 @@ impl Stage {
 
     /// Loads `guest-echo` under this name.
     pub(super) fn load_echo(&self, name: &str, mode: InstanceMode) {
+        self.load("guest-echo", name, mode, None);
+    }
+
+    /// Loads a guest under this name, with an interface that another one serves.
+    pub(super) fn load(&self, guest: &str, name: &str, mode: InstanceMode, link: Option<(&str, &str)>) {
         let name: PluginName = name.parse().expect("a name");
-        let mut request = LoadRequest::component(echo()).named(name).allow_unsigned();
+        let component = guests::component(guest);
+        let mut request = LoadRequest::component(component).named(name).allow_unsigned();
         request.placing.instance = Some(mode);
+        if let Some((interface, provider)) = link {
+            request = request.linked(interface, provider.parse().expect("a name"));
+        }
         self.tokio
             .block_on(self.host.load(request))
-            .expect("guest-echo is loaded");
+            .expect("the guest is loaded");
     }
 }
 
@@ -62,8 +69,4 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.tokio.block_on(self.host.shutdown(std::time::Duration::ZERO));
     }
-}
-
-fn echo() -> PathBuf {
-    guests::component("guest-echo")
 }

@@ -231,7 +231,14 @@ impl Shell {
         let folder = tempfile::Builder::new().prefix("odeon-tour-").tempdir().unwrap();
         // The socket's path has little room.
         let state = tempfile::Builder::new().prefix("tour.").tempdir().unwrap();
-        for component in ["sample-calculator", "sample-file-indexer", "guest-spin"] {
+        for component in [
+            "sample-calculator",
+            "sample-file-indexer",
+            "sample-markdown",
+            "sample-counter",
+            "sample-notebook",
+            "guest-spin",
+        ] {
             copy_component(component, folder.path());
         }
         let binary = desk::binary();

@@ -31,17 +31,17 @@ async fn every_missing_import_is_named_with_its_fix() {
     assert_eq!(
         report.to_string(),
         "4 imports of the component do not link:\n\
-         - odeon-tests:nobody/has-this@1.0.0: the host has no such interface\n\
+         - odeon-tests:nobody/has-this@1.0.0: there is no such interface\n\
          \x20 expected an interface of this host, found odeon-tests:nobody/has-this@1.0.0\n\
-         \x20 a component can import WASI, wasi:logging, wasi:config and odeon:plugin; if another component exports this \
-         interface, compose the two into one file and load that\n\
+         \x20 a component can import WASI, wasi:logging, wasi:config and odeon:plugin; if a plugin exports this \
+         interface, name it: --link odeon-tests:nobody/has-this=PLUGIN, or [links] in the descriptor\n\
          - wasi:cli/exit@0.2.12 exit-politely: the interface has no such function\n\
          \x20 expected a function of wasi:cli/exit@0.2.12, found exit-politely; the nearest is exit\n\
          \x20 build the component against wasi:cli/exit@0.2.12, which is what this host has\n\
          - wasi:random/random@0.2.12 get-random-u64: the function has another type\n\
          \x20 expected the type it has in wasi:random/random@0.2.12, found another: result: expected u64, found string\n\
          \x20 build the component against wasi:random/random@0.2.12, which is what this host has\n\
-         - odeon:plugin/request@7.0.0: the host has another version of it\n\
+         - odeon:plugin/request@7.0.0: it is there in another version\n\
          \x20 expected version 0.1.0, found version 7.0.0; the nearest is odeon:plugin/request@0.1.0\n\
          \x20 build the component against odeon:plugin/request@0.1.0; versions with the same major number link, below 1.0 \
          with the same minor number"

@@ -32,6 +32,7 @@ fn load_of(guest: &str, name: &str) -> AdminRequest {
             ("handles".to_owned(), "10".to_owned()),
         ]
         .into(),
+        links: Default::default(),
     })
 }
 

@@ -15,4 +15,5 @@ mod fetcher;
 mod host;
 mod indexer;
 mod markdown;
+mod notebook;
 mod shape;

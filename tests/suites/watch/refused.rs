@@ -8,7 +8,7 @@ use odeon::daemon::DaemonConfig;
 use odeon_protocol::{Code, DescriptorState};
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::ground::{Before, CALC, ONE, TWO, before, bytes, digest, ground, text, trust};
+use crate::ground::{Before, CALC, ONE, TWO, before, bytes, component, digest, ground, text, trust};
 
 /// Enforced by the round of `Applied::refusal`.
 #[tokio::test(flavor = "multi_thread")]
@@ -151,4 +151,33 @@ async fn a_folder_that_is_not_watched_is_looked_at_when_a_hangup_says_so() {
     kill_process(getpid(), Signal::HUP).unwrap();
     ground.serves("v", TWO).await;
     ground.serves("w", CALC).await;
+}
+
+/// Enforced by `Descriptors::provider_came`; at the start by `Host::load_all`.
+#[tokio::test]
+async fn what_lacks_a_provider_is_loaded_when_that_comes() {
+    let before = before();
+    let guests = ["guest-caller", "guest-provider"];
+    for guest in guests {
+        fs::write(component(before.state.path(), guest), bytes(guest)).unwrap();
+    }
+    trust(before.state.path(), &guests);
+    let linked = |name: &str, provider: &str| {
+        format!(
+            "{}[links]\n\"odeon-tests:links/steps\" = \"{provider}\"\n",
+            text(name, "guest-caller")
+        )
+    };
+    // In an order in which neither could be loaded.
+    before.write("a.toml", &linked("a", "b"));
+    before.write("b.toml", &linked("b", "c"));
+    let ground = before.start().await;
+    for file in ["a.toml", "b.toml"] {
+        let row = ground.becomes(file, DescriptorState::Refused).await;
+        assert_eq!(row.code, Some(Code::ProviderMissing), "{row:?}");
+    }
+    ground.write("c.toml", &text("c", "guest-provider"));
+    ground.serves("c", "guest-provider").await;
+    ground.serves("b", "guest-caller").await;
+    ground.serves("a", "guest-caller").await;
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::{
     grant::GrantSet,
     limits::LimitsPatch,
+    link::Links,
     placement::{ClassWish, InstanceMode, Placing},
     unit::Patience,
 };
@@ -49,6 +50,8 @@ pub(super) enum Form {
     Texts,
     /// A table of paths, under the names of secrets.
     Secrets,
+    /// A table of plugins, under the names of interfaces.
+    Links,
 }
 
 macro_rules! fields {
@@ -99,6 +102,8 @@ fields! {
             "Values of the plugin's configuration.";
         "secrets" secrets: BTreeMap<String, PathBuf>, Form::Secrets,
             "For each secret the file that holds it, which only its owner can read.";
+        "links" links: Links, Form::Links,
+            "For each interface that the component imports from another plugin the name of that plugin.";
         "drain" drain: Option<Patience>, Form::Time,
             "How long calls may go on when the host replaces or unloads the plugin because its descriptor or component has changed. Absent: as the host is configured.";
         "health-window" health_window: Option<Patience>, Form::Time,

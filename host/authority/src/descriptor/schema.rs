@@ -3,6 +3,7 @@
 //! Owns how each form of a field is said in it. Which fields there are is said
 //! by the tables that the parser reads by, not here.
 
+use odeon_protocol::MAX_LINKS;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -16,6 +17,9 @@ const NAME: &str = "^[a-z][a-z0-9.-]{0,63}$";
 
 /// The name of a secret, as a pattern.
 const SECRET: &str = "^[A-Za-z0-9._-]{1,64}$";
+
+/// The name of an interface, as a pattern.
+const INTERFACE: &str = "^[A-Za-z0-9-]+:[A-Za-z0-9-]+/[A-Za-z0-9-]+(@[0-9].*)?$";
 
 impl Descriptor {
     /// The JSON Schema that editors check descriptors by. What it refuses is
@@ -65,6 +69,12 @@ fn form(form: Form) -> Value {
             "type": "object",
             "propertyNames": { "pattern": SECRET },
             "additionalProperties": { "type": "string", "minLength": 1 },
+        }),
+        Form::Links => json!({
+            "type": "object",
+            "maxProperties": MAX_LINKS,
+            "propertyNames": { "pattern": INTERFACE },
+            "additionalProperties": { "type": "string", "pattern": NAME },
         }),
     }
 }
@@ -130,7 +140,7 @@ fn grants() -> Value {
     json!({ "anyOf": [
         {
             "type": "array",
-            "items": { "type": "string", "pattern": "^(fs|tcp|udp|http|listen|env|secret)=" },
+            "items": { "type": "string", "pattern": "^(fs|tcp|udp|http|listen|env|secret|call)=" },
         },
         {
             "type": "object",
@@ -143,6 +153,7 @@ fn grants() -> Value {
                 "listen": entries(Some(&endpoint)),
                 "env": { "type": "object", "additionalProperties": { "anyOf": [{ "type": "string" }, { "const": true }] } },
                 "secret": entries(None),
+                "call": entries(None),
             },
         },
     ] })

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value},
+    de::{Error, MapAccess, SeqAccess, Visitor, value},
 };
 
 use super::{
@@ -34,7 +34,7 @@ struct GrantTables {
     #[serde(default)]
     secret: Entries<NoTable>,
     #[serde(default)]
-    call: Option<IgnoredAny>,
+    call: Entries<NoTable>,
 }
 
 #[derive(Deserialize)]
@@ -137,9 +137,7 @@ impl TryFrom<GrantTables> for GrantSet {
             })?;
         }
         tables.secret.add_to(&mut set, "secret", |table| match table {})?;
-        if tables.call.is_some() {
-            return Err(InvalidGrant::new("call", parse::NO_CALLS, "one"));
-        }
+        tables.call.add_to(&mut set, "call", |table| match table {})?;
         Ok(set)
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! Owns the syntax `fs=HOSTDIR[::GUESTDIR][,rw]`, `tcp=HOST:PORT`,
 //! `udp=HOST:PORT`, `http=HOST[:PORT]`, `listen=ADDRESS:PORT`,
-//! `env=NAME[=VALUE]`, `secret=NAME`; the network ones take `,private`,
-//! and `*` as a port. Files use the same words.
+//! `env=NAME[=VALUE]`, `secret=NAME`, `call=PLUGIN[/METHOD]`; the network ones
+//! take `,private`, and `*` as a port. Files use the same words.
 
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
-use super::{Access, Endpoint, FsGrant, GrantSet, HostPattern, PortRule, Protocol, path::normal_guest_path};
+use super::{
+    Access, CallGrant, Endpoint, FsGrant, GrantSet, HostPattern, PortRule, Protocol, call,
+    path::normal_guest_path,
+};
 
 /// One grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum Grant {
     Env(String, Option<String>),
     /// A secret.
     Secret(String),
+    /// Calls of another plugin by name.
+    Call(CallGrant),
 }
 
 /// Text that is no grant.
@@ -45,8 +50,7 @@ impl InvalidGrant {
     }
 }
 
-const KINDS: &str = "fs=, tcp=, udp=, http=, listen=, env= or secret=";
-pub(super) const NO_CALLS: &str = "no call= grant: calls between plugins are not supported in this version";
+const KINDS: &str = "fs=, tcp=, udp=, http=, listen=, env=, secret= or call=";
 const MAX_NAME: usize = 256;
 const MAX_VALUE: usize = 32 * 1024;
 
@@ -68,8 +72,7 @@ impl FromStr for Grant {
                 None => env(rest, None),
             },
             "secret" => secret(rest),
-            // Nothing would enforce it: a plugin cannot call another one yet.
-            "call" => Err(InvalidGrant::new(text, NO_CALLS, text)),
+            "call" => call::parse(text, rest).map(Grant::Call),
             other => Err(InvalidGrant::new(text, KINDS, other)),
         }
     }
@@ -127,6 +130,12 @@ impl GrantSet {
                 if !self.secrets.contains(&name) {
                     full(self.secrets.len(), "secret")?;
                     self.secrets.insert(name);
+                }
+            }
+            Grant::Call(call) => {
+                if !self.calls.contains(&call) {
+                    full(self.calls.len(), "call")?;
+                    self.calls.insert(call);
                 }
             }
         }

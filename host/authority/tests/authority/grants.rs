@@ -82,8 +82,10 @@ fn what_is_no_grant_says_what_was_expected() {
         ("fs=", ""),
         ("env=", ""),
         ("secret=a/b", "a/b"),
-        // There are no calls between plugins yet: nothing would enforce it.
-        ("call=calc", "call=calc"),
+        ("call=", ""),
+        ("call=Calc", "Calc"),
+        ("call=calc/", ""),
+        ("call=calc/add/two", "add/two"),
         ("listen=example.com:80", "example.com"),
         ("listen=*:80,private", "private"),
     ] {
@@ -600,4 +602,31 @@ proptest! {
         let again = GrantSet::parse([line.as_str()]).unwrap();
         prop_assert!(again == set || grant.starts_with("env="));
     }
+}
+
+/// Enforced by `call::intersect` and `GrantSet::call`.
+#[test]
+fn calls_are_granted_by_plugin_or_by_method() {
+    let set = |texts: &[&str]| GrantSet::parse(texts.iter().copied()).expect("grants");
+    let meet = |asked: &[&str], allowed: &[&str]| GrantSet::intersect(&set(asked), &set(allowed)).lines();
+    assert_eq!(meet(&["call=a", "call=b"], &["call=a/add"]), ["call=a/add"]);
+    assert_eq!(meet(&["call=a/add"], &["call=a"]), ["call=a/add"]);
+    assert_eq!(meet(&["call=a"], &["call=a"]), ["call=a"]);
+    assert_eq!(meet(&["call=a/add"], &["call=a/sub"]), [""; 0]);
+    let granted = set(&["call=a", "call=b/add"]);
+    let name = |text: &str| text.parse().expect("a plugin's name");
+    let member = |text: &str| text.parse::<odeon_protocol::MemberPath>().expect("a method");
+    let may = |plugin: &str, method: &str| {
+        let (plugin, method) = (name(plugin), member(method));
+        granted.calls_of(&plugin, &method).is_ok()
+            && granted
+                .call(&plugin, &method, |granted| *granted == method)
+                .is_ok()
+    };
+    assert!(may("a", "anything") && may("b", "add"));
+    assert!(!may("b", "sub") && !may("c", "add"));
+    let denied = granted
+        .call(&name("b"), &member("math.sub"), |_| false)
+        .expect_err("a refusal");
+    assert_eq!(denied.wanted, "call=b/math.sub");
 }

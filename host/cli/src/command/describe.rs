@@ -82,6 +82,21 @@ fn text(reply: &DescribeReply) -> String {
     };
     section("methods", methods.iter().map(|row| line(row, methods)).collect());
     section("imports", imports.iter().map(|import| clean(import)).collect());
+    if !plugin.links.is_empty() {
+        let links = plugin.links.iter().map(|link| match link.generation {
+            Some(generation) => format!(
+                "{} = {} generation {generation}",
+                clean(&link.interface),
+                link.provider
+            ),
+            None => format!(
+                "{} = {}, which is not loaded",
+                clean(&link.interface),
+                link.provider
+            ),
+        });
+        section("links", links.collect());
+    }
     section("grants", grants.iter().map(|grant| clean(grant)).collect());
     section(
         "limits",

@@ -8,7 +8,7 @@ use super::Context;
 use crate::{
     human,
     output::Done,
-    tokens::{Pair, by_name, grant_lines},
+    tokens::{Pair, by_name, grant_lines, links},
     whereabouts::absolute_text,
 };
 
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// A limit in place of the host's, as in a descriptor: memory=16MiB
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     limits: Vec<Pair>,
+    /// The plugin that serves an interface which it imports: odeon-samples:markdown/markdown=markdown
+    #[arg(long = "link", value_name = "INTERFACE=PLUGIN")]
+    links: Vec<Pair>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
@@ -46,6 +49,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         transient: args.transient,
         grants: grant_lines(&args.grants)?,
         limits: by_name(&args.limits, "--limit")?,
+        links: links(&args.links)?,
     });
     let reply: LoadReply = context.ask_waiting(&request, || format!("loading {}", args.file.display()))?;
     for warning in &reply.warnings {

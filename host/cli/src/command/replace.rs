@@ -34,6 +34,9 @@ pub(crate) struct Terms {
     /// How long the new generation is watched, and replaced by the old one if it traps [default: 10s; 0s: not at all]
     #[arg(long, value_name = "TIME")]
     health: Option<Patience>,
+    /// Replace it although plugins that are linked to it would not link any more
+    #[arg(long)]
+    break_links: bool,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
@@ -57,6 +60,7 @@ pub(super) fn replace(
         allow_downgrade: terms.allow_downgrade,
         drain_ms: terms.drain.map(|time| milliseconds(time.duration())),
         health_ms: terms.health.map(|time| milliseconds(time.duration())),
+        break_links: terms.break_links,
     });
     let reply: ReplaceReply = context.ask_waiting(&request, || what)?;
     for warning in &reply.warnings {

@@ -277,6 +277,7 @@ mod tests {
             instances: 0,
             memory_bytes: 0,
             limits_hit: [("cpu".to_owned(), 40), ("queue".to_owned(), 2)].into(),
+            links: Vec::new(),
         };
         StatusReport {
             folder: None,

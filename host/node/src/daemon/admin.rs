@@ -91,6 +91,7 @@ async fn load(shared: &Shared, load: Load, principal: Principal) -> Result<LoadR
     request.allow_downgrade = load.allow_downgrade;
     request.transient = load.transient;
     request.principal = Some(principal);
+    request.links = load.links;
     if !load.grants.is_empty() {
         let grants = GrantSet::parse(load.grants.iter().map(String::as_str));
         request.grants = Some(grants.map_err(|error| invalid(error.to_string()))?);
@@ -120,6 +121,7 @@ async fn replace(shared: &Shared, replace: Replace, principal: Principal) -> Res
             allow_downgrade: replace.allow_downgrade,
             drain: replace.drain_ms.map_or(shared.config.drain, millis),
             health_window: replace.health_ms.map_or(ReplaceRequest::HEALTH_WINDOW, millis),
+            break_links: replace.break_links,
             principal: Some(principal),
             ..ReplaceRequest::reload(replace.name)
         })

@@ -39,7 +39,7 @@ impl From<LoadError> for Failed {
     fn from(error: LoadError) -> Self {
         let step = match &error {
             LoadError::Compile(_) => LoadStep::Compile,
-            LoadError::Link(_) | LoadError::Lifecycle(_) => LoadStep::Link,
+            LoadError::Link(_) | LoadError::ProviderMissing(_) | LoadError::Lifecycle(_) => LoadStep::Link,
             LoadError::DoesNotFit(_) | LoadError::LimitUnsupported(_) => LoadStep::Fit,
             LoadError::Engine(_) => LoadStep::Publish,
         };

@@ -271,6 +271,9 @@ fn fill_in(request: &mut LoadRequest, descriptor: Descriptor) -> PathBuf {
     for (key, value) in descriptor.config {
         request.config.entry(key).or_insert(value);
     }
+    for (interface, provider) in descriptor.links {
+        request.links.entry(interface).or_insert(provider);
+    }
     for (name, file) in descriptor.secrets {
         request.secrets.entry(name).or_insert(file);
     }

@@ -11,6 +11,7 @@ use odeon_runtime::{EngineClass, InstanceModel, PluginSpec};
 use super::request::LoadRequest;
 use crate::check::asked;
 use crate::host::Host;
+use crate::links;
 use crate::registry::Reservation;
 use crate::secrets::SecretFiles;
 
@@ -68,6 +69,8 @@ impl Host {
             audit: Arc::new(inner.recorder.clone()),
             secrets: Arc::new(SecretFiles::new(request.secrets.clone(), inner.secrets.clone())),
             totals: reservation.totals(),
+            links: links::settle(request, admission.name())?,
+            neighbours: self.neighbours(),
         })
     }
 }
@@ -131,7 +134,11 @@ fn is_whole(kept: &GrantSet, grant: &GrantSet) -> bool {
     .iter()
     .all(|(all, left)| all.iter().all(|one| left.contains(one)));
     let has_variables = grant.env.keys().all(|name| kept.env.contains_key(name));
-    has_folders && has_endpoints && has_variables && grant.secrets.is_subset(&kept.secrets)
+    has_folders
+        && has_endpoints
+        && has_variables
+        && grant.secrets.is_subset(&kept.secrets)
+        && grant.calls.is_subset(&kept.calls)
 }
 
 /// The directories that the operator allows with this load and the plugin gets.

@@ -28,6 +28,14 @@ pub(super) enum Done {
     Later,
 }
 
+/// When something was tried.
+#[derive(Clone, Copy)]
+struct Tried {
+    round: u64,
+    /// How often something had come into service by then.
+    came: u64,
+}
+
 impl Step {
     /// Whether it lets something in, of which there is only so much in a minute.
     pub(super) fn lets_in(&self) -> bool {
@@ -38,6 +46,10 @@ impl Step {
 impl Watch {
     /// Does one step of a plan that was made of this folder in this round.
     pub(super) async fn take(&self, step: Step, folder: &Folder, round: u64) -> Done {
+        let tried = Tried {
+            round,
+            came: self.change_state(|state| state.came),
+        };
         match step {
             Step::Load { file } => {
                 let Some(want) = wanted(folder, &file) else {
@@ -45,7 +57,7 @@ impl Watch {
                 };
                 let loading = self.host.load_uncounted(self.request(&file));
                 let loaded = loading.await.map(|report| (report.name, report.generation));
-                self.let_in(file, want, want.name.as_ref(), round, loaded)
+                self.let_in(file, want, want.name.as_ref(), tried, loaded)
             }
             Step::Replace { name, file } => {
                 let Some(want) = wanted(folder, &file) else {
@@ -57,12 +69,13 @@ impl Watch {
                     window: descriptor
                         .health_window
                         .map_or(ReplaceRequest::HEALTH_WINDOW, |time| time.duration()),
+                    break_links: false,
                 };
                 let request = self.request(&file);
                 let replacing = self.host.replace_by(&name, terms, |_| Ok(request));
                 let replaced = replacing.await;
                 let loaded = replaced.map(|report| (report.loaded.name, report.loaded.generation));
-                self.let_in(file, want, None, round, loaded)
+                self.let_in(file, want, None, tried, loaded)
             }
             Step::Adopt { name, file } => {
                 let Some(want) = wanted(folder, &file) else {
@@ -101,7 +114,7 @@ impl Watch {
         file: FileName,
         want: &Want,
         name: Option<&PluginName>,
-        round: u64,
+        tried: Tried,
         loaded: Result<(PluginName, odeon_protocol::Generation), Fault>,
     ) -> Done {
         let want = want.clone();
@@ -117,10 +130,17 @@ impl Watch {
                 Done::Settled
             }
             Err(fault) if is_meanwhile(&self.host, &fault, name) => Done::Later,
+            // What has come meanwhile may be what it lacks.
+            Err(fault)
+                if fault.code == Code::ProviderMissing
+                    && self.change_state(|state| state.came) != tried.came =>
+            {
+                Done::Later
+            }
             Err(fault) => {
                 let refused = Refused {
                     want,
-                    round,
+                    round: tried.round,
                     problem: fault.into(),
                 };
                 self.change(|applied| {

@@ -201,6 +201,20 @@ pub struct PluginRow {
     /// How often each limit said no, by its name in a descriptor.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub limits_hit: std::collections::BTreeMap<String, u64>,
+    /// The interfaces that other plugins serve for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkRow>,
+}
+
+/// An interface that one plugin serves for another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkRow {
+    /// The interface, as the one that imports it names it.
+    pub interface: String,
+    /// The plugin that serves it.
+    pub provider: PluginName,
+    /// The generation of it that does now; absent while it is not loaded.
+    pub generation: Option<Generation>,
 }
 
 /// How long calls took from their admission to their end, in microseconds, as

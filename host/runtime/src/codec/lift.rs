@@ -1,6 +1,7 @@
 //! From the guest onto the wire.
 //!
-//! Owns the walk that reads a result out of a slot and guest memory. Nothing
+//! Owns the walk that reads a result, or the parameters of an import, out of
+//! slots and guest memory. Nothing
 //! the guest says is believed: pointers, lengths, discriminants, UTF-8 and
 //! chars are checked, and the engine's per-call data allowance is consumed for
 //! every byte, so that a guest cannot make the host copy without bound.
@@ -9,7 +10,7 @@ use wasmtime::ValRaw;
 use wasmtime::component::__internal::wasmtime_environ::component::{
     CanonicalOptionsDataModel, MAX_FLAT_RESULTS, StringEncoding,
 };
-use wasmtime::component::__internal::{InterfaceType, LiftContext};
+use wasmtime::component::__internal::{ComponentTypes, InterfaceType, LiftContext};
 
 use super::lower::flag_bytes;
 use super::shape::{BadValue, canonical, cases, payload, plain, width};
@@ -46,6 +47,34 @@ pub(super) fn result(cx: &mut LiftContext<'_>, ty: InterfaceType, src: ValRaw) -
             load(cx, &mut out, ty, bytes)?;
         }
     }
+    Ok(out)
+}
+
+/// Reads a whole parameter list that came in slots.
+pub(super) fn params(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw]) -> Result<Vec<u8>> {
+    let InterfaceType::Tuple(index) = ty else {
+        return Err(BadValue::NotCarriable.into());
+    };
+    let mut out = Vec::new();
+    let mut slots = src.iter();
+    for ty in cx.types[index].types.iter() {
+        flat_many(cx, &mut out, *ty, &mut slots)?;
+    }
+    match slots.next() {
+        None => Ok(out),
+        Some(_) => Err(BadValue::NotCarriable.into()),
+    }
+}
+
+/// Reads a whole parameter list that lies in memory at `at`.
+pub(super) fn spilled(cx: &mut LiftContext<'_>, ty: InterfaceType, at: usize) -> Result<Vec<u8>> {
+    let InterfaceType::Tuple(index) = ty else {
+        return Err(BadValue::NotCarriable.into());
+    };
+    let abi = &cx.types[index].abi;
+    let bytes = memory(cx, at, abi.size32 as usize, abi.align32 as usize)?;
+    let mut out = Vec::with_capacity(SOME);
+    load(cx, &mut out, ty, bytes)?;
     Ok(out)
 }
 
@@ -119,6 +148,76 @@ fn flat(
             }
         }
     }
+}
+
+/// A value in as many slots as its type takes. Each slot is read as what the
+/// case that is there says, whatever other cases would have in it: narrow
+/// values are in the low bits of wide slots.
+fn flat_many(
+    cx: &mut LiftContext<'_>,
+    out: &mut Vec<u8>,
+    ty: InterfaceType,
+    slots: &mut std::slice::Iter<'_, ValRaw>,
+) -> Result<()> {
+    use InterfaceType as I;
+    let types = cx.types;
+    match ty {
+        I::String | I::List(_) | I::Map(_) => {
+            let (at, count) = (next(slots)?.get_u32(), next(slots)?.get_u32());
+            sequence(cx, out, ty, at as usize, count as usize)
+        }
+        I::Record(i) => types[i]
+            .fields
+            .iter()
+            .try_for_each(|f| flat_many(cx, out, f.ty, slots)),
+        I::Tuple(i) => types[i]
+            .types
+            .iter()
+            .try_for_each(|ty| flat_many(cx, out, *ty, slots)),
+        I::FixedLengthList(i) => {
+            let list = &types[i];
+            (0..list.size).try_for_each(|_| flat_many(cx, out, list.element, slots))
+        }
+        I::Flags(i) => {
+            let count = types[i].names.len();
+            let mut bytes = Vec::with_capacity(flag_bytes(count));
+            for _ in 0..count.div_ceil(32) {
+                bytes.extend_from_slice(&next(slots)?.get_u32().to_le_bytes());
+            }
+            flags(out, count, &bytes)
+        }
+        _ if width(&ty) > 0 => {
+            let mut slot = Some(next(slots)?);
+            flat(cx, out, ty, &mut slot)
+        }
+        _ => {
+            let layout = cases(types, &ty).ok_or(BadValue::NotCarriable)?;
+            let case = next(slots)?.get_u32();
+            let carried = payload(types, &ty, case as usize)?;
+            out.extend(case.to_le_bytes().iter().take(layout.discriminant));
+            // Beside the discriminant, which is one of them.
+            let all = slots_of(types, &ty)?.saturating_sub(1);
+            let used = match carried {
+                Some(ty) => {
+                    flat_many(cx, out, ty, slots)?;
+                    slots_of(types, &ty)?
+                }
+                None => 0,
+            };
+            (used..all).try_for_each(|_| next(slots).map(drop))
+        }
+    }
+}
+
+fn next(slots: &mut std::slice::Iter<'_, ValRaw>) -> Result<ValRaw> {
+    slots.next().copied().ok_or_else(|| BadValue::NotCarriable.into())
+}
+
+fn slots_of(types: &ComponentTypes, ty: &InterfaceType) -> Result<usize> {
+    let count = types.canonical_abi(ty).flat_count;
+    count
+        .map(usize::from)
+        .ok_or_else(|| BadValue::NotCarriable.into())
 }
 
 /// Flags with the bits that name none cleared, as the engine reads them.

@@ -89,6 +89,45 @@ pub(super) fn params<T>(
     }
 }
 
+/// Writes the whole result of an import into its slots.
+pub(super) fn result<T>(
+    cx: &mut LowerContext<'_, T>,
+    wire: &[u8],
+    ty: InterfaceType,
+    dst: &mut [MaybeUninit<ValRaw>],
+) -> Result<()> {
+    let InterfaceType::Tuple(index) = ty else {
+        return Err(BadValue::NotCarriable.into());
+    };
+    let mut wire = Wire(wire);
+    let types = cx.types;
+    let mut slots = dst.iter_mut();
+    for ty in types[index].types.iter() {
+        flat(cx, &mut wire, *ty, &mut slots)?;
+    }
+    match (wire.0.is_empty(), slots.next()) {
+        (true, None) => Ok(()),
+        (false, _) => Err(BadValue::Long.into()),
+        (true, Some(_)) => Err(BadValue::NotCarriable.into()),
+    }
+}
+
+/// Writes the whole result of an import into guest memory at `at`, where the
+/// engine has found room for it.
+pub(super) fn result_at<T>(
+    cx: &mut LowerContext<'_, T>,
+    wire: &[u8],
+    ty: InterfaceType,
+    at: usize,
+) -> Result<()> {
+    let mut wire = Wire(wire);
+    store(cx, &mut wire, ty, at)?;
+    match wire.0.is_empty() {
+        true => Ok(()),
+        false => Err(BadValue::Long.into()),
+    }
+}
+
 #[inline]
 fn put(slots: &mut Slots<'_>, value: ValRaw) -> Result<()> {
     match slots.next() {

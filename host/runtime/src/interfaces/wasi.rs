@@ -78,7 +78,7 @@ impl Wasi {
     }
 
     /// From now on lines are of this request.
-    pub(super) fn name_request(&self, serial: Option<Serial>) {
+    pub(crate) fn name_request(&self, serial: Option<Serial>) {
         self.stdout.lock().name_request(serial);
         self.stderr.lock().name_request(serial);
     }

@@ -6,6 +6,7 @@
 
 use odeon_protocol::{Field, FunctionType, type_diff};
 
+use super::provided::{self, Provided, is_same_interface};
 use super::report::{LinkReport, Mismatch, Problem};
 use super::surface::{self, Interface};
 use crate::describe::{Description, Import, ImportedFunction};
@@ -18,20 +19,28 @@ const NAME: usize = 128;
 /// finds something that a description does not hold (which resource a handle
 /// is of).
 pub fn check_imports(description: &Description) -> LinkReport {
+    check_provided(description, &[])
+}
+
+/// The same for a component of whose imports other plugins are to serve some.
+pub(crate) fn check_provided(description: &Description, provided: &[Provided<'_>]) -> LinkReport {
     let mut report = LinkReport::default();
     match surface::read() {
-        Ok(host) => description
-            .imports
-            .iter()
-            .for_each(|import| check(&host, import, &mut report)),
+        Ok(host) => description.imports.iter().for_each(|import| {
+            let serves = |provided: &&Provided<'_>| is_same_interface(provided.interface, &import.name);
+            match provided.iter().find(serves) {
+                Some(provided) => provided::check(provided, import, &mut report),
+                None => check(&host, import, &mut report),
+            }
+        }),
         Err(error) => report.engine = Some(format!("the host's own interfaces cannot be read: {error}")),
     }
     report
 }
 
-/// The report on a component that the engine refused with this error.
-pub(crate) fn explain(description: &Description, error: &wasmtime::Error) -> LinkReport {
-    let mut report = check_imports(description);
+/// The report on a component that the engine refused with this error, where
+/// `report` has nothing to say about it.
+pub(crate) fn explain(mut report: LinkReport, error: &wasmtime::Error) -> LinkReport {
     if report.mismatches.is_empty() {
         report.engine = Some(format!("{error:#}").chars().take(4 * NAME).collect());
     }
@@ -94,7 +103,7 @@ fn find<'h>(host: &'h [Interface], wanted: &str) -> Found<'h> {
     }
 }
 
-fn split(id: &str) -> (&str, Option<&str>) {
+pub(super) fn split(id: &str) -> (&str, Option<&str>) {
     match id.split_once('@') {
         Some((name, version)) => (name, Some(version)),
         None => (id, None),
@@ -103,7 +112,7 @@ fn split(id: &str) -> (&str, Option<&str>) {
 
 /// The versions that the engine takes for one another: the same major, or the
 /// same minor below 1.0. Pre-releases and 0.0.x are like no other.
-fn track(version: &str) -> Option<(u64, u64)> {
+pub(super) fn track(version: &str) -> Option<(u64, u64)> {
     if version.contains(['-', '+']) {
         return None;
     }
@@ -122,7 +131,7 @@ fn track(version: &str) -> Option<(u64, u64)> {
 }
 
 /// The engine does not look at the names of parameters, only at their types.
-fn difference(expected: &FunctionType, found: &FunctionType) -> Option<String> {
+pub(super) fn difference(expected: &FunctionType, found: &FunctionType) -> Option<String> {
     if expected.params.len() != found.params.len() {
         return type_diff(expected, found);
     }
@@ -154,9 +163,11 @@ fn unknown_interface(host: &[Interface], wanted: &str) -> Mismatch {
     let nearest = nearest.and_then(|name| host.iter().find(|interface| split(&interface.id).0 == name));
     let fix = match nearest {
         Some(interface) => format!("if {} is meant, build the component against it", interface.id),
-        None => "a component can import WASI, wasi:logging, wasi:config and odeon:plugin; if another component exports \
-                 this interface, compose the two into one file and load that"
-            .to_owned(),
+        None => format!(
+            "a component can import WASI, wasi:logging, wasi:config and odeon:plugin; if a plugin exports this interface, \
+             name it: --link {}=PLUGIN, or [links] in the descriptor",
+            shown(split(wanted).0)
+        ),
     };
     Mismatch {
         interface: shown(wanted),
@@ -247,7 +258,7 @@ fn world_function(host: &[Interface], function: &ImportedFunction) -> Mismatch {
 
 /// The candidate that takes the fewest edits, if it takes few enough to be
 /// taken for a slip, or one name is a part of the other.
-fn nearest<'c>(wanted: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+pub(super) fn nearest<'c>(wanted: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let characters: Vec<char> = wanted.chars().take(NAME).collect();
     let most = (characters.len() / 3).max(1);
     candidates
@@ -278,11 +289,11 @@ fn edits(from: &[char], to: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     cut(name, NAME)
 }
 
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     let mut cut = String::new();
     for character in text.chars().take(most) {
         match character.is_control() {

@@ -14,7 +14,7 @@ const SHOWN: usize = 20;
 /// How many mismatches are kept; the rest is counted.
 pub(super) const KEPT: usize = 256;
 
-/// Every import of a component that the host cannot satisfy.
+/// Every import of a component that neither the host nor a provider can satisfy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LinkReport {
     /// The mismatches, in the order of the component's imports.
@@ -51,9 +51,10 @@ pub struct Mismatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
-    /// The host has no such interface in any version.
+    /// The host, or the provider, has no such interface in any version.
     UnknownInterface,
-    /// The host has the interface in a version that is not compatible.
+    /// The host, or the provider, has the interface in a version that is not
+    /// compatible.
     Version,
     /// The interface has no such function.
     UnknownFunction,
@@ -61,16 +62,19 @@ pub enum Problem {
     FunctionType,
     /// A function that belongs to no interface.
     WorldFunction,
+    /// The function takes or gives what cannot go from one plugin to another.
+    NotProxied,
 }
 
 impl Problem {
     fn words(self) -> &'static str {
         match self {
-            Problem::UnknownInterface => "the host has no such interface",
-            Problem::Version => "the host has another version of it",
+            Problem::UnknownInterface => "there is no such interface",
+            Problem::Version => "it is there in another version",
             Problem::UnknownFunction => "the interface has no such function",
             Problem::FunctionType => "the function has another type",
             Problem::WorldFunction => "a function that belongs to no interface",
+            Problem::NotProxied => "the function has a type that cannot go from one plugin to another",
         }
     }
 }
@@ -79,6 +83,11 @@ impl LinkReport {
     /// Whether nothing was found to be wrong.
     pub fn is_empty(&self) -> bool {
         self.mismatches.is_empty() && self.engine.is_none()
+    }
+
+    /// Keeps what is about these interfaces alone.
+    pub(crate) fn retain(&mut self, of: impl Fn(&str) -> bool) {
+        self.mismatches.retain(|mismatch| of(&mismatch.interface));
     }
 
     /// Adds one. Its words are made only if they are kept: finding the nearest

@@ -154,7 +154,6 @@ impl Plugin {
     ) -> Result<Reply, Fault> {
         let _pass = pass;
         let shared = &*self.shared;
-        let context = Some(Box::new(context));
         let ticker = &shared.unit.ticker;
         let _ungated = match target {
             Target::Method(_) => {
@@ -163,9 +162,13 @@ impl Plugin {
             }
             Target::Hook(_) => Some(ticker.ungated()),
         };
+        let (Target::Method(called) | Target::Hook(called)) = target;
+        let via = context.via.clone();
+        let context = Some(Box::new(context));
         let begin = |state: &mut HostState| {
             state.begin(context, budget, true);
             state.counted_by(clock);
+            state.call.hop = shared.hop(called, via);
         };
         let (mut instance, template) = match shared.take_idle() {
             Some(mut instance) => {

@@ -122,6 +122,19 @@ impl Plugin {
         })
     }
 
+    /// Comes in now, or is told why it never will. Nothing where it would have to
+    /// wait.
+    pub(crate) fn enter_at_once(&self, attempt: Attempt) -> Option<Result<Entered, NotEntered>> {
+        let gate = &self.shared.gate;
+        match gate.try_enter() {
+            Some(pass) => Some(Ok(Entered {
+                plugin: self.clone(),
+                pass: pass.owned(gate),
+            })),
+            None => Some(Err(self.shared.refuse(gate.may_wait().err()?, attempt))),
+        }
+    }
+
     /// Calls a method with arguments in the wire form that were checked against
     /// the method's type. Must be called within a tokio runtime.
     ///

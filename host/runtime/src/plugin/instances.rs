@@ -3,11 +3,14 @@
 //! Owns where it comes from: kept, or made from the template of the caller's
 //! own shard, which is made when a call first comes to it.
 
+use std::sync::Arc;
+
 use odeon_protocol::{Code, Fault, FunctionType};
 
 use super::{MethodId, Shared};
 use crate::control::CallContext;
 use crate::instance::{Instance, NotMade, Template};
+use crate::links::Hop;
 use crate::shard::here;
 use crate::stop::is_out_of_room;
 use crate::unit::InstanceModel;
@@ -24,7 +27,7 @@ impl Shared {
             .runtime
             .shards
             .get(shard)
-            .and_then(|s| self.runtime.template(s, &self.source).ok());
+            .and_then(|s| self.runtime.template(s, &self.source, &self.unit.spec).ok());
         match made {
             Some(template) => Some((shard, slot.get_or_init(|| template))),
             None => Some((0, self.templates.first()?.get()?)),
@@ -82,6 +85,17 @@ impl Shared {
     pub(super) fn method_type(&self, method: MethodId) -> Option<&FunctionType> {
         let export = self.source.description.exports.get(method.0)?;
         Some(&export.ty)
+    }
+
+    /// Where a call of this method stands in a chain of plugins, if it can go on
+    /// from here.
+    pub(super) fn hop(&self, method: MethodId, via: Option<Arc<Hop>>) -> Option<Arc<Hop>> {
+        if !self.source.links.lead_on() {
+            return None;
+        }
+        let export = self.source.description.exports.get(method.0)?;
+        let (interface, function) = (export.interface.clone(), export.function.clone());
+        Some(Arc::new(Hop::new(self.unit.clone(), interface, function, via)))
     }
 
     /// The number and the type of a hook, if it is exported.

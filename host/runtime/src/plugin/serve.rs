@@ -125,6 +125,11 @@ impl Shared {
     #[cold]
     pub(super) fn explained(&self, error: &wasmtime::Error, meter: &Meter) -> Fault {
         let fault = explain(error, meter, &self.unit.spec.limits);
+        if fault.is_passed_on() {
+            // The limit that it names, if any, is another plugin's.
+            self.unit.counters.fault(&fault);
+            return fault;
+        }
         let counted = meter.refused().map(Refused::limit);
         match limit_of(&fault) {
             // Growth was counted when it was refused: the guest may go on.

@@ -1,0 +1,81 @@
+//! Who calls whom: the chain of plugins that one request has come through.
+//!
+//! Owns its length and its text. It is made by the host as a call goes from one
+//! store to the next; a guest can neither see nor lengthen it but by calling.
+
+use std::sync::Arc;
+
+use odeon_protocol::PluginName;
+
+use crate::unit::Unit;
+
+/// One plugin in the chain, and the method of it that runs.
+pub struct Hop {
+    unit: Arc<Unit>,
+    interface: Option<Arc<str>>,
+    function: Arc<str>,
+    parent: Option<Arc<Hop>>,
+    depth: u64,
+}
+
+impl Hop {
+    /// The next in the chain.
+    pub(crate) fn new(
+        unit: Arc<Unit>,
+        interface: Option<Arc<str>>,
+        function: Arc<str>,
+        parent: Option<Arc<Hop>>,
+    ) -> Self {
+        let depth = parent.as_ref().map_or(0, |parent| parent.depth).saturating_add(1);
+        Hop {
+            unit,
+            interface,
+            function,
+            parent,
+            depth,
+        }
+    }
+
+    /// How many plugins are in the chain, this one included.
+    pub(crate) fn depth(&self) -> u64 {
+        self.depth
+    }
+
+    /// Whether a generation of this plugin is one of them.
+    pub(crate) fn has_come_through(&self, plugin: &PluginName) -> bool {
+        self.upwards().any(|hop| hop.unit.spec.name == *plugin)
+    }
+
+    /// How many of them are this generation.
+    pub(crate) fn times(&self, unit: &Arc<Unit>) -> usize {
+        self.upwards().filter(|hop| Arc::ptr_eq(&hop.unit, unit)).count()
+    }
+
+    /// Every method in the chain, outermost first.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let mut texts: Vec<String> = self.upwards().map(Hop::text).collect();
+        texts.reverse();
+        texts
+    }
+
+    /// The method as a caller would name it.
+    pub(crate) fn text(&self) -> String {
+        let name = self.unit.spec.name.as_str();
+        text(name, self.interface.as_deref(), &self.function)
+    }
+
+    fn upwards(&self) -> impl Iterator<Item = &Hop> {
+        std::iter::successors(Some(self), |hop| hop.parent.as_deref())
+    }
+}
+
+/// A method as a caller would name it: the interface without its version.
+pub(super) fn text(plugin: &str, interface: Option<&str>, function: &str) -> String {
+    match interface {
+        Some(interface) => {
+            let name = interface.split('@').next().unwrap_or_default();
+            format!("{plugin}/{name}.{function}")
+        }
+        None => format!("{plugin}/{function}"),
+    }
+}
