@@ -8,11 +8,14 @@
 //! What a network rule reaches is decided in one place, [`EgressPolicy`].
 
 mod address;
+mod behalf;
 mod egress;
 mod endpoint;
 mod file;
 mod parse;
 mod path;
+mod wanted;
+mod without;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,6 +27,8 @@ pub use address::AddressClass;
 pub use egress::{EgressDenied, EgressPolicy, EgressReason, Protocol};
 pub use endpoint::{Endpoint, HostPattern, PortRule};
 pub use parse::{Grant, InvalidGrant, is_secret_name};
+pub use wanted::{Askable, Wanted};
+pub use without::Except;
 
 /// How a directory may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +69,9 @@ pub struct GrantSet {
     pub env: BTreeMap<String, Option<String>>,
     /// Secrets that may be fetched and revealed.
     pub secrets: BTreeSet<String>,
+    /// What the network rules do not open although they name it. Nobody writes
+    /// it as a grant: it comes of [`GrantSet::without`].
+    pub except: BTreeSet<Except>,
 }
 
 /// A running plugin used what it has no grant for.
@@ -80,7 +88,7 @@ impl GrantSet {
 
     /// Whether nothing is granted.
     pub fn is_empty(&self) -> bool {
-        *self == GrantSet::default()
+        self.complete_lines().is_empty()
     }
 
     /// What both sets allow. Neither side can be exceeded, whichever is the
@@ -96,6 +104,8 @@ impl GrantSet {
     /// - **env**: names on both sides; the value of the side that has one, none
     ///   if the two differ.
     /// - **secrets**: on both sides.
+    ///
+    /// Exceptions of either side stay.
     #[must_use]
     pub fn intersect(asked: &GrantSet, allowed: &GrantSet) -> GrantSet {
         GrantSet {
@@ -106,6 +116,7 @@ impl GrantSet {
             listen: endpoint::intersect_listening(&asked.listen, &allowed.listen),
             env: intersect_env(&asked.env, &allowed.env),
             secrets: asked.secrets.intersection(&allowed.secrets).cloned().collect(),
+            except: asked.except.union(&allowed.except).cloned().collect(),
         }
     }
 
@@ -120,13 +131,16 @@ impl GrantSet {
     }
 
     /// Every grant as it is written on a command line, values of environment
-    /// variables left out: for lists and the audit.
+    /// variables left out, and the exceptions: for lists and the audit.
     pub fn lines(&self) -> Vec<String> {
-        self.texts(|name, _| format!("env={name}"))
+        let mut lines = self.texts(|name, _| format!("env={name}"));
+        lines.extend(self.except.iter().map(|except| format!("except {except}")));
+        lines
     }
 
     /// Every grant as it is written on a command line, values of variables
-    /// included: for files that only the operator can read.
+    /// included and exceptions left out: for files that only the operator can
+    /// read.
     pub fn complete_lines(&self) -> Vec<String> {
         self.texts(|name, value| match value {
             Some(value) => format!("env={name}={value}"),

@@ -6,7 +6,9 @@
 
 use std::fmt;
 
-/// Who asks for something. Its text (`user:0`, `host`) is stable: the
+use odeon_protocol::PluginName;
+
+/// Who asks for something. Its text (`user:0`, `host`, `plugin:calc`) is stable: the
 /// audit and scripts rely on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Principal {
@@ -19,6 +21,11 @@ pub enum Principal {
     Embedder,
     /// The host itself: descriptors at start, a watched folder.
     Host,
+    /// A plugin that has another one do something for it.
+    Plugin {
+        /// The name it is loaded under.
+        name: PluginName,
+    },
 }
 
 impl fmt::Display for Principal {
@@ -27,6 +34,7 @@ impl fmt::Display for Principal {
             Principal::LocalUser { uid } => write!(f, "user:{uid}"),
             Principal::Embedder => f.write_str("embedder"),
             Principal::Host => f.write_str("host"),
+            Principal::Plugin { name } => write!(f, "plugin:{name}"),
         }
     }
 }

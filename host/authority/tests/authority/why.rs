@@ -42,6 +42,8 @@ fn denial(target: &str, count: u64) -> Event {
         grant: "tcp".into(),
         target: target.into(),
         reason: format!("tcp to {target} is not granted: no tcp grant names it").into(),
+        rule: None,
+        chain: Vec::new(),
         count,
     }
 }
