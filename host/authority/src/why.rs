@@ -257,7 +257,10 @@ fn moment(record: &Record, name: &PluginName, serving: bool) -> Option<Moment> {
         code,
         rule: rule.map(str::to_owned),
         message,
-        mismatches: texts(event, "mismatches").into_iter().map(str::to_owned).collect(),
+        mismatches: texts(event, "mismatches")
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         count: number(event, "count"),
         fix: advice::of(event_kind, code, text("grant"), !chain.is_empty()),
     })

@@ -19,7 +19,11 @@ impl GrantSet {
     pub fn on_behalf_of(&self, other: &GrantSet) -> GrantSet {
         let own = self.env.iter();
         GrantSet {
-            fs: self.fs.iter().filter_map(|grant| shared(grant, &other.fs)).collect(),
+            fs: self
+                .fs
+                .iter()
+                .filter_map(|grant| shared(grant, &other.fs))
+                .collect(),
             env: own
                 .filter(|(name, _)| other.env.contains_key(*name))
                 .map(|(name, value)| (name.clone(), value.clone()))

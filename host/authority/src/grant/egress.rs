@@ -30,8 +30,7 @@ pub enum Protocol {
 
 impl Protocol {
     /// All there are.
-    pub(super) const ALL: [Protocol; 4] =
-        [Protocol::Tcp, Protocol::Udp, Protocol::Http, Protocol::Listen];
+    pub(super) const ALL: [Protocol; 4] = [Protocol::Tcp, Protocol::Udp, Protocol::Http, Protocol::Listen];
 }
 
 /// Why something on the network is denied.
@@ -96,8 +95,9 @@ impl EgressPolicy {
             Some(name) => format!("{} ({address})", shown(name)),
             None => address.to_string(),
         };
-        let excepted =
-            self.excepted(protocol, |rule| rule.concerns(address.ip(), address.port(), name.as_deref()));
+        let excepted = self.excepted(protocol, |rule| {
+            rule.concerns(address.ip(), address.port(), name.as_deref())
+        });
         if let Some(except) = excepted {
             return Err(by_exception(except, target()));
         }

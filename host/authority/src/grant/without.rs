@@ -13,7 +13,7 @@ use std::{
     path::{Component, Path},
 };
 
-use super::{Access, Endpoint, FsGrant, GrantSet, Protocol};
+use super::{Access, Endpoint, FsGrant, Grant, GrantSet, Protocol};
 
 /// A network rule that is denied beside those that allow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +41,11 @@ impl GrantSet {
     #[must_use]
     pub fn without(&self, denied: &GrantSet) -> GrantSet {
         let mut left = self.clone();
-        left.fs = self.fs.iter().filter_map(|grant| lowered(grant, &denied.fs)).collect();
+        left.fs = self
+            .fs
+            .iter()
+            .filter_map(|grant| lowered(grant, &denied.fs))
+            .collect();
         for protocol in Protocol::ALL {
             let denied = denied.rules(protocol);
             let rules = left.rules_mut(protocol);
@@ -58,6 +62,30 @@ impl GrantSet {
         left.env.retain(|name, _| !denied.env.contains_key(name));
         left.secrets.retain(|name| !denied.secrets.contains(name));
         left
+    }
+
+    /// Takes one grant out, as an operator names it: a directory by the guest's
+    /// path and, if it is named, its place; a variable by its name; anything else
+    /// as it is written. Says whether it was there.
+    pub fn take_out(&mut self, grant: &Grant) -> bool {
+        match grant {
+            Grant::Fs(named) => {
+                let is_meant = |there: &FsGrant| {
+                    there.guest == named.guest && (named.host.is_none() || named.host == there.host)
+                };
+                let before = self.fs.len();
+                self.fs.retain(|there| !is_meant(there));
+                self.fs.len() < before
+            }
+            Grant::Network(protocol, rule) => {
+                let rules = self.rules_mut(*protocol);
+                let before = rules.len();
+                rules.retain(|there| there != rule);
+                rules.len() < before
+            }
+            Grant::Env(name, _) => self.env.remove(name).is_some(),
+            Grant::Secret(name) => self.secrets.remove(name),
+        }
     }
 
     /// Every rule about the network of this protocol.

@@ -50,7 +50,9 @@ pub enum PolicyEditError {
     #[error("the trust policy has no key {0}; `odeon trust list` shows those it has")]
     UnknownKey(KeyId),
     /// There is no such deputy.
-    #[error("the trust policy does not say that {plugin} may act for {other}; `odeon trust deputy list` shows who may")]
+    #[error(
+        "the trust policy does not say that {plugin} may act for {other}; `odeon trust deputy list` shows who may"
+    )]
     NoDeputy {
         /// Who was to lose it.
         plugin: PluginName,

@@ -47,10 +47,10 @@ impl PolicyEdit {
             row.insert("for", value(Array::new()));
             rows.push(row);
         }
-        let row = rows
-            .iter_mut()
-            .find(|row| holds(row, "plugin", plugin.as_str()));
-        let list = row.and_then(|row| row.get_mut("for")).and_then(Item::as_array_mut);
+        let row = rows.iter_mut().find(|row| holds(row, "plugin", plugin.as_str()));
+        let list = row
+            .and_then(|row| row.get_mut("for"))
+            .and_then(Item::as_array_mut);
         let list = list.ok_or(PolicyEditError::Form("deputy.for"))?;
         add(list, acts_for.iter().map(NamePattern::to_string));
         self.reread()
@@ -78,11 +78,18 @@ impl PolicyEdit {
         {
             if let Some(list) = row.get_mut("for").and_then(Item::as_array_mut) {
                 list.retain(|other| {
-                    !gone.is_empty() && other.as_str().is_none_or(|other| !gone.iter().any(|gone| gone == other))
+                    !gone.is_empty()
+                        && other
+                            .as_str()
+                            .is_none_or(|other| !gone.iter().any(|gone| gone == other))
                 });
             }
         }
-        let is_empty = |row: &Table| row.get("for").and_then(Item::as_array).is_some_and(Array::is_empty);
+        let is_empty = |row: &Table| {
+            row.get("for")
+                .and_then(Item::as_array)
+                .is_some_and(Array::is_empty)
+        };
         rows.retain(|row| !(holds(row, "plugin", plugin.as_str()) && is_empty(row)));
         self.reread()
     }
