@@ -44,7 +44,7 @@ pub(crate) fn grants<T: AsRef<str>>(texts: &[T]) -> Grants {
 
 /// What a call gave back; a refused use is never a fault.
 #[track_caller]
-pub(crate) fn told(plugin: &Plugin, invocation: &str) -> impl Future<Output = String> {
+pub(crate) fn told(plugin: &Plugin, invocation: &str) -> impl Future<Output = String> + use<> {
     let (plugin, invocation) = (plugin.clone(), invocation.to_owned());
     async move {
         match call(&plugin, &invocation).await {

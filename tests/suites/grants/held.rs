@@ -31,6 +31,7 @@ async fn what_is_open_in_a_directory_that_is_not_granted_any_more_is_of_no_use()
         b"hello",
         "nothing was written"
     );
+    // Below the directory it tries to write, then to read.
     let denied: Vec<_> = spec
         .records()
         .denials()
@@ -40,6 +41,7 @@ async fn what_is_open_in_a_directory_that_is_not_granted_any_more_is_of_no_use()
     assert_eq!(
         denied,
         [
+            "/data/hello",
             "/data/hello",
             "/data/hello",
             "/data/hello",

@@ -1,5 +1,8 @@
 //! A grant that is taken away in the middle of a call.
 
+use std::io::{ErrorKind, Read as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
 use odeon_runtime::Plugin;
 use odeon_tests::runtime::{runtime, spec};
 
@@ -97,4 +100,33 @@ async fn a_call_loses_requests_at_its_next_use() {
     let call = format!("long.request-until-refused(\"127.0.0.1:{}\")", peer.port());
     let (done, error) = stopped(&interrupted(&plugin, &call, || peer.closed() > 2).await);
     assert!(done > 1 && error.contains("Denied"), "{done} {error}");
+}
+
+/// Enforced by `Egress::permit_socket`, and `HostTcpSocket::accept` that asks
+/// about the very place.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_where_a_guest_may_not_listen_any_more_is_turned_away() {
+    let port = {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let spec = with(spec(), &[&format!("listen=127.0.0.1:{port}")]);
+    let plugin = spec.load(&runtime(), "guest-egress").await;
+    let call = format!("sockets.accept-forever(\"127.0.0.1\", {port})");
+    let running = tokio::spawn(told(&plugin, &call));
+    let come = || TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+    soon("it listens", || come().is_ok()).await;
+    plugin.regrant(grants::<&str>(&[]));
+    soon("he is turned away", || {
+        let Ok(mut stream) = come() else { return true };
+        stream
+            .set_read_timeout(Some(std::time::Duration::from_millis(50)))
+            .unwrap();
+        match stream.read(&mut [0; 1]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    })
+    .await;
+    running.abort();
 }

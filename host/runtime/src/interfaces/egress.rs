@@ -54,7 +54,8 @@ pub(crate) struct Egress {
 }
 
 /// A use that no grant covers. It is in the audit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no grant covers it now")]
 pub(crate) struct Denied;
 
 /// The call has sent all it may send. It is in the audit.

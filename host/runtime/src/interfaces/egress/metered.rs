@@ -153,10 +153,7 @@ fn check(route: &Route) -> StreamResult<()> {
 
 /// A guest that asks for the error's code hears that access was denied.
 fn not_granted() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        "the connection was opened by a rule that is not there now",
-    )
+    io::Error::new(io::ErrorKind::PermissionDenied, Denied)
 }
 
 #[wasmtime_wasi::async_trait]
