@@ -21,11 +21,8 @@ pub enum Principal {
     Embedder,
     /// The host itself: descriptors at start, a watched folder.
     Host,
-    /// A plugin that has another one do something for it.
-    Plugin {
-        /// The name it is loaded under.
-        name: PluginName,
-    },
+    /// A plugin that calls another one.
+    Plugin(PluginName),
 }
 
 impl fmt::Display for Principal {
@@ -34,7 +31,7 @@ impl fmt::Display for Principal {
             Principal::LocalUser { uid } => write!(f, "user:{uid}"),
             Principal::Embedder => f.write_str("embedder"),
             Principal::Host => f.write_str("host"),
-            Principal::Plugin { name } => write!(f, "plugin:{name}"),
+            Principal::Plugin(name) => write!(f, "plugin:{name}"),
         }
     }
 }

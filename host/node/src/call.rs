@@ -196,9 +196,7 @@ impl Inner {
         for name in on_behalf_of {
             behalf = behalf.then(&self.registry.get(name)?.plugin);
         }
-        let plugins = on_behalf_of
-            .iter()
-            .map(|name| Principal::Plugin { name: name.clone() });
+        let plugins = on_behalf_of.iter().cloned().map(Principal::Plugin);
         Ok((callers.iter().cloned().chain(plugins).collect(), behalf))
     }
 

@@ -138,8 +138,12 @@ impl HostState {
 
     /// What the guest may send to the network, made on first use.
     pub(crate) fn egress(&mut self) -> &Arc<Egress> {
-        let present = self.present().clone();
-        self.egress.get_or_insert_with(|| Egress::new(present))
+        let (unit, context) = (&self.unit, self.call.context.as_deref());
+        let present = &mut self.present;
+        self.egress.get_or_insert_with(|| {
+            let present = present.get_or_insert_with(|| Present::new(unit.clone(), context));
+            Egress::new(present.clone())
+        })
     }
 
     /// The same, if the guest has used the network.

@@ -14,9 +14,7 @@ async fn for_others(plugin: &Plugin, invocation: &str, others: &[&Plugin]) -> St
     let mut callers = vec![Principal::Embedder];
     for other in others {
         behalf = behalf.then(other);
-        callers.push(Principal::Plugin {
-            name: other.spec().name.clone(),
-        });
+        callers.push(Principal::Plugin(other.spec().name.clone()));
     }
     let context = CallContext {
         callers: callers.into(),
@@ -143,9 +141,7 @@ async fn for_a_plugin_that_is_only_named_nothing_may_be_used() {
     let folder = Folder::new();
     let (b, _spec) = resident(&[&folder.grant("")]).await;
     let context = CallContext {
-        callers: Arc::from([Principal::Plugin {
-            name: "a".parse().unwrap(),
-        }]),
+        callers: Arc::from([Principal::Plugin("a".parse().unwrap())]),
         ..CallContext::default()
     };
     let opened = call_with(&b, "kept.open(\"/data\", \"hello\")", context)

@@ -58,7 +58,7 @@ impl Present {
     pub(crate) fn deny(&self, kind: &'static str, target: &str, reason: &str, wanted: &Wanted<'_>) {
         let behalf = self.behalf.load();
         let own = self.unit.warrant.now();
-        let rule = match own.may.allows(wanted) {
+        let rule = match !behalf.is_nobody() && own.may.allows(wanted) {
             true => Some(narrowed_by(&self.unit, &own, &behalf, wanted)),
             false => own
                 .sides
@@ -106,7 +106,7 @@ fn behalf_of(context: Option<&CallContext>) -> Behalf {
         return Behalf::nobody();
     };
     let callers = context.callers.iter();
-    let plugins = callers.filter(|caller| matches!(caller, Principal::Plugin { .. }));
+    let plugins = callers.filter(|caller| matches!(caller, Principal::Plugin(_)));
     match plugins.count() > context.behalf.units().len() {
         true => Behalf::unknown(),
         false => context.behalf.clone(),

@@ -37,6 +37,13 @@ struct Preopen {
     place: Arc<Opened>,
 }
 
+impl Preopens {
+    fn of(&self, grant: &FsGrant) -> Option<Preopen> {
+        let open = self.0.lock();
+        open.iter().find(|open| open.is_of(grant)).cloned()
+    }
+}
+
 impl Preopen {
     fn is_of(&self, grant: &FsGrant) -> bool {
         self.root.guest == grant.guest && grant.host.as_ref() == Some(&self.root.host)
@@ -65,10 +72,8 @@ pub(crate) fn close_what_is_gone(unit: &Unit) {
 /// The open directory of a grant; none if the grant names no directory.
 fn preopen(unit: &Unit, grant: &FsGrant) -> Option<Result<Preopen, String>> {
     let host = grant.host.as_ref()?;
-    // Held while it is opened: two instances open it once.
-    let mut all = unit.preopens.0.lock();
-    if let Some(open) = all.iter().find(|open| open.is_of(grant)) {
-        return Some(Ok(open.clone()));
+    if let Some(open) = unit.preopens.of(grant) {
+        return Some(Ok(open));
     }
     let limit = unit.spec.limits.open_files;
     let Some(place) = Opened::take(&unit.counters.open_files, limit) else {
@@ -86,7 +91,16 @@ fn preopen(unit: &Unit, grant: &FsGrant) -> Option<Result<Preopen, String>> {
                 dir: Dir::new(file, FsPerms::ReadOnly, OpenMode::READ, false),
                 place,
             };
-            all.push(open.clone());
+            // Opened without the lock: a disk that hangs holds nobody up who
+            // takes a grant away.
+            let mut all = unit.preopens.0.lock();
+            let known = all.iter().find(|open| open.is_of(grant)).cloned();
+            let open = known.unwrap_or_else(|| {
+                all.push(open.clone());
+                open
+            });
+            drop(all);
+            close_what_is_gone(unit);
             Ok(open)
         }
         Err(error) => Err(format!("the granted directory cannot be opened: {error}")),
