@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use odeon_authority::{
     Access, Askable, EgressReason, Grant, GrantSet, Offer, Policy, PolicyEditError, Protocol, Sides, Trust,
-    Verdict, Wanted, decide,
+    Verdict, Wanted, decide, sign,
 };
 
-use crate::fixture::{Host, key, signed, terms};
+use crate::fixture::{Host, claim, component, key, packed, terms};
 
 fn set(texts: &[&str]) -> GrantSet {
     GrantSet::parse(texts.iter().copied()).unwrap()
@@ -162,7 +162,7 @@ fn an_operator_takes_out_what_he_names() {
 fn what_the_policy_takes_away_no_row_and_no_operator_gives() {
     let host = Host::new();
     let key = key();
-    let component = signed("calc", "1.0.0", &key);
+    let component = sign(&component("calc"), &key, &claim("calc", "1.0.0")).unwrap();
     host.trust(|edit| {
         edit.allow_key(&key.public(), &[], None, None).unwrap();
         edit.take_away(&"c*".parse().unwrap(), &set(&["secret=x", "tcp=a.test:1"]))
@@ -197,8 +197,7 @@ fn it_is_told_whose_word_it_is() {
          [[name]]\nname = \"c*\"\nwithout = [\"secret=b\", \"tcp=a.test:*\", \"fs=::/data,rw\"]\n",
     )
     .unwrap();
-    let key = key();
-    let offer = Offer::read(&signed("calc", "1.0.0", &key), None).unwrap();
+    let offer = Offer::read(&component("calc"), None).unwrap();
     let mut terms = terms();
     terms.allow_unsigned = true;
     terms.grants = Some(set(&["secret=a", "secret=b", "secret=c", "tcp=*:*"]));
@@ -228,7 +227,15 @@ fn it_is_told_whose_word_it_is() {
     };
     assert_eq!(says(&directory(Access::ReadWrite)), taken);
     assert_ne!(says(&directory(Access::Read)), taken);
+    // An author who asks for nothing is the first to say so.
+    let modest = Offer::read(&packed("calc", "1.0.0"), None).unwrap();
+    let of_modest = Sides::of(&policy, &modest, &terms, &"calc".parse().unwrap());
+    assert_eq!(
+        of_modest.says_no(&Wanted::Secret("a")),
+        Some("manifest: the component does not ask for it")
+    );
     terms.grants = None;
+    terms.name = Some("calc".parse().unwrap());
     let sides = Sides::of(&policy, &offer, &terms, &"calc".parse().unwrap());
     let nobody = sides.says_no(&Wanted::Secret("a")).unwrap();
     assert!(
