@@ -1,10 +1,11 @@
 //! What a plugin may use while it is loaded: grants that come and go, and what
 //! is left of them for others.
 #![allow(
-    clippy::unwrap_used,
+    clippy::disallowed_methods,
     clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
     unreachable_pub,
     reason = "a test stops at the first surprise"
 )]
