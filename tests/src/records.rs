@@ -38,12 +38,22 @@ pub struct Denied {
     pub target: String,
 }
 
+/// Whose word a denial was, and for whom the plugin worked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whose {
+    /// The rule; empty where none is known.
+    pub rule: String,
+    /// The plugins of the chain and itself; empty where it worked for none.
+    pub chain: Vec<String>,
+}
+
 /// Takes everything a plugin says and does, and holds its secrets.
 #[derive(Default)]
 pub struct Records {
     lines: Mutex<Vec<Line>>,
     denials: Mutex<Vec<Denied>>,
     reasons: Mutex<Vec<String>>,
+    whose: Mutex<Vec<Whose>>,
     revealed: Mutex<Vec<String>>,
     secrets: Mutex<BTreeMap<String, Vec<u8>>>,
     audit_broken: AtomicBool,
@@ -63,6 +73,11 @@ impl Records {
     /// Why the denials so far were made, in the same order.
     pub fn reasons(&self) -> Vec<String> {
         self.reasons.lock().unwrap().clone()
+    }
+
+    /// Whose word the denials so far were, in the same order.
+    pub fn whose(&self) -> Vec<Whose> {
+        self.whose.lock().unwrap().clone()
     }
 
     /// The names of secrets whose use was written down so far.
@@ -103,6 +118,10 @@ impl AuditSink for Records {
             target: denial.target.into(),
         });
         self.reasons.lock().unwrap().push(denial.reason.into());
+        self.whose.lock().unwrap().push(Whose {
+            rule: denial.rule.unwrap_or_default().into(),
+            chain: denial.chain.iter().map(|name| (*name).to_owned()).collect(),
+        });
     }
 
     fn revealed(&self, _: &PluginName, _: Generation, secret: &str) -> bool {

@@ -12,13 +12,16 @@
 //! A decision takes effect only through [`Decision::record`].
 
 mod denial;
+mod grants;
 mod record;
 
 use odeon_protocol::{Code, Digest, PluginName};
 
+pub use grants::Sides;
 pub use record::{Admission, Refused};
 
 use self::denial::{DEFAULT, Denial, unsigned};
+use self::grants::grants;
 use crate::{
     grant::GrantSet,
     key::PublicKey,
@@ -459,34 +462,4 @@ fn check_version(
         message,
         format!("version {previous} was accepted before"),
     ))
-}
-
-/// Asked for ∧ allowed by the operator ∧ under every ceiling.
-fn grants(
-    policy: &Policy,
-    offer: &Offer,
-    signed: &Signed,
-    terms: &Terms,
-    ceiling: Option<&GrantSet>,
-    name: &PluginName,
-) -> GrantSet {
-    let manifest = offer.manifest.as_ref().ok().and_then(Option::as_ref);
-    // The ceiling of the row that lets it in is one of those below.
-    let mut allowed = terms
-        .grants
-        .clone()
-        .or_else(|| ceiling.cloned())
-        .unwrap_or_default();
-    // Every row that fits counts, not only the one that lets it in: a row that
-    // was added to allow less does so whatever stands before it.
-    for ceiling in policy.ceilings(&signed.signers, &offer.digest, name) {
-        allowed = GrantSet::intersect(&allowed, ceiling);
-    }
-    let mut granted = match manifest {
-        Some(manifest) => GrantSet::intersect(&manifest.asks, &allowed),
-        None => allowed,
-    };
-    // A directory whose place nobody named leads nowhere.
-    granted.fs.retain(|grant| grant.host.is_some());
-    granted
 }

@@ -8,12 +8,15 @@
 //! What a network rule reaches is decided in one place, [`EgressPolicy`].
 
 mod address;
+mod behalf;
 mod call;
 mod egress;
 mod endpoint;
 mod file;
 mod parse;
 mod path;
+mod wanted;
+mod without;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,6 +29,8 @@ pub use call::CallGrant;
 pub use egress::{EgressDenied, EgressPolicy, EgressReason, Protocol};
 pub use endpoint::{Endpoint, HostPattern, PortRule};
 pub use parse::{Grant, InvalidGrant, is_secret_name};
+pub use wanted::{Askable, Wanted};
+pub use without::Except;
 
 /// How a directory may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +73,9 @@ pub struct GrantSet {
     pub secrets: BTreeSet<String>,
     /// Plugins and methods that may be called by name.
     pub calls: BTreeSet<CallGrant>,
+    /// What the network rules do not open although they name it. Nobody writes
+    /// it as a grant: it comes of [`GrantSet::without`].
+    pub except: BTreeSet<Except>,
 }
 
 /// A running plugin used what it has no grant for.
@@ -84,7 +92,7 @@ impl GrantSet {
 
     /// Whether nothing is granted.
     pub fn is_empty(&self) -> bool {
-        *self == GrantSet::default()
+        self.complete_lines().is_empty()
     }
 
     /// What both sets allow. Neither side can be exceeded, whichever is the
@@ -102,6 +110,8 @@ impl GrantSet {
     /// - **secrets**: on both sides.
     /// - **calls**: a method that both sides name in the same words, or one side
     ///   while the other allows all of its plugin.
+    ///
+    /// Exceptions of either side stay.
     #[must_use]
     pub fn intersect(asked: &GrantSet, allowed: &GrantSet) -> GrantSet {
         GrantSet {
@@ -113,6 +123,7 @@ impl GrantSet {
             env: intersect_env(&asked.env, &allowed.env),
             secrets: asked.secrets.intersection(&allowed.secrets).cloned().collect(),
             calls: call::intersect(&asked.calls, &allowed.calls),
+            except: asked.except.union(&allowed.except).cloned().collect(),
         }
     }
 
@@ -127,13 +138,16 @@ impl GrantSet {
     }
 
     /// Every grant as it is written on a command line, values of environment
-    /// variables left out: for lists and the audit.
+    /// variables left out, and the exceptions: for lists and the audit.
     pub fn lines(&self) -> Vec<String> {
-        self.texts(|name, _| format!("env={name}"))
+        let mut lines = self.texts(|name, _| format!("env={name}"));
+        lines.extend(self.except.iter().map(|except| format!("except {except}")));
+        lines
     }
 
     /// Every grant as it is written on a command line, values of variables
-    /// included: for files that only the operator can read.
+    /// included and exceptions left out: for files that only the operator can
+    /// read.
     pub fn complete_lines(&self) -> Vec<String> {
         self.texts(|name, value| match value {
             Some(value) => format!("env={name}={value}"),

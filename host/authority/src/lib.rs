@@ -35,14 +35,15 @@ pub use audit::{
     Manifest as ExportManifest, Noted, Place, Record, Records, Repeated, Report, Text, export, verify,
     verify_export, verify_with,
 };
-pub use decision::{Admission, Bound, Decision, Offer, Refused, SignedAs, Terms, Verdict, decide};
+pub use decision::{Admission, Bound, Decision, Offer, Refused, Sides, SignedAs, Terms, Verdict, decide};
 pub use descriptor::{
     Descriptor, DescriptorError, DescriptorField, DescriptorFile, DescriptorFolder, FolderError,
 };
 pub use file::{FileError, Stamp, read_operators_text};
 pub use grant::{
-    Access, AddressClass, CallGrant, EgressDenied, EgressPolicy, EgressReason, Endpoint, FsGrant, Grant,
-    GrantDenied, GrantSet, HostPattern, InvalidGrant, PortRule, Protocol, is_secret_name,
+    Access, AddressClass, Askable, CallGrant, EgressDenied, EgressPolicy, EgressReason, Endpoint, Except,
+    FsGrant, Grant, GrantDenied, GrantSet, HostPattern, InvalidGrant, PortRule, Protocol, Wanted,
+    is_secret_name,
 };
 pub use key::{InvalidKey, KeyError, KeyId, PublicKey, SigningKey, keygen};
 pub use ledger::{Ledger, LedgerError};

@@ -7,7 +7,9 @@
 //! [`crate::decide`].
 //!
 //! A key or a digest is proof of where bytes come from, a name is not: rows of
-//! names deny, or lower what may be granted, but let nothing in.
+//! names deny, lower what may be granted, or take some of it away, but let
+//! nothing in. Rows of deputies say who may use his own grants while he works
+//! for others.
 
 mod edit;
 mod pattern;
@@ -45,6 +47,7 @@ pub struct Policy {
     digests: Vec<DigestRow>,
     names: Vec<NameRow>,
     pins: Vec<PinRow>,
+    deputies: Vec<DeputyRow>,
 }
 
 /// A policy that cannot be relied on: nothing is let in.
@@ -87,7 +90,7 @@ impl PolicyError {
 /// One row of the policy, for lists.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrustRow {
-    /// `key`, `digest`, `name` or `pin`.
+    /// `key`, `digest`, `name`, `pin` or `deputy`.
     pub kind: &'static str,
     /// The key, digest, name or pattern.
     pub subject: String,
@@ -95,10 +98,13 @@ pub struct TrustRow {
     pub key_id: Option<KeyId>,
     /// Let in or keep out.
     pub decision: Trust,
-    /// The names it is about; any when empty.
+    /// The names it is about; any when empty. Of a deputy, those it acts for.
     pub names: Vec<String>,
     /// The most that may be granted; no ceiling when absent.
     pub grants: Option<Vec<String>>,
+    /// What is taken away, whatever else allows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without: Option<Vec<String>>,
     /// The operator's note.
     pub comment: Option<String>,
 }
@@ -140,6 +146,8 @@ pub(crate) struct NameRow {
     #[serde(default)]
     pub(crate) grants: Option<GrantSet>,
     #[serde(default)]
+    without: Option<GrantSet>,
+    #[serde(default)]
     comment: Option<String>,
 }
 
@@ -148,6 +156,17 @@ pub(crate) struct NameRow {
 struct PinRow {
     name: PluginName,
     key: PublicKey,
+    #[serde(default)]
+    comment: Option<String>,
+}
+
+/// A plugin that may use its own grants while it works for others.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeputyRow {
+    plugin: PluginName,
+    #[serde(rename = "for")]
+    acts_for: Vec<NamePattern>,
     #[serde(default)]
     comment: Option<String>,
 }
@@ -163,6 +182,8 @@ struct Written {
     name: Vec<NameRow>,
     #[serde(default)]
     pin: Vec<PinRow>,
+    #[serde(default)]
+    deputy: Vec<DeputyRow>,
 }
 
 impl Policy {
@@ -186,6 +207,7 @@ impl Policy {
             digests: written.digest,
             names: written.name,
             pins: written.pin,
+            deputies: written.deputy,
         };
         policy.check()?;
         Ok(policy)
@@ -200,11 +222,18 @@ impl Policy {
                 (_, Trust::Deny, Some(_)) => {
                     return wrong(row.subject, "no grants beside decision = \"deny\"; remove them");
                 }
-                ("name", Trust::Allow, None) => {
+                (_, Trust::Deny, None) if row.without.is_some() => {
+                    return wrong(row.subject, "no `without` beside decision = \"deny\"; remove it");
+                }
+                ("name", Trust::Allow, None) if row.without.is_none() => {
                     return wrong(
                         row.subject,
-                        "grants or decision = \"deny\": a name lets nothing in; trust a key or a digest with that name",
+                        "grants, without or decision = \"deny\": a name lets nothing in; trust a key or a digest with \
+                         that name",
                     );
+                }
+                ("deputy", ..) if row.names.is_empty() => {
+                    return wrong(row.subject, "for = […] with the plugins that it may act for");
                 }
                 _ => {}
             }
@@ -223,6 +252,7 @@ impl Policy {
             decision: row.decision,
             names: texts(&row.names),
             grants: lines(&row.grants),
+            without: None,
             comment: row.comment.clone(),
         });
         let digests = self.digests.iter().map(|row| TrustRow {
@@ -232,6 +262,7 @@ impl Policy {
             decision: row.decision,
             names: texts(&row.names),
             grants: lines(&row.grants),
+            without: None,
             comment: row.comment.clone(),
         });
         let names = self.names.iter().map(|row| TrustRow {
@@ -241,6 +272,7 @@ impl Policy {
             decision: row.decision,
             names: Vec::new(),
             grants: lines(&row.grants),
+            without: lines(&row.without),
             comment: row.comment.clone(),
         });
         let pins = self.pins.iter().map(|row| TrustRow {
@@ -250,9 +282,24 @@ impl Policy {
             decision: Trust::Allow,
             names: vec![row.name.to_string()],
             grants: None,
+            without: None,
             comment: row.comment.clone(),
         });
-        keys.chain(digests).chain(names).chain(pins).collect()
+        let deputies = self.deputies.iter().map(|row| TrustRow {
+            kind: "deputy",
+            subject: row.plugin.to_string(),
+            key_id: None,
+            decision: Trust::Allow,
+            names: texts(&row.acts_for),
+            grants: None,
+            without: None,
+            comment: row.comment.clone(),
+        });
+        keys.chain(digests)
+            .chain(names)
+            .chain(pins)
+            .chain(deputies)
+            .collect()
     }
 
     /// Whether this key is denied for this name.
@@ -312,30 +359,43 @@ impl Policy {
         self.digests.iter().any(|row| row.digest == *digest)
     }
 
-    /// The ceilings of all rows that fit: of these keys and this digest where
-    /// they let in, and of names.
+    /// The ceilings of all rows that fit, with the row: of these keys and this
+    /// digest where they let in, and of names.
     pub(crate) fn ceilings(
         &self,
         keys: &[PublicKey],
         digest: &Digest,
         name: &PluginName,
-    ) -> impl Iterator<Item = &GrantSet> {
+    ) -> impl Iterator<Item = (String, &GrantSet)> {
         let of_keys = self
             .keys
             .iter()
             .filter(|row| row.decision == Trust::Allow && keys.contains(&row.key) && fits(&row.names, name))
-            .filter_map(|row| row.grants.as_ref());
+            .filter_map(|row| Some((format!("key {}", row.key.id()), row.grants.as_ref()?)));
         let of_digests = self
             .digests
             .iter()
             .filter(|row| row.decision == Trust::Allow && row.digest == *digest && fits(&row.names, name))
-            .filter_map(|row| row.grants.as_ref());
+            .filter_map(|row| Some((format!("digest {}", row.digest), row.grants.as_ref()?)));
         let of_names = self
             .names
             .iter()
             .filter(|row| row.name.matches(name))
-            .filter_map(|row| row.grants.as_ref());
+            .filter_map(|row| Some((format!("name {}", row.name), row.grants.as_ref()?)));
         of_keys.chain(of_digests).chain(of_names)
+    }
+
+    /// What is taken away from plugins of this name, whatever else allows it,
+    /// with the row.
+    pub(crate) fn taken_away(&self, name: &PluginName) -> impl Iterator<Item = (String, &GrantSet)> {
+        let rows = self.names.iter().filter(|row| row.name.matches(name));
+        rows.filter_map(|row| Some((format!("name {}", row.name), row.without.as_ref()?)))
+    }
+
+    /// The plugins for which the one of this name may act with its own grants.
+    pub fn acts_for(&self, name: &PluginName) -> Vec<NamePattern> {
+        let rows = self.deputies.iter().filter(|row| row.plugin == *name);
+        rows.flat_map(|row| row.acts_for.iter().cloned()).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 
 use odeon_protocol::PluginName;
 
-/// Who asks for something. Its text (`user:0`, `host`) is stable: the
+/// Who asks for something. Its text (`user:0`, `host`, `plugin:calc`) is stable: the
 /// audit and scripts rely on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Principal {

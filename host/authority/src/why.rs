@@ -81,6 +81,8 @@ pub enum Kind {
     Unloaded,
     /// It was taken out because nothing lets it in any more.
     Revoked,
+    /// What it may use was changed while it was loaded.
+    Regranted,
     /// It used what it has no grant for.
     Denied,
     /// A limit stopped it.
@@ -210,15 +212,21 @@ fn moment(record: &Record, name: &PluginName, serving: bool) -> Option<Moment> {
             };
             (event_kind, message)
         }
-        "denial" => (
-            Kind::Denied,
-            format!(
-                "it was denied {} {}: {}",
+        "grant-change" => (Kind::Regranted, regranted(event, &by())),
+        "denial" => {
+            let chain = texts(event, "chain").join(" -> ");
+            let for_others = match chain.as_str() {
+                "" => String::new(),
+                chain => format!(" while it worked for others ({chain})"),
+            };
+            let message = format!(
+                "it was denied {} {}{for_others}: {}",
                 text("grant"),
                 text("target"),
                 text("reason")
-            ),
-        ),
+            );
+            (Kind::Denied, message)
+        }
         "limit-stop" => {
             let words = code(event).map_or("a limit stopped it", Code::summary);
             (Kind::Stopped, format!("in {}: {words}", text("method")))
@@ -232,12 +240,16 @@ fn moment(record: &Record, name: &PluginName, serving: bool) -> Option<Moment> {
     };
     let code = code(event);
     let rule = match kind {
-        "decision" => Some(text("rule")).filter(|rule| !rule.is_empty()),
+        "decision" | "grant-change" => Some(text("rule")),
         "limit-stop" => code.and_then(advice::limit),
-        "denial" => Some(text("reason")).filter(|reason| !reason.is_empty()),
+        // Where nobody's word is known, the nearest thing to one is the reason.
+        "denial" => [text("rule"), text("reason")]
+            .into_iter()
+            .find(|rule| !rule.is_empty()),
         _ => None,
     };
-    let mismatches = event.get("mismatches").and_then(Value::as_array);
+    let rule = rule.filter(|rule| !rule.is_empty());
+    let chain = texts(event, "chain");
     Some(Moment {
         seq: record.seq,
         time: record.time.clone(),
@@ -245,15 +257,31 @@ fn moment(record: &Record, name: &PluginName, serving: bool) -> Option<Moment> {
         code,
         rule: rule.map(str::to_owned),
         message,
-        mismatches: mismatches
+        mismatches: texts(event, "mismatches")
             .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
             .map(str::to_owned)
             .collect(),
         count: number(event, "count"),
-        fix: advice::of(event_kind, code, text("grant")),
+        fix: advice::of(event_kind, code, text("grant"), !chain.is_empty()),
     })
+}
+
+/// What was given and taken.
+fn regranted(event: &Value, by: &str) -> String {
+    let some = |field: &str, word: &str| match texts(event, field) {
+        texts if texts.is_empty() => None,
+        texts => Some(format!("{word} {}", texts.join(" "))),
+    };
+    let changes: Vec<String> = [some("added", "was granted"), some("removed", "lost")]
+        .into_iter()
+        .flatten()
+        .collect();
+    format!("it {} {by}", changes.join(" and "))
+}
+
+fn texts<'a>(event: &'a Value, field: &str) -> Vec<&'a str> {
+    let list = event.get(field).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// A step of a load, as people say it.

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Replace(command::replace::Args),
     /// Replace a plugin by what it was loaded from, read again
     Reload(command::reload::Args),
+    /// Change what a loaded plugin may use, or show it
+    Grant(command::grant::Args),
     /// Take a plugin out of service
     Unload(command::unload::Args),
     /// List what is loaded

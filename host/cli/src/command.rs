@@ -8,6 +8,7 @@ pub(crate) mod call;
 pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod describe;
+pub(crate) mod grant;
 pub(crate) mod keygen;
 pub(crate) mod list;
 pub(crate) mod load;
@@ -68,6 +69,7 @@ pub(crate) fn run(cli: Cli, child: CompileChild) -> Done<Exit> {
         Command::Load(args) => load::run(&args, &context),
         Command::Replace(args) => replace::run(&args, &context),
         Command::Reload(args) => reload::run(args, &context),
+        Command::Grant(args) => grant::run(args, &context),
         Command::Unload(args) => unload::run(args, &context),
         Command::List => list::run(&context),
         Command::Describe(args) => describe::run(args, &context),

@@ -203,7 +203,7 @@ impl From<PolicyEditError> for Box<Failure> {
         let code = match &error {
             PolicyEditError::Policy(error) => error.code(),
             PolicyEditError::File(_) => Code::StateUnwritable,
-            PolicyEditError::UnknownKey(_) => Code::FileUnreadable,
+            PolicyEditError::UnknownKey(_) | PolicyEditError::NoDeputy { .. } => Code::FileUnreadable,
             PolicyEditError::Revoked(_) => Code::KeyRevoked,
             PolicyEditError::Form(_) => Code::PolicyUnreadable,
         };

@@ -289,6 +289,8 @@ impl AuditSink for Recorder {
             grant: denial.kind.into(),
             target: denial.target.into(),
             reason: denial.reason.into(),
+            rule: denial.rule.map(Into::into),
+            chain: denial.chain.iter().map(|name| (*name).into()).collect(),
         };
         self.note(denial.plugin, what);
     }

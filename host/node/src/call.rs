@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use odeon_authority::Principal;
-use odeon_protocol::{Code, Fault, Generation, MethodPath, Serial};
-use odeon_runtime::{Attempt, CallContext, Interrupt, NotEntered, ProgressSink, Reply};
+use odeon_protocol::{Code, Fault, Generation, MethodPath, PluginName, Serial};
+use odeon_runtime::{Attempt, Behalf, CallContext, Interrupt, NotEntered, ProgressSink, Reply};
 
 pub use self::args::Args;
 pub use self::handle::{MethodHandle, TypedHandle};
@@ -36,6 +36,10 @@ pub struct CallOptions {
     pub user_data: Option<Arc<str>>,
     /// Who asks; absent: the host's own principal.
     pub principal: Option<Principal>,
+    /// The loaded plugins for which the call is made, outermost first: the called
+    /// one may use what all of them may, unless the trust policy has it act for
+    /// them.
+    pub on_behalf_of: Vec<PluginName>,
     /// Where progress goes. It must return at once: it is called on the
     /// guest's own thread.
     pub progress: Option<ProgressSink>,
@@ -127,11 +131,13 @@ impl Inner {
     ) -> Result<CallReply, Fault> {
         let method = loaded.method(index)?;
         let args = prepared(&loaded, method, args, options.user_data.as_deref())?;
+        let (callers, behalf) = self.chain(options.principal, &options.on_behalf_of)?;
         let started = Instant::now();
         let serial = Serial::new();
         let context = CallContext {
             serial: Some(serial),
-            callers: self.callers(options.principal),
+            callers,
+            behalf,
             user_data: options.user_data,
             wait_until: options.wait.and_then(|wait| started.checked_add(wait)),
             // A time that is longer than time itself is none.
@@ -175,6 +181,24 @@ impl Inner {
             self.note_end(&found.loaded, method, fault);
         }
         (found, called)
+    }
+
+    /// The chain of callers that the guest sees, and the plugins in it.
+    fn chain(
+        &self,
+        principal: Option<Principal>,
+        on_behalf_of: &[PluginName],
+    ) -> Result<(Arc<[Principal]>, Behalf), Fault> {
+        let callers = self.callers(principal);
+        if on_behalf_of.is_empty() {
+            return Ok((callers, Behalf::nobody()));
+        }
+        let mut behalf = Behalf::nobody();
+        for name in on_behalf_of {
+            behalf = behalf.then(&self.registry.get(name)?.plugin);
+        }
+        let plugins = on_behalf_of.iter().cloned().map(Principal::Plugin);
+        Ok((callers.iter().cloned().chain(plugins).collect(), behalf))
     }
 
     /// The chain of callers that the guest sees.

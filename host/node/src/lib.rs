@@ -40,6 +40,7 @@ mod config;
 pub mod daemon;
 mod entry;
 mod error;
+mod grants;
 mod handover;
 mod health;
 mod host;
@@ -61,6 +62,7 @@ pub use call::{Args, CallOptions, CallReply, MethodHandle, TypedHandle};
 pub use check::CheckReport;
 pub use config::HostConfig;
 pub use error::{StartHostError, io_words};
+pub use grants::GrantReport;
 pub use host::{Host, HostBuilder};
 pub use load::{LoadReport, LoadRequest, Source};
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use odeon_authority::{Event, GrantSet, LoadStep, Verdict, decide};
+use odeon_authority::{Event, GrantSet, LoadStep, Principal, Verdict, decide};
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use odeon_runtime::{LifecycleError, Plugin};
 
@@ -29,7 +29,8 @@ use self::failed::{About, Failed};
 pub(crate) use self::gatekeeper::{Gatekeeper, Stamp};
 pub(crate) use self::offer::{beside, look_at};
 pub use self::request::{LoadRequest, Source};
-pub(crate) use self::settle::engine_class;
+pub(crate) use self::settle::{absent, engine_class, unused};
+use crate::grants::BY_POLICY;
 use crate::host::{Host, no_more_plugins};
 use crate::links;
 use crate::registry::{Loaded, Origin, Reservation};
@@ -191,6 +192,12 @@ impl Host {
         let prepared = inner.tasks.unless_stopping(inner.runtime.prepare(&bytes, spec));
         let plugin = prepared.await.map_err(Failed::at(LoadStep::Compile))??;
         warnings.extend(links::unused(&plugin));
+        if let Ok(policy) = inner.gatekeeper.policy() {
+            // Its own `load` may use them, and be denied what it has not.
+            let (offer, terms) = &offered;
+            let (name, granted) = (admission.name(), admission.grants());
+            plugin.regrant(self.grants_of(&policy, name, (offer, terms), granted));
+        }
         let size = bytes.len();
         drop(bytes);
         let hooked = inner.tasks.unless_stopping(plugin.load()).await;
@@ -282,14 +289,23 @@ impl Host {
         Ok((report, loaded, switched_in))
     }
 
-    /// Refuses what the trust policy has come to deny since it was let in.
+    /// Refuses what the trust policy has come to deny since it was let in, and
+    /// takes or gives what it has come to allow less or more of.
     pub(crate) fn decide_again(&self, loaded: &Loaded) -> Result<(), Fault> {
-        let Some((offer, terms)) = loaded.origin.offered.as_deref() else {
+        let Some((offer, terms)) = loaded.offered() else {
             return Ok(());
         };
-        let decision = decide(self.inner.gatekeeper.policy().as_ref(), offer, terms);
+        let policy = self.inner.gatekeeper.policy();
+        let decision = decide(policy.as_ref(), offer, &terms);
         match &decision.verdict {
-            Verdict::Allow { .. } => Ok(()),
+            Verdict::Allow { grants, .. } => {
+                let policy = policy.map_err(|error| Fault::new(error.code(), error.to_string()))?;
+                let grants = self.grants_of(&policy, &loaded.name, (offer, &terms), grants);
+                match self.begin_change(loaded, grants, BY_POLICY) {
+                    Some(change) => self.finish_change(change, &Principal::Host),
+                    None => Ok(()),
+                }
+            }
             Verdict::Deny { .. } => Err(match decision.record(self.inner.recorder.audit()) {
                 Err(refused) => refused.into(),
                 Ok(_) => Fault::new(Code::Internal, "a decision changed while it was taken"),
@@ -373,13 +389,13 @@ impl Host {
     /// Has the load done again at the next start, if it is to be. Gives a
     /// warning if that does not work.
     pub(crate) fn remember(&self, loaded: &Loaded) -> Option<String> {
-        let asked = &loaded.origin.asked;
+        let asked = loaded.asked();
         let remembered = self
             .inner
             .remembered
             .as_ref()
             .filter(|_| !loaded.origin.transient && asked.remember)?;
-        match remembered.add(loaded, asked) {
+        match remembered.add(loaded, &asked) {
             Ok(()) => None,
             Err(fault) => Some(format!(
                 "the load will not be repeated at the next start: {}",

@@ -85,24 +85,23 @@ impl ReplaceRequest {
 
     /// The load that this comes to.
     fn load(&self, before: &Loaded) -> Result<LoadRequest, Fault> {
-        let origin = &before.origin;
-        let mut load = match (&self.source, &origin.asked.source) {
+        let mut load = match (&self.source, &before.origin.asked.source) {
             // A descriptor says all there is to say.
             (Some(source @ Source::Descriptor(_)), _) => LoadRequest {
                 source: source.clone(),
                 name: Some(self.name.clone()),
                 in_folder: false,
-                ..origin.asked.clone()
+                ..before.asked()
             },
             // The operator names file and plugin in one breath.
             (Some(source), _) => LoadRequest {
                 source: source.clone(),
                 name: Some(self.name.clone()),
                 signed_as: None,
-                ..origin.complete.clone()
+                ..before.complete()
             },
             // As it was asked: it has to be for that name by itself if it was.
-            (None, Source::Component(_) | Source::Descriptor(_)) => origin.asked.clone(),
+            (None, Source::Component(_) | Source::Descriptor(_)) => before.asked(),
             (None, Source::Bytes(_)) => {
                 return Err(Fault::new(
                     Code::InvalidArguments,

@@ -14,7 +14,7 @@ use odeon_rmi::{
     Account, Answer, CancelOutcome, CancelReason, CancelSignal, IfAbandoned, NewRequest, Outcome, Running,
     Ticket, Watcher,
 };
-use odeon_runtime::{CallContext, Interrupt, ProgressSink, Reason, StartedHook};
+use odeon_runtime::{Behalf, CallContext, Interrupt, ProgressSink, Reason, StartedHook};
 use parking_lot::Mutex;
 
 pub(crate) use self::cancels::Cancels;
@@ -240,6 +240,7 @@ impl Work {
         let context = CallContext {
             serial: Some(serial),
             callers,
+            behalf: Behalf::nobody(),
             user_data,
             wait_until,
             start_by,

@@ -1,11 +1,13 @@
 //! What is loaded, looked at again when the trust policy changes.
 //!
 //! Owns the revocation: a plugin that would not be let in any more is taken
-//! out. What somebody let in for once, without the policy, is measured by what
-//! the policy denies. A review that did not get through is done again: the
-//! policy counts as applied only when everything loaded was measured by it.
+//! out, and one that would be let in with other grants gets those. What somebody
+//! let in for once, without the policy, is measured by what the policy denies. A
+//! review that did not get through is done again: the policy counts as applied
+//! only when everything loaded was measured by it.
 //!
-//! **Invariant:** letting in needs a record, taking out does not.
+//! **Invariant:** letting in, and granting, needs a record; taking out, and away,
+//! does not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use odeon_authority::{Principal, Refused, Verdict, decide};
 use odeon_protocol::{Code, Fault, PluginName};
 use odeon_runtime::Reason;
 
+use crate::grants::BY_POLICY;
 use crate::host::Host;
 use crate::load::blocking;
 use crate::registry::{Claim, Loaded};
@@ -43,7 +46,8 @@ impl Host {
     /// Decides again about everything that is loaded, and takes out what the
     /// trust policy does not let in any more: it takes no new calls at once,
     /// those in flight are interrupted, and no code of it runs again, not its
-    /// `unload` either. Returns what was taken out.
+    /// `unload` either. What stays loses at once what it would not be granted any
+    /// more, and gets what it would be. Returns what was taken out.
     ///
     /// # Errors
     ///
@@ -55,8 +59,7 @@ impl Host {
     pub async fn review(&self) -> Result<Vec<PluginName>, Fault> {
         let stamp = self.inner.gatekeeper.stamp();
         let host = self.clone();
-        let refused = blocking(move || host.refused_now()).await??;
-        let mut failed = Vec::new();
+        let (refused, mut failed) = blocking(move || host.measure_all()).await??;
         let mut leaving = Vec::new();
         for refusal in refused {
             let name = refusal.loaded.name.clone();
@@ -109,20 +112,26 @@ impl Host {
 
     /// Measures everything that is loaded by the policy of now. What it refuses
     /// serves nobody from this moment on; what an earlier review refused and
-    /// could not take out was closed by that for good.
-    fn refused_now(&self) -> Result<Vec<Refusal>, Fault> {
+    /// could not take out was closed by that for good. What it takes away is gone
+    /// from this moment on, what it grants when that is on record; gives also
+    /// what could not be recorded.
+    fn measure_all(&self) -> Result<(Vec<Refusal>, Vec<(PluginName, Fault)>), Fault> {
         let _turn = self.inner.gatekeeper.turn();
         let policy = self.inner.gatekeeper.policy_for_review()?;
-        let mut refused = Vec::new();
+        let (mut refused, mut changes) = (Vec::new(), Vec::new());
         for loaded in self.inner.registry.all() {
-            let Some((offer, terms)) = loaded.origin.offered.as_deref() else {
+            let Some((offer, terms)) = loaded.offered() else {
                 continue;
             };
-            let decision = decide(Ok(&policy), offer, terms);
-            let code = match decision.verdict {
-                Verdict::Deny { code, .. } => Some(code),
+            let decision = decide(Ok(&policy), offer, &terms);
+            let code = match &decision.verdict {
+                Verdict::Deny { code, .. } => Some(*code),
                 Verdict::Allow { .. } if loaded.is_condemned() => None,
-                Verdict::Allow { .. } => continue,
+                Verdict::Allow { grants, .. } => {
+                    let grants = self.grants_of(&policy, &loaded.name, (offer, &terms), grants);
+                    changes.extend(self.begin_change(&loaded, grants, BY_POLICY));
+                    continue;
+                }
             };
             loaded.condemn();
             loaded.set_draining();
@@ -131,16 +140,23 @@ impl Host {
         }
         // What was replaced is on its way out, and does not come back.
         for loaded in self.inner.registry.replaced() {
-            let denied = loaded.origin.offered.as_deref().is_some_and(|(offer, terms)| {
-                let decision = decide(Ok(&policy), offer, terms);
-                matches!(decision.verdict, Verdict::Deny { .. })
-            });
-            if denied {
-                loaded.condemn();
-                loaded.plugin.interrupt(Reason::Unloaded);
+            let Some((offer, terms)) = loaded.offered() else {
+                continue;
+            };
+            match decide(Ok(&policy), offer, &terms).verdict {
+                Verdict::Deny { .. } => {
+                    loaded.condemn();
+                    loaded.plugin.interrupt(Reason::Unloaded);
+                }
+                // It only loses. If it comes back it is measured again.
+                Verdict::Allow { grants, .. } => {
+                    let grants = self.grants_of(&policy, &loaded.name, (offer, &terms), &grants);
+                    drop(self.begin_change(&loaded, grants, BY_POLICY));
+                }
             }
         }
-        // The disk may be slow; by now all of them are closed.
+        // The disk may be slow; by now all of them are closed, and nothing that
+        // was taken away is used any more.
         let audit = self.inner.recorder.audit();
         let recorded = refused.into_iter().map(|(loaded, decision, code)| Refusal {
             loaded,
@@ -153,7 +169,12 @@ impl Host {
                 _ => None,
             },
         });
-        Ok(recorded.collect())
+        let refused = recorded.collect();
+        let unrecorded = changes.into_iter().filter_map(|change| {
+            let name = change.name().clone();
+            Some((name, self.finish_change(change, &Principal::Host).err()?))
+        });
+        Ok((refused, unrecorded.collect()))
     }
 
     /// Reviews whenever the policy's file changes, and each second until that
@@ -187,7 +208,7 @@ impl Host {
 fn incomplete(first: &Fault, failed: &[(PluginName, Fault)], taken_out: &[PluginName]) -> Fault {
     let names: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
     let message = format!(
-        "taking out what the trust policy does not let in any more went wrong for {}: {}",
+        "applying the trust policy went wrong for {}: {}",
         names.join(", "),
         first.message
     );

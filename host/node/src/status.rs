@@ -43,7 +43,7 @@ impl Host {
                 .iter()
                 .map(|import| import.name.to_string())
                 .collect(),
-            grants: spec.grants.lines(),
+            grants: loaded.plugin.granted().lines(),
             limits: limits(&spec.limits),
             size_bytes: loaded.origin.size,
             wit: description.wit.clone(),

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use reply::{
-    AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, FolderRow, InFlightRow,
-    LatencyRow, LinkRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow, MetricsReply, PluginRow,
-    PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
+    AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, FolderRow, GrantReply,
+    InFlightRow, LatencyRow, LinkRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow,
+    MetricsReply, PluginRow, PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
 };
 
 use crate::{
@@ -47,6 +47,17 @@ pub enum AdminRequest {
     /// Puts another generation in the place of a loaded plugin. Answer:
     /// [`ReplaceReply`].
     Replace(Replace),
+    /// Changes what a loaded plugin may use, or says it. Answer: [`GrantReply`].
+    Grant {
+        /// The plugin.
+        name: PluginName,
+        /// What the operator allows besides, as on the command line.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        add: Vec<String>,
+        /// What he does not allow any more; taken out before that is added.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        revoke: Vec<String>,
+    },
     /// Takes a plugin out of service. Answer: [`UnloadReply`].
     Unload {
         /// The plugin.
@@ -228,6 +239,10 @@ impl AdminRequest {
                 within("grants", load.grants.len(), MAX_GRANTS)?;
                 within("limits", load.limits.len(), MAX_LIMITS)?;
                 within("links", load.links.len(), MAX_LINKS)
+            }
+            AdminRequest::Grant { add, revoke, .. } => {
+                within("add", add.len(), MAX_GRANTS)?;
+                within("revoke", revoke.len(), MAX_GRANTS)
             }
             AdminRequest::Logs { tail, .. } => within(
                 "tail",

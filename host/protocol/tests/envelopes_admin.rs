@@ -54,6 +54,14 @@ fn every_request_is_read_back_and_its_op_is_this() {
                 drain_ms: None,
             },
         ),
+        (
+            "grant",
+            AdminRequest::Grant {
+                name: name(),
+                add: vec!["secret=token".into()],
+                revoke: vec!["env=A".into()],
+            },
+        ),
         ("list", AdminRequest::List {}),
         (
             "describe",
@@ -139,7 +147,7 @@ fn a_field_that_no_request_has_is_refused() {
 fn every_field_is_taken_at_its_limit_and_refused_one_later() {
     let entries = |count: usize| (0..count).map(|n| (format!("l{n}"), "1".to_owned())).collect();
     #[allow(clippy::type_complexity, reason = "a table of cases")]
-    let cases: [(&str, usize, &dyn Fn(usize) -> AdminRequest); 5] = [
+    let cases: [(&str, usize, &dyn Fn(usize) -> AdminRequest); 7] = [
         ("path", MAX_PATH, &|n| {
             AdminRequest::Load(load(&format!("/{}", "p".repeat(n - 1))))
         }),
@@ -154,6 +162,16 @@ fn every_field_is_taken_at_its_limit_and_refused_one_later() {
                 limits: entries(n),
                 ..load("/c")
             })
+        }),
+        ("add", MAX_GRANTS, &|n| AdminRequest::Grant {
+            name: "calc".parse().unwrap(),
+            add: vec!["env=A".into(); n],
+            revoke: Vec::new(),
+        }),
+        ("revoke", MAX_GRANTS, &|n| AdminRequest::Grant {
+            name: "calc".parse().unwrap(),
+            add: Vec::new(),
+            revoke: vec!["env=A".into(); n],
         }),
         ("tail", MAX_LOG_TAIL as usize, &|n| AdminRequest::Logs {
             name: None,

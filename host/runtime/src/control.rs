@@ -13,6 +13,7 @@ use odeon_protocol::{Fault, Serial};
 use tokio::sync::Notify;
 
 use crate::links::Hop;
+use crate::warrant::Behalf;
 
 /// How long a cancelled guest that looks at `is-cancelled` may take to return
 /// by itself before it is stopped.
@@ -138,6 +139,9 @@ pub struct CallContext {
     pub serial: Option<Serial>,
     /// Who asked, outermost first.
     pub callers: Arc<[Principal]>,
+    /// The plugins among them. As long as it runs, nothing may be used for
+    /// those of `callers` that are missing here.
+    pub behalf: Behalf,
     /// JSON text the caller attached.
     pub user_data: Option<Arc<str>>,
     /// When the caller stops waiting. The plugin's own limit holds besides.

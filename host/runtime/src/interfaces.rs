@@ -7,6 +7,7 @@
 
 pub(crate) mod config;
 pub(crate) mod egress;
+pub(crate) mod environment;
 pub(crate) mod filesystem;
 pub(crate) mod http;
 pub(crate) mod logging;

@@ -36,6 +36,7 @@ mod stop;
 mod ticker;
 mod totals;
 mod unit;
+mod warrant;
 
 pub use cache::{CacheConfig, CacheError};
 pub use compile::{CompileChild, CompileError, CompileLimits, Compiler};
@@ -56,5 +57,6 @@ pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};
 pub use sinks::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream};
 pub use totals::Totals;
 pub use unit::{InstanceModel, PluginSpec};
+pub use warrant::{Behalf, Grants};
 /// The traits that Rust types of a typed call implement, with their derives.
 pub use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};

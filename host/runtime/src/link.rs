@@ -101,7 +101,7 @@ fn io(l: &mut Linker<HostState>) -> wasmtime::Result<()> {
     use wasmtime_wasi_io::bindings::wasi::io;
     io::error::add_to_linker::<_, Table>(l, |s| &mut s.table)?;
     io::poll::add_to_linker::<_, Table>(l, |s| &mut s.table)?;
-    io::streams::add_to_linker::<_, Table>(l, |s| &mut s.table)
+    io::streams::add_to_linker::<_, Table>(l, HostState::used_table)
 }
 
 fn clocks(l: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
@@ -133,7 +133,7 @@ fn random(l: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
 fn cli(l: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
     use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
     use wasmtime_wasi::p2::bindings::cli;
-    cli::environment::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
+    crate::interfaces::environment::add_to_linker(l)?;
     cli::exit::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
     if flavour == Flavour::Direct {
         return Ok(());
@@ -148,6 +148,7 @@ fn cli(l: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
     cli::terminal_stderr::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
     if flavour == Flavour::Concurrent {
         wasmtime_wasi::p3::cli::add_to_linker(l)?;
+        crate::interfaces::environment::replace_in_linker(l)?;
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ mod wait;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use odeon_authority::{GrantSet, NamePattern};
 use odeon_protocol::{Fault, FunctionType, Generation, ValueLimits};
 
 pub use self::entry::{Attempt, Entered, NotEntered, Place};
@@ -40,6 +41,7 @@ use crate::logs::LogGate;
 use crate::runtime::{Inner, LoadError, Runtime};
 use crate::state::Budget;
 use crate::unit::{Counters, InstanceModel, PluginSpec, Unit};
+use crate::warrant::{Grants, Warrant};
 
 /// What a plugin is made from.
 pub(crate) struct Source {
@@ -153,9 +155,15 @@ impl Plugin {
         let deep = deep_results(&source.description, values.max_depth);
         let ticker = inner.ticker.clone();
         let log_gate = LogGate::new(limits.log_rate.bytes(), ticker.now_ms());
+        let grants = Grants {
+            set: spec.grants.clone(),
+            env: spec.env.clone(),
+            ..Grants::default()
+        };
         let unit = Arc::new(Unit {
             number: AtomicU64::new(spec.generation.0),
             spec,
+            warrant: Warrant::new(grants),
             ticker,
             interrupt: Interrupt::new(),
             counters: Counters::default(),
@@ -202,6 +210,25 @@ impl Plugin {
     /// What it is.
     pub fn description(&self) -> &Description {
         &self.shared.source.description
+    }
+
+    /// What it may use now, by itself.
+    pub fn granted(&self) -> GrantSet {
+        self.shared.unit.warrant.now().set().clone()
+    }
+
+    /// The plugins for which it may use all of that.
+    pub fn acts_for(&self) -> Vec<NamePattern> {
+        self.shared.unit.warrant.now().acts_for.clone()
+    }
+
+    /// From now on it may use this and nothing else: whatever an instance of it
+    /// uses after this has returned is measured by it, also what was opened
+    /// before. Connections whose rule is gone are shut down when they are used
+    /// next.
+    pub fn regrant(&self, grants: Grants) {
+        self.shared.unit.warrant.set(grants);
+        filesystem::close_what_is_gone(&self.shared.unit);
     }
 
     /// Whether its native code came from the cache.

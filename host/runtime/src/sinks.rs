@@ -78,6 +78,11 @@ pub struct Denial<'a> {
     pub target: &'a str,
     /// Why it was refused.
     pub reason: &'a str,
+    /// Whose word that is, where it can be told.
+    pub rule: Option<&'a str>,
+    /// The plugins it worked for, outermost first, and itself; empty where it
+    /// worked for none.
+    pub chain: &'a [&'a str],
 }
 
 /// Takes what belongs into the audit.

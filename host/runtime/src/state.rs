@@ -22,6 +22,7 @@ use crate::links::Hop;
 use crate::meter::{Allowances, Growth, Meter, Refused};
 use crate::stop::Stop;
 use crate::unit::Unit;
+use crate::warrant::Present;
 
 /// The data of one store.
 pub(crate) struct HostState {
@@ -32,6 +33,7 @@ pub(crate) struct HostState {
     pub(crate) wasi: Option<Box<Wasi>>,
     pub(crate) http: Option<Box<Http>>,
     egress: Option<Arc<Egress>>,
+    present: Option<Arc<Present>>,
 }
 
 /// The call that runs now.
@@ -78,6 +80,7 @@ impl HostState {
             wasi: None,
             http: None,
             egress: None,
+            present: None,
             unit,
         }
     }
@@ -109,6 +112,9 @@ impl HostState {
             }
         }
         self.call.context = context;
+        if let Some(present) = &self.present {
+            present.begin(self.call.context.as_deref());
+        }
         if let Some(wasi) = &self.wasi {
             wasi.begin(self.call.known_serial());
         }
@@ -129,9 +135,26 @@ impl HostState {
         self.call.context = None;
     }
 
+    /// What the guest may use, made on first use.
+    pub(crate) fn present(&mut self) -> &Arc<Present> {
+        let context = self.call.context.as_deref();
+        self.present
+            .get_or_insert_with(|| Present::new(self.unit.clone(), context))
+    }
+
     /// What the guest may send to the network, made on first use.
     pub(crate) fn egress(&mut self) -> &Arc<Egress> {
-        self.egress.get_or_insert_with(|| Egress::new(self.unit.clone()))
+        let (unit, context) = (&self.unit, self.call.context.as_deref());
+        let present = &mut self.present;
+        self.egress.get_or_insert_with(|| {
+            let present = present.get_or_insert_with(|| Present::new(unit.clone(), context));
+            Egress::new(present.clone())
+        })
+    }
+
+    /// The same, if the guest has used the network.
+    pub(crate) fn known_egress(&self) -> Option<&Arc<Egress>> {
+        self.egress.as_ref()
     }
 
     /// Whether the call must stop now. Looked at once per tick.

@@ -20,6 +20,7 @@ use crate::plugin::PluginStats;
 use crate::sinks::{AuditSink, LogSink, SecretSource};
 use crate::ticker::Ticker;
 use crate::totals::Totals;
+use crate::warrant::Warrant;
 
 /// How instances are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +44,12 @@ pub struct PluginSpec {
     pub generation: Generation,
     /// What it may cost.
     pub limits: Limits,
-    /// What it may touch.
+    /// What it may touch when it is loaded; [`crate::Plugin::granted`] is what it
+    /// may now.
     pub grants: GrantSet,
     /// What it reads through `wasi:config`.
     pub config: BTreeMap<String, String>,
-    /// Its environment variables, resolved from the grants.
+    /// Its environment variables when it is loaded, resolved from the grants.
     pub env: BTreeMap<String, String>,
     /// How instances are used.
     pub instances: InstanceModel,
@@ -70,6 +72,8 @@ pub struct PluginSpec {
 /// A loaded generation.
 pub(crate) struct Unit {
     pub(crate) spec: PluginSpec,
+    /// What it may use now.
+    pub(crate) warrant: Warrant,
     /// The number under which it serves: a generation that comes back gets
     /// another one.
     pub(crate) number: AtomicU64,
@@ -160,8 +164,21 @@ impl Unit {
         }
     }
 
-    /// Writes a denial down.
+    /// Writes down what a limit, or the form of a use, denied.
     pub(crate) fn deny(&self, kind: &'static str, target: &str, reason: &str) {
+        self.deny_by(kind, target, reason, None, &[]);
+    }
+
+    /// Writes a denial down, with whose word it is and for whom the plugin
+    /// worked.
+    pub(crate) fn deny_by(
+        &self,
+        kind: &'static str,
+        target: &str,
+        reason: &str,
+        rule: Option<&str>,
+        chain: &[&str],
+    ) {
         self.counters.denials.fetch_add(1, Ordering::Relaxed);
         self.spec.audit.denied(crate::sinks::Denial {
             plugin: &self.spec.name,
@@ -169,6 +186,8 @@ impl Unit {
             kind,
             target,
             reason,
+            rule,
+            chain,
         });
     }
 }

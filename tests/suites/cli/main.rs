@@ -22,6 +22,7 @@ mod daemons;
 mod desk;
 mod errors;
 mod exit;
+mod grants;
 #[path = "../egress/harness.rs"]
 #[allow(dead_code, reason = "shared with the suite `egress`, which needs more of it")]
 mod harness;

@@ -31,6 +31,10 @@ pub enum Repeated {
         target: Text,
         /// Why it was refused.
         reason: Text,
+        /// Whose word that is.
+        rule: Option<Text>,
+        /// For whom it worked, and itself.
+        chain: Vec<Text>,
     },
     /// A limit stopped it.
     LimitStop {
@@ -304,6 +308,8 @@ impl Repeated {
                 grant: others(),
                 target: others(),
                 reason: others(),
+                rule: None,
+                chain: Vec::new(),
             },
             Repeated::LimitStop { code, .. } => Repeated::LimitStop {
                 code: *code,
@@ -328,11 +334,15 @@ impl Repeated {
                 grant,
                 target,
                 reason,
+                rule,
+                chain,
             } => Event::Denial {
                 plugin,
                 grant,
                 target,
                 reason,
+                rule,
+                chain,
                 count,
             },
             Repeated::LimitStop { code, method } => Event::LimitStop {

@@ -165,6 +165,22 @@ pub enum Event {
         /// Who asked.
         principal: Text,
     },
+    /// What a loaded plugin may use was changed. What it loses it has lost by
+    /// then; what it gains it gets when this is on disk.
+    GrantChange {
+        /// Its name.
+        name: PluginName,
+        /// Its generation.
+        generation: Generation,
+        /// What it may use from now on.
+        added: Vec<Text>,
+        /// What it may not use any more.
+        removed: Vec<Text>,
+        /// Whose word it was.
+        rule: Text,
+        /// Who asked.
+        principal: Text,
+    },
     /// A plugin used what it has no grant for.
     Denial {
         /// Which plugin.
@@ -175,6 +191,13 @@ pub enum Event {
         target: Text,
         /// Why it was refused: the nearest rule, where one concerned it.
         reason: Text,
+        /// Whose word it is that it may not, where that can be told.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rule: Option<Text>,
+        /// The plugins it worked for, outermost first, and itself; empty where
+        /// it worked for none.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        chain: Vec<Text>,
         /// How often since the last line about the same.
         count: u64,
     },

@@ -63,7 +63,27 @@ pub(super) fn intersect(asked: &BTreeSet<CallGrant>, allowed: &BTreeSet<CallGran
     asked_for.chain(let_through).cloned().collect()
 }
 
+impl CallGrant {
+    /// Whether the two may be about one method: which one a short form stands for
+    /// is not known here.
+    fn is_like(&self, plugin: &PluginName, method: Option<&MemberPath>) -> bool {
+        let functions = self.method.as_ref().zip(method);
+        self.plugin == *plugin && functions.is_none_or(|(one, other)| one.function() == other.function())
+    }
+
+    /// Whether denying `denied` takes this away. Where it cannot be told whether
+    /// they are about one method, they are.
+    pub(super) fn is_touched_by(&self, denied: &CallGrant) -> bool {
+        self.is_like(&denied.plugin, denied.method.as_ref())
+    }
+}
+
 impl GrantSet {
+    /// Whether one of these grants may be about this method.
+    pub(super) fn calls_like(&self, plugin: &PluginName, method: &MemberPath) -> bool {
+        self.calls.iter().any(|grant| grant.is_like(plugin, Some(method)))
+    }
+
     /// Whether any method of this plugin may be called by name. `method` is what
     /// was asked for.
     ///

@@ -5,18 +5,18 @@
 //! that an answer that changes between check and use changes nothing. Every
 //! connection, redirect, datagram, lookup and listening socket asks.
 //!
-//! Order: a rule must concern protocol, host and port; then it must open the
-//! address's class. No rule, no way out.
+//! Order: nothing may except it; a rule must concern protocol, host and port;
+//! then it must open the address's class. No rule, no way out.
 
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
 };
 
-use super::{AddressClass, Endpoint, GrantSet};
+use super::{AddressClass, Endpoint, Except, GrantSet, PortRule};
 
 /// What is being used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// A TCP connection.
     Tcp,
@@ -28,6 +28,11 @@ pub enum Protocol {
     Listen,
 }
 
+impl Protocol {
+    /// All there are.
+    pub(super) const ALL: [Protocol; 4] = [Protocol::Tcp, Protocol::Udp, Protocol::Http, Protocol::Listen];
+}
+
 /// Why something on the network is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EgressReason {
@@ -36,6 +41,8 @@ pub enum EgressReason {
     /// A rule names it, but the address it leads to is of a class the rule
     /// does not open.
     Class(AddressClass),
+    /// It is denied by name, whatever rule allows it.
+    Excepted,
 }
 
 /// Something on the network that the plugin may not use.
@@ -58,6 +65,7 @@ pub struct EgressPolicy {
     udp: Vec<Endpoint>,
     http: Vec<Endpoint>,
     listen: Vec<Endpoint>,
+    except: Vec<Except>,
 }
 
 impl EgressPolicy {
@@ -67,6 +75,7 @@ impl EgressPolicy {
             udp: grants.udp.clone(),
             http: grants.http.clone(),
             listen: grants.listen.clone(),
+            except: grants.except.iter().cloned().collect(),
         }
     }
 
@@ -82,6 +91,16 @@ impl EgressPolicy {
         named_as: Option<&str>,
     ) -> Result<&Endpoint, EgressDenied> {
         let name = named_as.map(normal_name);
+        let target = || match &name {
+            Some(name) => format!("{} ({address})", shown(name)),
+            None => address.to_string(),
+        };
+        let excepted = self.excepted(protocol, |rule| {
+            rule.concerns(address.ip(), address.port(), name.as_deref())
+        });
+        if let Some(except) = excepted {
+            return Err(by_exception(except, target()));
+        }
         let mut nearest = None;
         for rule in self.rules(protocol) {
             if !rule.concerns(address.ip(), address.port(), name.as_deref()) {
@@ -94,10 +113,7 @@ impl EgressPolicy {
         }
         Err(EgressDenied {
             protocol,
-            target: match &name {
-                Some(name) => format!("{} ({address})", shown(name)),
-                None => address.to_string(),
-            },
+            target: target(),
             reason: match nearest {
                 Some(_) => EgressReason::Class(AddressClass::of(address.ip())),
                 None => EgressReason::NotNamed,
@@ -117,6 +133,12 @@ impl EgressPolicy {
                 .map(|_| ());
         }
         let name = normal_name(host);
+        let excepted = self.excepted(Protocol::Http, |rule| {
+            rule.port.matches(port) && rule.host.matches_name(&name)
+        });
+        if let Some(except) = excepted {
+            return Err(by_exception(except, format!("{}:{port}", shown(&name))));
+        }
         if self
             .http
             .iter()
@@ -141,10 +163,14 @@ impl EgressPolicy {
             return Ok(());
         }
         let name = normal_name(name);
+        let excepted = |protocol| {
+            self.excepted(protocol, |rule| {
+                rule.port == PortRule::Any && rule.host.matches_name(&name)
+            })
+        };
         let known = |protocol| {
-            self.rules(protocol)
-                .iter()
-                .any(|rule| rule.host.matches_name(&name))
+            let rules = self.rules(protocol);
+            rules.iter().any(|rule| rule.host.matches_name(&name)) && excepted(protocol).is_none()
         };
         let allowed = match protocol {
             Some(protocol) => known(protocol),
@@ -152,6 +178,9 @@ impl EgressPolicy {
         };
         if allowed {
             return Ok(());
+        }
+        if let Some(except) = excepted(protocol.unwrap_or(Protocol::Tcp)) {
+            return Err(by_exception(except, shown(&name)));
         }
         Err(EgressDenied {
             protocol: protocol.unwrap_or(Protocol::Tcp),
@@ -167,6 +196,12 @@ impl EgressPolicy {
         let name = normal_name(name);
         let mut nearest = None;
         for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let excepted = self.excepted(protocol, |rule| {
+                rule.port == PortRule::Any && rule.concerns_host(address, Some(&name))
+            });
+            if excepted.is_some() {
+                continue;
+            }
             for rule in self.rules(protocol) {
                 if !rule.concerns_host(address, Some(&name)) {
                     continue;
@@ -194,6 +229,39 @@ impl EgressPolicy {
         !self.rules(protocol).is_empty()
     }
 
+    /// Whether a rule of this protocol is about the address, whatever its class.
+    pub(super) fn names(&self, protocol: Protocol, address: SocketAddr, name: Option<&str>) -> bool {
+        let name = name.map(normal_name);
+        let mut rules = self.rules(protocol).iter();
+        rules.any(|rule| rule.concerns(address.ip(), address.port(), name.as_deref()))
+    }
+
+    /// The same of the beginning of an HTTP request.
+    pub(super) fn names_request(&self, host: &str, port: u16) -> bool {
+        if let Some(address) = literal(host) {
+            return self.names(Protocol::Http, SocketAddr::new(address, port), None);
+        }
+        let name = normal_name(host);
+        let mut rules = self.http.iter();
+        rules.any(|rule| rule.port.matches(port) && rule.host.matches_name(&name))
+    }
+
+    /// The same of a lookup, which is for all ports.
+    pub(super) fn names_lookup(&self, protocol: Option<Protocol>, name: &str) -> bool {
+        let name = normal_name(name);
+        let about = |protocol| {
+            let mut rules = self.rules(protocol).iter();
+            rules.any(|rule| rule.port == PortRule::Any && rule.host.matches_name(&name))
+        };
+        protocol.map_or_else(|| about(Protocol::Tcp) || about(Protocol::Udp), about)
+    }
+
+    /// The exception that is about something.
+    fn excepted(&self, protocol: Protocol, is_about: impl Fn(&Endpoint) -> bool) -> Option<&Except> {
+        let mut except = self.except.iter();
+        except.find(|except| except.protocol == protocol && is_about(&except.rule))
+    }
+
     fn rules(&self, protocol: Protocol) -> &[Endpoint] {
         match protocol {
             Protocol::Tcp => &self.tcp,
@@ -201,6 +269,15 @@ impl EgressPolicy {
             Protocol::Http => &self.http,
             Protocol::Listen => &self.listen,
         }
+    }
+}
+
+fn by_exception(except: &Except, target: String) -> EgressDenied {
+    EgressDenied {
+        protocol: except.protocol,
+        target,
+        reason: EgressReason::Excepted,
+        rule: Some(except.to_string()),
     }
 }
 
@@ -254,6 +331,11 @@ impl fmt::Display for EgressDenied {
                 }
             ),
             (EgressReason::Class(class), None) => write!(f, "the address is {class}"),
+            (EgressReason::Excepted, rule) => write!(
+                f,
+                "the trust policy takes {} away, whatever else allows it",
+                rule.as_deref().unwrap_or("it")
+            ),
             (EgressReason::NotNamed, _) => write!(
                 f,
                 "no {protocol} grant names it; add one with --grant {protocol}=…"

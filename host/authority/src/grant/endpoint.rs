@@ -73,6 +73,12 @@ impl Endpoint {
         }
     }
 
+    /// Whether everything that `other` opens is something that this rule is
+    /// about, whatever the class of the address.
+    pub(super) fn covers(&self, other: &Endpoint) -> bool {
+        self.host.covers(&other.host) && self.port.covers(other.port)
+    }
+
     fn meet(&self, other: &Endpoint, outgoing: bool) -> Option<Endpoint> {
         let host = match (&self.host, &other.host) {
             (HostPattern::Address(a), HostPattern::Address(b)) => {
@@ -123,7 +129,28 @@ impl HostPattern {
     }
 }
 
+impl HostPattern {
+    fn covers(&self, other: &HostPattern) -> bool {
+        match (self, other) {
+            (HostPattern::Any, _) => true,
+            (HostPattern::Below(parent), HostPattern::Below(other)) => {
+                parent == other || self.matches_name(other)
+            }
+            (HostPattern::Below(_), HostPattern::Name(name)) => self.matches_name(name),
+            (one, other) => one == other,
+        }
+    }
+}
+
 impl PortRule {
+    fn covers(self, other: PortRule) -> bool {
+        match (self, other) {
+            (rule, PortRule::One(port)) => rule.matches(port),
+            (PortRule::Any, _) => true,
+            (one, other) => one == other,
+        }
+    }
+
     pub(super) fn matches(self, port: u16) -> bool {
         match self {
             PortRule::Any => true,

@@ -3,6 +3,9 @@
 //! Owns edits of `trust.toml`: one at a time (a lock beside the file), the
 //! operator's own comments and order kept, the result read back before it
 //! replaces the file. Revoking never deletes a row: it turns it into a denial.
+//! Deputies and grants that are taken away are in `edit/grants.rs`.
+
+mod grants;
 
 use std::{
     collections::BTreeSet,
@@ -46,6 +49,16 @@ pub enum PolicyEditError {
     /// Nothing fits the selector.
     #[error("the trust policy has no key {0}; `odeon trust list` shows those it has")]
     UnknownKey(KeyId),
+    /// There is no such deputy.
+    #[error(
+        "the trust policy does not say that {plugin} may act for {other}; `odeon trust deputy list` shows who may"
+    )]
+    NoDeputy {
+        /// Who was to lose it.
+        plugin: PluginName,
+        /// For whom.
+        other: String,
+    },
     /// It was revoked before.
     #[error("{0} was revoked; edit the row in the trust policy by hand if that was a mistake")]
     Revoked(String),

@@ -7,7 +7,7 @@ use odeon_protocol::Code;
 use super::Kind;
 
 /// What to do about something of this kind.
-pub(super) fn of(kind: Kind, code: Option<Code>, grant: &str) -> Option<String> {
+pub(super) fn of(kind: Kind, code: Option<Code>, grant: &str, for_others: bool) -> Option<String> {
     let advice = match kind {
         Kind::Refused | Kind::LoadFailed => return code.map(of_load),
         Kind::Stopped => {
@@ -20,9 +20,13 @@ pub(super) fn of(kind: Kind, code: Option<Code>, grant: &str) -> Option<String> 
         Kind::Denied if grant == "(others)" => {
             "it was denied more different things than are told apart; see the lines before this one"
         }
+        Kind::Denied if for_others => {
+            "while it works for others it may use what all of them may; if it is to use its own grants for them: \
+             `odeon trust deputy add PLUGIN --for OTHER`"
+        }
         Kind::Denied => {
-            "if it is meant to, grant it when it is loaded (--grant, or [grants] of its descriptor); the trust policy's \
-             ceilings and the manifest hold as well"
+            "if it is meant to, grant it (`odeon grant`, --grant when it is loaded, or [grants] of its descriptor); the \
+             trust policy's ceilings and the manifest hold as well"
         }
         Kind::RolledBack => "replace it by a version that does not trap; `odeon logs` has its traps",
         Kind::Unloaded => "load it again if it is to serve",
@@ -31,7 +35,7 @@ pub(super) fn of(kind: Kind, code: Option<Code>, grant: &str) -> Option<String> 
              the descriptors; the host's log says what failed"
         }
         Kind::Revoked => "if that was a mistake, let it in again with `odeon trust`, then load it",
-        Kind::Allowed | Kind::Loaded | Kind::Replaced => return None,
+        Kind::Allowed | Kind::Loaded | Kind::Replaced | Kind::Regranted => return None,
     };
     Some(advice.to_owned())
 }

@@ -574,6 +574,8 @@ fn denial(target: usize) -> Repeated {
         grant: Text::from("tcp"),
         target: Text::from(format!("10.0.0.1:{target}")),
         reason: Text::from("no tcp grant names it"),
+        rule: None,
+        chain: Vec::new(),
     }
 }
 

@@ -16,6 +16,8 @@ fn denial(target: usize) -> Repeated {
         reason: format!("tcp to {target} is not granted: no tcp grant names it; add one with --grant tcp=…")
             .into(),
         target: target.into(),
+        rule: None,
+        chain: Vec::new(),
     }
 }
 

@@ -24,5 +24,6 @@ mod policy;
 mod rotation;
 mod signature;
 mod smoke;
+mod taken;
 mod tamper;
 mod why;

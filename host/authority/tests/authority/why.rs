@@ -42,6 +42,8 @@ fn denial(target: &str, count: u64) -> Event {
         grant: "tcp".into(),
         target: target.into(),
         reason: format!("tcp to {target} is not granted: no tcp grant names it").into(),
+        rule: None,
+        chain: Vec::new(),
         count,
     }
 }
@@ -274,4 +276,56 @@ fn what_is_about_others_is_not_about_it() {
     load(&host, 1);
     let other = "calculator".parse().unwrap();
     assert_eq!(why(Records::open(host.folder.path()).unwrap(), &other), None);
+}
+
+/// Enforced by `why::moment`: whose word it is, the chain it worked for, and
+/// what was changed before.
+#[test]
+fn a_denial_names_whose_word_it_is_and_for_whom_it_worked() {
+    let host = Host::new();
+    load(&host, 1);
+    append(
+        &host,
+        Event::GrantChange {
+            name: "calc".parse().unwrap(),
+            generation: Generation(1),
+            added: vec!["secret=b".into()],
+            removed: vec!["secret=a".into()],
+            rule: "trust policy".into(),
+            principal: "host".into(),
+        },
+    );
+    let refused = |target: &str, rule: &str, chain: &[&str]| Event::Denial {
+        plugin: "calc".parse().unwrap(),
+        grant: "secret".into(),
+        target: target.into(),
+        reason: "the plugin has no grant".into(),
+        rule: Some(rule.into()),
+        chain: chain.iter().map(|name| (*name).into()).collect(),
+        count: 1,
+    };
+    append(&host, refused("a", "trust policy: name c* takes it away", &[]));
+    let denied = because(&host);
+    assert_eq!(
+        denied.rule.as_deref(),
+        Some("trust policy: name c* takes it away")
+    );
+    assert!(denied.fix.unwrap().contains("odeon grant"));
+    append(&host, refused("b", "deputy: calc works for x", &["x", "calc"]));
+    let denied = because(&host);
+    assert_eq!(denied.rule.as_deref(), Some("deputy: calc works for x"));
+    assert!(
+        denied.message.contains("while it worked for others (x -> calc)"),
+        "{}",
+        denied.message
+    );
+    assert!(denied.fix.unwrap().contains("odeon trust deputy add"));
+    let history = calc(&host).unwrap().history;
+    let changed = history.iter().find(|moment| moment.event == WhyKind::Regranted);
+    let changed = changed.unwrap();
+    assert_eq!(
+        changed.message,
+        "it was granted secret=b and lost secret=a by host"
+    );
+    assert_eq!(changed.rule.as_deref(), Some("trust policy"));
 }

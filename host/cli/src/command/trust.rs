@@ -2,6 +2,8 @@
 //! host of the state directory reads, wherever that is; a running host reads it at every load. Each change is in the
 //! audit before it takes effect.
 
+mod deputy;
+
 use std::path::Path;
 
 use odeon_authority::{
@@ -31,8 +33,11 @@ enum Verb {
     Add(Add),
     /// List the rows
     List,
-    /// Keep something out from now on
+    /// Keep something out, or take a grant away, from now on
     Revoke(Revoke),
+    /// Say who may use his own grants while he works for other plugins
+    #[command(subcommand)]
+    Deputy(deputy::Verb),
 }
 
 #[derive(Debug, clap::Args)]
@@ -59,19 +64,23 @@ struct Add {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("subject").required(true).args(["what", "key", "digest", "name"])))]
+#[command(group(clap::ArgGroup::new("subject").required(true).multiple(true).args(["what", "key", "digest", "name", "grants"])))]
 struct Revoke {
     /// What the policy has: a key (its .pub file, its text, or its id), a digest, or a name
+    #[arg(conflicts_with_all = ["key", "digest"])]
     what: Option<String>,
     /// A key, known or not: its .pub file or its text; or the id of a known one
-    #[arg(long)]
+    #[arg(long, conflicts_with = "digest")]
     key: Option<String>,
     /// A component's digest, known or not
     #[arg(long)]
     digest: Option<Digest>,
     /// A name, or a beginning with *, known or not
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["what", "key", "digest"])]
     name: Option<NamePattern>,
+    /// Not the plugin: only this, from plugins of that name [default: from all], whatever else allows it
+    #[arg(long = "grant", value_name = "GRANT", conflicts_with_all = ["what", "key", "digest"])]
+    grants: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
@@ -79,6 +88,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         Verb::Add(args) => add(args, context),
         Verb::List => list(context),
         Verb::Revoke(args) => revoke(args, context),
+        Verb::Deputy(verb) => deputy::run(verb, context),
     }
 }
 
@@ -135,7 +145,39 @@ fn list(context: &Context) -> Done {
         .either(&serde_json::json!({ "trust": rows }), || text(&rows))
 }
 
+/// Takes grants away, and leaves the plugins.
+fn take_away(args: &Revoke, context: &Context) -> Done {
+    let Some(denied) = grant_set(&args.grants)? else {
+        return Err(Failure::usage("expected --grant"));
+    };
+    let names = match &args.name {
+        Some(names) => names.clone(),
+        None => "*"
+            .parse::<NamePattern>()
+            .map_err(|error| Failure::usage(error.to_string()))?,
+    };
+    let state = context.whereabouts.made_state_dir()?;
+    let mut edit = PolicyEdit::open(&policy_of(&state)?)?;
+    edit.take_away(&names, &denied)?;
+    let lines = denied.lines();
+    let change = format!("revoke --grant {} --name {names}", lines.join(" --grant "));
+    // Nor does taking away.
+    if let Err(failure) = record(&state, &change) {
+        context
+            .out
+            .say(&format!("note: revoked all the same: {}", failure.fault.message));
+    }
+    edit.save()?;
+    let document = serde_json::json!({ "revoked": lines, "kind": "grant", "name": names.to_string() });
+    context
+        .out
+        .either(&document, || format!("revoked {} from {names}", lines.join(" ")))
+}
+
 fn revoke(args: &Revoke, context: &Context) -> Done {
+    if !args.grants.is_empty() {
+        return take_away(args, context);
+    }
     // First what is wrong with the words: a policy is not needed to see that.
     let named = match args {
         Revoke {
@@ -306,11 +348,14 @@ fn whole_name(pattern: &NamePattern) -> Done<PluginName> {
 fn text(rows: &[TrustRow]) -> String {
     let mut table = table(&["decision", "kind", "subject", "id", "names", "grants", "note"]);
     for row in rows {
-        let grants = match &row.grants {
+        let mut grants = match &row.grants {
             None => "no ceiling".to_owned(),
             Some(grants) if grants.is_empty() => "none".to_owned(),
             Some(grants) => grants.join(" "),
         };
+        if let Some(without) = &row.without {
+            grants.push_str(&format!(" without {}", without.join(" ")));
+        }
         table.add_row([
             match row.decision {
                 Trust::Allow => "allow",
@@ -320,7 +365,9 @@ fn text(rows: &[TrustRow]) -> String {
             row.kind.to_owned(),
             row.subject.clone(),
             row.key_id.map_or("-".to_owned(), |id| id.to_string()),
-            if row.names.is_empty() {
+            if row.kind == "deputy" {
+                format!("for {}", row.names.join(" "))
+            } else if row.names.is_empty() {
                 "any".to_owned()
             } else {
                 row.names.join(" ")

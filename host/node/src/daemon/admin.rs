@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use odeon_authority::{GrantSet, LimitsPatch, Principal};
+use odeon_authority::{Grant, GrantSet, LimitsPatch, Principal};
 use odeon_protocol::{
-    AdminReply, AdminRequest, CancelReply, Code, Fault, Load, LoadReply, LogLevelReply, MetricsReply,
-    Replace, ReplaceReply, UnloadReply,
+    AdminReply, AdminRequest, CancelReply, Code, Fault, GrantReply, Load, LoadReply, LogLevelReply,
+    MetricsReply, PluginName, Replace, ReplaceReply, UnloadReply,
 };
 use odeon_rmi::{CancelOutcome, CancelReason};
 use serde::Serialize;
@@ -26,6 +26,9 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principa
     match request {
         AdminRequest::Load(load) => body(self::load(shared, load, principal).await),
         AdminRequest::Replace(replace) => body(self::replace(shared, replace, principal).await),
+        AdminRequest::Grant { name, add, revoke } => {
+            body(self::grant(shared, &name, &add, &revoke, &principal).await)
+        }
         AdminRequest::Unload { name, now, drain_ms } => {
             let mode = match (now, drain_ms) {
                 (true, _) => UnloadMode::Now,
@@ -135,6 +138,30 @@ async fn replace(shared: &Shared, replace: Replace, principal: Principal) -> Res
         switch_us: micros(report.switched_in),
         state_handed_over: report.state_handed_over,
         warnings: report.loaded.warnings,
+    })
+}
+
+async fn grant(
+    shared: &Shared,
+    name: &PluginName,
+    add: &[String],
+    revoke: &[String],
+    principal: &Principal,
+) -> Result<GrantReply, Fault> {
+    let parsed = |texts: &[String]| -> Result<Vec<Grant>, Fault> {
+        let grants = texts.iter().map(|text| text.parse::<Grant>());
+        let grants = grants.collect::<Result<_, _>>();
+        grants.map_err(|error| Fault::new(Code::InvalidArguments, error.to_string()))
+    };
+    let (add, revoke) = (parsed(add)?, parsed(revoke)?);
+    let report = shared.host.grant(name, add, revoke, principal).await?;
+    Ok(GrantReply {
+        name: report.name,
+        generation: report.generation,
+        grants: report.grants.lines(),
+        added: report.added,
+        removed: report.removed,
+        warnings: report.warnings,
     })
 }
 

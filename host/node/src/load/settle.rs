@@ -28,7 +28,8 @@ impl Host {
         let asked = manifest.map(|manifest| &manifest.limits);
         let limits = Limits::for_plugin(&inner.limits, Some(&request.limits), asked)
             .map_err(|error| Fault::new(Code::LimitUnsupported, error.to_string()))?;
-        warnings.extend(unused(manifest, admission, request));
+        warnings.extend(unused(manifest, admission.grants(), request.grants.as_ref()));
+        warnings.extend(limits_kept(manifest, request));
         let config = match manifest {
             Some(manifest) => manifest
                 .settle_config(&request.config)
@@ -40,17 +41,15 @@ impl Host {
             .unwrap_or_default();
         let placement = Placing::settle(&request.placing, &wished)
             .map_err(|error| Fault::new(Code::DescriptorInvalid, error.to_string()))?;
-        let mut env = BTreeMap::new();
-        for (name, value) in &admission.grants().env {
-            match value.as_ref().or_else(|| inner.environment.get(name)) {
-                Some(value) => {
-                    env.insert(name.clone(), value.clone());
-                }
-                None => warnings.push(format!(
-                    "the granted variable {name} has no value here; it is not set"
-                )),
-            }
-        }
+        let env = self.variables(admission.grants());
+        let unset = admission
+            .grants()
+            .env
+            .keys()
+            .filter(|name| !env.contains_key(*name));
+        warnings.extend(
+            unset.map(|name| format!("the granted variable {name} has no value here; it is not set")),
+        );
         Ok(PluginSpec {
             name: admission.name().clone(),
             generation: reservation.generation(),
@@ -75,15 +74,31 @@ impl Host {
     }
 }
 
-/// What the operator allows with this load and the plugin does not get, whole
-/// or in part. It would look as if the word had not been heard.
-fn unused(manifest: Option<&Manifest>, admission: &Admission, request: &LoadRequest) -> Vec<String> {
+impl Host {
+    /// The values of granted variables, as far as they have one here.
+    pub(crate) fn variables(&self, grants: &GrantSet) -> BTreeMap<String, String> {
+        let environment = &self.inner.environment;
+        let value = |(name, value): (&String, &Option<String>)| {
+            let value = value.as_ref().or_else(|| environment.get(name))?;
+            Some((name.clone(), value.clone()))
+        };
+        grants.env.iter().filter_map(value).collect()
+    }
+}
+
+/// What the operator allows and the plugin, to which this much was granted, does
+/// not get, whole or in part. It would look as if the word had not been heard.
+pub(crate) fn unused(
+    manifest: Option<&Manifest>,
+    granted: &GrantSet,
+    allowed: Option<&GrantSet>,
+) -> Vec<String> {
     let mut unused = Vec::new();
-    for line in request.grants.iter().flat_map(GrantSet::complete_lines) {
+    for line in allowed.into_iter().flat_map(GrantSet::complete_lines) {
         let Ok(grant) = GrantSet::parse([line.as_str()]) else {
             continue;
         };
-        let kept = GrantSet::intersect(admission.grants(), &grant);
+        let kept = GrantSet::intersect(granted, &grant);
         if is_whole(&kept, &grant) {
             continue;
         }
@@ -107,14 +122,19 @@ fn unused(manifest: Option<&Manifest>, admission: &Admission, request: &LoadRequ
             None => format!("{lost}: the trust policy allows less"),
         });
     }
+    unused
+}
+
+/// The limits that the operator allows more of with this load than the author.
+fn limits_kept(manifest: Option<&Manifest>, request: &LoadRequest) -> Vec<String> {
     let lowered = manifest.map(|manifest| request.limits.above(&manifest.limits));
-    unused.extend(lowered.into_iter().flatten().map(|limit| {
+    let kept = lowered.into_iter().flatten().map(|limit| {
         format!(
             "the limit {} stays at {}, not {}: the component's manifest says so, and can only be lowered",
             limit.name, limit.kept, limit.allowed
         )
-    }));
-    unused
+    });
+    kept.collect()
 }
 
 /// Whether all of one grant is in what is left of it.
@@ -148,7 +168,7 @@ pub(super) fn folders(admission: &Admission, request: &LoadRequest) -> Vec<FsGra
 }
 
 /// What to say about directories that are not there. Blocks on the disk.
-pub(super) fn absent(folders: &[FsGrant]) -> Vec<String> {
+pub(crate) fn absent(folders: &[FsGrant]) -> Vec<String> {
     let shown = |grant: &FsGrant| {
         let folder = grant.host.as_deref().filter(|folder| !folder.is_dir())?;
         let folder = folder.display();

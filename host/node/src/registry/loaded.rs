@@ -7,8 +7,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use odeon_authority::{GrantSet, Offer, Terms};
 use odeon_protocol::wire::Validator;
 use odeon_protocol::{
     Code, Fault, Fingerprint, FunctionType, Generation, MemberPath, PluginName, Problem, ValueError,
@@ -17,6 +19,7 @@ use odeon_protocol::{
 use odeon_runtime::{MethodId, Plugin};
 
 use super::Origin;
+use crate::load::LoadRequest;
 
 /// A generation that was put into service.
 pub(crate) struct Loaded {
@@ -30,6 +33,8 @@ pub(crate) struct Loaded {
     draining: AtomicBool,
     /// The policy has denied it while it was loaded: no code of it runs again.
     condemned: AtomicBool,
+    /// What the operator allows it, where he said so after it was loaded.
+    allowed: ArcSwapOption<GrantSet>,
     /// Why its unload is not on record, if it is not.
     unrecorded: OnceLock<Fault>,
 }
@@ -90,6 +95,7 @@ impl Loaded {
             forms,
             draining: AtomicBool::new(false),
             condemned: AtomicBool::new(false),
+            allowed: ArcSwapOption::empty(),
             unrecorded: OnceLock::new(),
         }
     }
@@ -99,8 +105,42 @@ impl Loaded {
         before.plugin.revive(number);
         Loaded {
             generation: number,
+            allowed: ArcSwapOption::new(before.allowed.load_full()),
             ..Loaded::new(before.plugin.clone(), before.origin.clone())
         }
+    }
+
+    /// What was decided upon, with the operator's terms of now.
+    pub(crate) fn offered(&self) -> Option<(&Offer, Terms)> {
+        let (offer, terms) = self.origin.offered.as_deref()?;
+        let mut terms = terms.clone();
+        if let Some(allowed) = self.allowed.load_full() {
+            terms.grants = Some(GrantSet::clone(&allowed));
+        }
+        Some((offer, terms))
+    }
+
+    /// The load as it was asked, with the operator's terms of now.
+    pub(crate) fn asked(&self) -> LoadRequest {
+        self.on_terms_of_now(&self.origin.asked)
+    }
+
+    /// The same with what a descriptor said filled in.
+    pub(crate) fn complete(&self) -> LoadRequest {
+        self.on_terms_of_now(&self.origin.complete)
+    }
+
+    fn on_terms_of_now(&self, request: &LoadRequest) -> LoadRequest {
+        let mut request = request.clone();
+        if let Some(allowed) = self.allowed.load_full() {
+            request.grants = Some(GrantSet::clone(&allowed));
+        }
+        request
+    }
+
+    /// From now on the operator allows it this.
+    pub(crate) fn allow(&self, grants: GrantSet) {
+        self.allowed.store(Some(Arc::new(grants)));
     }
 
     pub(crate) fn methods(&self) -> &[MethodEntry] {

@@ -114,6 +114,26 @@ pub struct ReplaceReply {
     pub warnings: Vec<String>,
 }
 
+/// What a plugin may use, and what was changed of that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantReply {
+    /// The plugin.
+    pub name: PluginName,
+    /// Its generation.
+    pub generation: Generation,
+    /// What it may use now, in the form of the command line.
+    pub grants: Vec<String>,
+    /// What of that it could not use before.
+    #[serde(default)]
+    pub added: Vec<String>,
+    /// What it could use before.
+    #[serde(default)]
+    pub removed: Vec<String>,
+    /// What the operator should know although it went well.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
 /// What became of an unload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnloadReply {

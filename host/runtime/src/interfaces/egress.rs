@@ -2,9 +2,10 @@
 //!
 //! Owns the one way from a guest to the network: every connection, datagram,
 //! listening socket, lookup and request asks here first and is counted here.
-//! What is allowed is decided by [`EgressPolicy`] alone; this module brings it
-//! the facts: the exact address, and the names under which the host itself
-//! resolved that address for this guest.
+//! What is allowed is decided by the plugin's grants of that moment alone; this
+//! module brings them the facts: the exact address, and the names under which
+//! the host itself resolved that address for this guest. What is open is asked
+//! about again at every use ([`Route`]).
 //!
 //! **Invariant:** the answer is there before any packet is: a refused use
 //! makes no system call that others could see.
@@ -13,6 +14,7 @@ mod metered;
 mod names;
 mod network;
 mod resolver;
+mod route;
 mod slot;
 
 use std::net::{IpAddr, SocketAddr};
@@ -20,24 +22,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
-use odeon_authority::{ByteSize, EgressDenied, EgressPolicy, EgressReason, Protocol};
+use arc_swap::ArcSwap;
+use odeon_authority::{ByteSize, EgressDenied, EgressReason, Protocol, Wanted};
 use parking_lot::Mutex;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
-pub(crate) use self::metered::{Metered, MeteredOutput};
+pub(crate) use self::metered::{GuardedInput, Metered, MeteredOutput};
 use self::names::Names;
 pub(crate) use self::network::Network;
 pub use self::resolver::{Lookup, LookupError, LookupPlace, Resolver, StaticResolver, SystemResolver};
+pub(crate) use self::route::Route;
 pub(crate) use self::slot::{Slot, Slots};
 use crate::unit::Unit;
+use crate::warrant::{Granted, Present};
 
 /// The most addresses of one answer that are looked at.
 const ANSWERS: usize = 64;
 
 /// The network as one store sees it.
 pub(crate) struct Egress {
-    unit: Arc<Unit>,
-    policy: EgressPolicy,
+    present: Arc<Present>,
+    /// The grants by which open connections were looked at last.
+    looked_at: ArcSwap<Granted>,
     names: Mutex<Names>,
     /// The places that the guest's sockets take, by their handle.
     pub(crate) slots: Slots,
@@ -48,7 +54,8 @@ pub(crate) struct Egress {
 }
 
 /// A use that no grant covers. It is in the audit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no grant covers it now")]
 pub(crate) struct Denied;
 
 /// The call has sent all it may send. It is in the audit.
@@ -89,41 +96,52 @@ impl Limit {
 }
 
 impl Egress {
-    pub(crate) fn new(unit: Arc<Unit>) -> Arc<Self> {
-        let limits = &unit.spec.limits;
+    pub(crate) fn new(present: Arc<Present>) -> Arc<Self> {
+        let limits = &present.unit().spec.limits;
         Arc::new(Egress {
-            policy: unit.spec.grants.egress(),
             names: Mutex::default(),
             slots: Slots::default(),
             bytes_left: AtomicU64::new(limits.egress_bytes.bytes()),
             queries_left: AtomicU64::new(limits.dns_queries),
             reported: AtomicU8::new(0),
-            unit,
+            looked_at: ArcSwap::new(present.unit().warrant.now()),
+            present,
         })
+    }
+
+    /// Whether the plugin's grants are others than when this was asked last.
+    pub(crate) fn has_changed(&self) -> bool {
+        let now = self.unit().warrant.now();
+        let changed = !Arc::ptr_eq(&now, &self.looked_at.load());
+        if changed {
+            self.looked_at.store(now);
+        }
+        changed
     }
 
     /// A call begins: what is counted per call is counted anew.
     pub(crate) fn begin(&self) {
-        let limits = &self.unit.spec.limits;
+        let limits = &self.unit().spec.limits;
         self.bytes_left
             .store(limits.egress_bytes.bytes(), Ordering::Relaxed);
         self.queries_left.store(limits.dns_queries, Ordering::Relaxed);
         self.reported.store(0, Ordering::Relaxed);
     }
 
-    pub(crate) fn unit(&self) -> &Unit {
-        &self.unit
+    pub(crate) fn unit(&self) -> &Arc<Unit> {
+        self.present.unit()
     }
 
     /// Whether any rule of this protocol exists.
     pub(crate) fn any(&self, protocol: Protocol) -> bool {
-        self.policy.any(protocol)
+        self.present.now().egress().any(protocol)
     }
 
     /// Whether this very address may be used. A no is written down.
     pub(crate) fn permit(&self, protocol: Protocol, address: SocketAddr) -> Result<(), Denied> {
         self.check(protocol, address)
-            .map_err(|denied| self.denied(&denied))
+            .map(drop)
+            .map_err(|denied| self.denied_address(&denied, protocol, address))
     }
 
     /// Whether a socket may be used like this. A no is written down, except
@@ -142,10 +160,7 @@ impl Egress {
             }
             SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => self.permit(Protocol::Listen, address).is_ok(),
             SocketAddrUse::TcpListen => {
-                // A rule for port 0 is about whichever port the system chose.
-                self.check(Protocol::Listen, SocketAddr::new(address.ip(), 0))
-                    .is_ok()
-                    || self.permit(Protocol::Listen, address).is_ok()
+                self.may_listen_at(address) || self.permit(Protocol::Listen, address).is_ok()
             }
             SocketAddrUse::TcpAccept => self.any(Protocol::Listen),
             // Of sockets that do not listen, what comes from elsewhere is kept
@@ -161,18 +176,29 @@ impl Egress {
         self.check(Protocol::Listen, address).is_ok()
     }
 
+    /// Whether a rule lets the guest listen at this address, which it has. A
+    /// rule for port 0 is about whichever port the system chose, if nothing
+    /// excepts that one.
+    pub(crate) fn may_listen_at(&self, address: SocketAddr) -> bool {
+        let at = |port| self.check(Protocol::Listen, SocketAddr::new(address.ip(), port));
+        match at(address.port()) {
+            Ok(_) => true,
+            Err(denied) => denied.reason != EgressReason::Excepted && at(0).is_ok(),
+        }
+    }
+
     /// Whether the guest may hear what came from this address to the socket, or
     /// the stream of datagrams, with this handle: from anybody where it
     /// listens, else only from those that it may send to.
     pub(crate) fn hears(&self, handle: u32, from: SocketAddr) -> bool {
-        self.slots.listens(handle) || self.check(Protocol::Udp, from).is_ok()
+        let bound = self.slots.bound_at(handle);
+        bound.is_some_and(|local| self.listens_at(local)) || self.check(Protocol::Udp, from).is_ok()
     }
 
     /// Whether a request to this host may be begun. A no is written down.
     pub(crate) fn permit_request(&self, host: &str, port: u16) -> Result<(), Denied> {
-        self.policy
-            .check_request(host, port)
-            .map_err(|denied| self.denied(&denied))
+        let checked = self.present.now().egress().check_request(host, port);
+        checked.map_err(|denied| self.denied(&denied, &Wanted::Request { host, port }))
     }
 
     /// The addresses of a name that this guest may use: the name must be one
@@ -192,35 +218,45 @@ impl Egress {
         port: u16,
         slot: Arc<Slot>,
     ) -> Result<Vec<IpAddr>, NoAddress> {
-        if let Err(denied) = self.policy.check_lookup(protocol, name) {
-            self.unit.deny("dns", &denied.target, &denied.to_string());
+        if let Err(denied) = self.present.now().egress().check_lookup(protocol, name) {
+            let wanted = Wanted::Lookup { protocol, name };
+            self.present
+                .deny("dns", &denied.target, &denied.to_string(), &wanted);
             return Err(NoAddress::Denied);
         }
         self.charge_query()?;
-        let network = &self.unit.network;
+        let network = &self.unit().network;
         let answers = network.resolve(name, slot).await.map_err(NoAddress::Failed)?;
         let mut allowed = Vec::new();
         let mut refused = None;
+        // Of now: the answer may have taken its time.
+        let granted = self.present.now();
         for answer in answers.into_iter().take(ANSWERS) {
             let answer = answer.to_canonical();
             let checked = match protocol {
-                Some(protocol) => self
-                    .policy
+                Some(protocol) => granted
+                    .egress()
                     .check(protocol, SocketAddr::new(answer, port), Some(name))
                     .map(|_| ()),
-                None => self.policy.check_answer(answer, name),
+                None => granted.egress().check_answer(answer, name),
             };
             match checked {
                 Ok(()) => allowed.push(answer),
-                Err(denied) => refused = Some(denied),
+                Err(denied) => refused = Some((answer, denied)),
             }
         }
         if allowed.is_empty() {
-            let Some(denied) = refused else {
+            let Some((answer, denied)) = refused else {
                 return Err(NoAddress::Failed(LookupError::NotFound));
             };
+            let wanted = Wanted::Address {
+                protocol: denied.protocol,
+                address: SocketAddr::new(answer, port),
+                name: Some(name),
+            };
             let kind = protocol.map_or("dns", kind);
-            self.unit.deny(kind, &denied.target, &denied.to_string());
+            self.present
+                .deny(kind, &denied.target, &denied.to_string(), &wanted);
             return Err(NoAddress::Denied);
         }
         if protocol.is_none() {
@@ -238,7 +274,7 @@ impl Egress {
         if take(&self.bytes_left, bytes as u64) {
             return Ok(());
         }
-        let limit = self.unit.spec.limits.egress_bytes;
+        let limit = self.unit().spec.limits.egress_bytes;
         self.reached(Limit::Bytes, kind(protocol), "limits.egress-bytes", || {
             format!("the call tried to send more than limits.egress-bytes = {limit}")
         });
@@ -252,9 +288,9 @@ impl Egress {
 
     /// A place among the connections the plugin may have open.
     pub(crate) fn open(&self, protocol: Protocol) -> Option<Arc<Slot>> {
-        let slot = Slot::take(&self.unit);
+        let slot = Slot::take(self.unit());
         if slot.is_none() {
-            let limit = self.unit.spec.limits.connections;
+            let limit = self.unit().spec.limits.connections;
             self.reached(Limit::Connections, kind(protocol), "limits.connections", || {
                 format!("the plugin tried to have more than limits.connections = {limit} open at a time")
             });
@@ -266,21 +302,27 @@ impl Egress {
         if take(&self.queries_left, 1) {
             return Ok(());
         }
-        let limit = self.unit.spec.limits.dns_queries;
+        let limit = self.unit().spec.limits.dns_queries;
         self.reached(Limit::Queries, "dns", "limits.dns-queries", || {
             format!("the call tried to make more than limits.dns-queries = {limit} lookups")
         });
         Err(NoAddress::TooMany)
     }
 
-    fn check(&self, protocol: Protocol, address: SocketAddr) -> Result<(), EgressDenied> {
-        let mut nearest = match self.policy.check(protocol, address, None) {
-            Ok(_) => return Ok(()),
+    /// Whether this very address may be used, and by which of the names that it
+    /// was resolved from, if by any.
+    fn check(&self, protocol: Protocol, address: SocketAddr) -> Result<Option<String>, EgressDenied> {
+        let granted = self.present.now();
+        let mut nearest = match granted.egress().check(protocol, address, None) {
+            Ok(_) => return Ok(None),
             Err(denied) => denied,
         };
+        if nearest.reason == EgressReason::Excepted {
+            return Err(nearest);
+        }
         for name in self.names.lock().of(address.ip().to_canonical(), Instant::now()) {
-            match self.policy.check(protocol, address, Some(name)) {
-                Ok(_) => return Ok(()),
+            match granted.egress().check(protocol, address, Some(name)) {
+                Ok(_) => return Ok(Some(name.to_owned())),
                 Err(denied) if denied.reason != EgressReason::NotNamed => nearest = denied,
                 Err(_) => {}
             }
@@ -288,20 +330,33 @@ impl Egress {
         Err(nearest)
     }
 
-    fn denied(&self, denied: &EgressDenied) -> Denied {
-        self.unit
-            .deny(kind(denied.protocol), &denied.target, &denied.to_string());
+    fn denied_address(&self, denied: &EgressDenied, protocol: Protocol, address: SocketAddr) -> Denied {
+        let names = self.names.lock();
+        let known = names.of(address.ip().to_canonical(), Instant::now()).next();
+        let name = known.map(str::to_owned);
+        drop(names);
+        let wanted = Wanted::Address {
+            protocol,
+            address,
+            name: name.as_deref(),
+        };
+        self.denied(denied, &wanted)
+    }
+
+    fn denied(&self, denied: &EgressDenied, wanted: &Wanted<'_>) -> Denied {
+        self.present
+            .deny(kind(denied.protocol), &denied.target, &denied.to_string(), wanted);
         Denied
     }
 
     /// Writes a reached limit down: counted each time, in the audit once a call.
     fn reached(&self, limit: Limit, kind: &'static str, target: &str, reason: impl FnOnce() -> String) {
         let bit = limit as u8;
-        self.unit.counters.hit(limit.name());
+        self.unit().counters.hit(limit.name());
         if self.reported.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            self.unit.deny(kind, target, &reason());
+            self.unit().deny(kind, target, &reason());
         } else {
-            self.unit.counters.denials.fetch_add(1, Ordering::Relaxed);
+            self.unit().counters.denials.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

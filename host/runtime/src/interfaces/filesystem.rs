@@ -1,7 +1,8 @@
 //! `wasi:filesystem` 0.2: directories that were granted, within limits.
 //!
-//! Owns what the engine's file system leaves open: the limits of a call, the
-//! length of paths, which links a guest may make, and the audit. Containment
+//! Owns what the engine's file system leaves open: whether a directory is still
+//! granted, the limits of a call, the length of paths, which links a guest may
+//! make, and the audit. Containment
 //! itself (no path leads out of its directory, however it is spelled) is the
 //! work of wasmtime-wasi, to which every call is passed on.
 //!
@@ -9,6 +10,7 @@
 //! [`Disk`], and no refusal that stems from a grant or a limit goes unaudited.
 
 mod disk;
+mod guard;
 mod listing;
 mod load;
 mod opened;
@@ -28,11 +30,13 @@ use wasmtime_wasi::p2::{FsError, FsResult};
 
 pub(crate) use self::disk::Disk;
 use self::disk::OverLimit;
-pub(crate) use self::load::{usable, warn};
+use self::guard::{Guard, Root};
+pub(crate) use self::load::warn;
 use self::opened::Opened;
-pub(crate) use self::preopens::Preopens;
+pub(crate) use self::preopens::{Preopens, close_what_is_gone};
 use crate::state::HostState;
 use crate::unit::Unit;
+use crate::warrant::Present;
 
 /// The longest guest path that is kept for the audit, in bytes.
 const SHOWN: usize = 512;
@@ -41,6 +45,7 @@ const SHOWN: usize = 512;
 pub(crate) struct Filesystem<'s> {
     pub(super) wasi: WasiFilesystemCtxView<'s>,
     pub(super) unit: &'s Arc<Unit>,
+    pub(super) present: &'s Arc<Present>,
     pub(super) disk: &'s Arc<Disk>,
     pub(super) places: &'s mut Places,
 }
@@ -61,7 +66,7 @@ pub(crate) struct Places(HashMap<u32, Place>);
 #[derive(Clone)]
 struct Place {
     /// Which of the granted directories it lies in.
-    root: Option<u32>,
+    root: Arc<Root>,
     /// Its path as the guest sees it, cut to a length.
     path: Arc<str>,
     /// Given back with the last of what keeps the file open.
@@ -72,10 +77,11 @@ impl HostState {
     /// The file system for the linker.
     pub(crate) fn granted_filesystem(&mut self) -> Filesystem<'_> {
         let egress = self.egress().clone();
+        let present = self.present().clone();
         let (unit, serial) = (&self.unit, self.call.known_serial());
         let wasi = self
             .wasi
-            .get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit, &egress, serial)));
+            .get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit, &egress, present, serial)));
         wasi.filesystem(unit, &mut self.table)
     }
 }
@@ -93,8 +99,33 @@ impl Filesystem<'_> {
     }
 
     /// Which of the granted directories a descriptor lies in.
-    fn root(&self, descriptor: u32) -> Option<u32> {
-        self.place(descriptor).and_then(|place| place.root)
+    fn root(&self, descriptor: u32) -> Option<&Arc<Root>> {
+        self.place(descriptor).map(|place| &place.root)
+    }
+
+    /// What asks about a descriptor on behalf of what outlives it.
+    fn guard(&self, descriptor: u32) -> Option<Guard> {
+        let place = self.place(descriptor)?;
+        Some(Guard::new(self.present, &place.root, &place.path))
+    }
+
+    /// Whether a descriptor may be used now: its directory may be granted no
+    /// more, or for less, or not to those for whom the present call is. A no is
+    /// in the audit.
+    fn may(&self, descriptor: u32, path: &str, intent: Intent) -> FsResult<()> {
+        let Some(place) = self.place(descriptor) else {
+            return Err(ErrorCode::BadDescriptor.into());
+        };
+        // What was opened for reading is kept so by the file system itself.
+        let intent = match self.read_only(descriptor) {
+            true => Intent::Look,
+            false => intent,
+        };
+        place.root.check(self.present, intent).map_err(|refused| {
+            refused
+                .told(self.present, &place.root, &self.target(descriptor, path))
+                .into()
+        })
     }
 
     /// What a descriptor and a path below it are called in the audit.
@@ -107,12 +138,14 @@ impl Filesystem<'_> {
         self.unit.deny("fs", &self.target(descriptor, path), reason);
     }
 
-    /// Refuses paths that are too long before anything else looks at them.
-    fn check_path(&self, descriptor: u32, path: &str) -> FsResult<()> {
+    /// Refuses paths that are too long before anything else looks at them, then
+    /// what may not be used now.
+    fn check_path(&self, descriptor: u32, path: &str, intent: Intent) -> FsResult<()> {
         path::check(path).map_err(|reason| {
             self.deny(descriptor, path, reason);
-            ErrorCode::NameTooLong.into()
-        })
+            FsError::from(ErrorCode::NameTooLong)
+        })?;
+        self.may(descriptor, path, intent)
     }
 
     /// A place among the files the plugin may have open. A no is in the audit

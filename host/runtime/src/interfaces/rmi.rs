@@ -11,7 +11,7 @@ use crate::bindings::odeon::plugin::rmi::{self, Host};
 use crate::links::{Outgoing, PassedOn, Target, too_large};
 use crate::plugin::{MethodId, Plugin};
 use crate::state::HostState;
-use crate::unit::Unit;
+use crate::warrant::Present;
 
 impl Host for HostState {
     async fn call(
@@ -21,11 +21,11 @@ impl Host for HostState {
         args: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, rmi::Fault>> {
         let outgoing = Outgoing::of(self)?;
+        let present = self.present().clone();
         let outcome = match Wanted::read(&method, fingerprint.as_deref()) {
-            Ok(wanted) => match self.unit.may_call(&wanted) {
+            Ok(wanted) => match wanted.may_be_called(&present) {
                 Ok(()) => {
-                    let unit = self.unit.clone();
-                    let find = |plugin: &Plugin, args: &[u8]| wanted.find(&unit, plugin, args);
+                    let find = |plugin: &Plugin, args: &[u8]| wanted.find(&present, plugin, args);
                     let function = wanted.member.to_string();
                     let target = Target {
                         plugin: &wanted.plugin,
@@ -68,21 +68,22 @@ impl Wanted {
     }
 
     /// The method in this generation, if it may be called so.
-    fn find(&self, unit: &Unit, plugin: &Plugin, args: &[u8]) -> Result<MethodId, Fault> {
+    fn find(&self, present: &Present, plugin: &Plugin, args: &[u8]) -> Result<MethodId, Fault> {
         let methods = plugin.methods();
         let exports: Vec<(Option<&str>, &str)> = methods
             .iter()
             .map(|method| (method.interface.as_deref(), &*method.function))
             .collect();
-        let grants = &unit.spec.grants;
+        let granted = present.now();
+        let grants = granted.set();
         let index = resolve_member(&exports, &self.member).map_err(|error| {
             // Whoever may not call all of them is not told what they are called.
             let all = grants.call(&self.plugin, &self.member, |_| false);
-            all.map_or_else(|denied| self.denied(unit, &denied.to_string()), |()| error.into())
+            all.map_or_else(|denied| self.denied(present, &denied.to_string()), |()| error.into())
         })?;
         let is = |granted: &MemberPath| resolve_member(&exports, granted) == Ok(index);
         let allowed = grants.call(&self.plugin, &self.member, is);
-        allowed.map_err(|denied| self.denied(unit, &denied.to_string()))?;
+        allowed.map_err(|denied| self.denied(present, &denied.to_string()))?;
         let method = methods
             .get(index)
             .ok_or_else(|| Fault::new(Code::MethodNotFound, "the plugin has no such method"))?;
@@ -102,17 +103,20 @@ impl Wanted {
         Ok(method.id)
     }
 
-    fn denied(&self, unit: &Unit, reason: &str) -> Fault {
-        let target = format!("{}/{}", self.plugin, self.member);
-        unit.deny("call", &target, reason);
-        Fault::new(Code::CallDenied, reason)
+    fn may_be_called(&self, present: &Present) -> Result<(), Fault> {
+        let granted = present.now();
+        let allowed = granted.set().calls_of(&self.plugin, &self.member);
+        allowed.map_err(|denied| self.denied(present, &denied.to_string()))
     }
-}
 
-impl Unit {
-    fn may_call(&self, wanted: &Wanted) -> Result<(), Fault> {
-        let allowed = self.spec.grants.calls_of(&wanted.plugin, &wanted.member);
-        allowed.map_err(|denied| wanted.denied(self, &denied.to_string()))
+    fn denied(&self, present: &Present, reason: &str) -> Fault {
+        let target = format!("{}/{}", self.plugin, self.member);
+        let wanted = odeon_authority::Wanted::Call {
+            plugin: &self.plugin,
+            method: &self.member,
+        };
+        present.deny("call", &target, reason, &wanted);
+        Fault::new(Code::CallDenied, reason)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use odeon_authority::Wanted;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{HasSelf, Linker, Resource};
 use zeroize::Zeroize as _;
@@ -56,12 +57,13 @@ pub(crate) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<
 }
 
 impl HostState {
-    fn secret_granted(&self, name: &str) -> Result<(), Wit> {
+    fn secret_granted(&mut self, name: &str) -> Result<(), Wit> {
         if name.len() > NAME {
             return Err(Wit::NotFound);
         }
-        self.unit.spec.grants.secret(name).map_err(|denied| {
-            self.unit.deny("secret", name, &denied.to_string());
+        let present = self.present();
+        present.now().set().secret(name).map_err(|denied| {
+            present.deny("secret", name, &denied.to_string(), &Wanted::Secret(name));
             Wit::Denied
         })
     }

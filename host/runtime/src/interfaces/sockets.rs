@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use odeon_authority::Protocol;
-use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p2::SocketError;
 use wasmtime_wasi::p2::bindings::sockets;
@@ -38,7 +38,34 @@ impl HasData for HasSockets {
 }
 
 impl HostState {
+    /// The table, for what uses streams. Connections whose rule is gone are shut
+    /// down first, so that those at their other end learn of it too.
+    pub(crate) fn used_table(&mut self) -> &mut ResourceTable {
+        self.shut_down_what_is_gone();
+        &mut self.table
+    }
+
+    fn shut_down_what_is_gone(&mut self) {
+        let Some(egress) = self.known_egress().filter(|egress| egress.has_changed()).cloned() else {
+            return;
+        };
+        for (socket, route) in egress.slots.gone() {
+            // What is used of it afterwards is just closed.
+            route.tell();
+            let socket = Resource::new_borrow(socket);
+            let both = sockets::tcp::ShutdownType::Both;
+            // One that is not connected, or of WASI 0.3 and shut down with its
+            // streams, is no matter.
+            drop(sockets::tcp::HostTcpSocket::shutdown(
+                &mut self.sockets(),
+                socket,
+                both,
+            ));
+        }
+    }
+
     fn guarded_sockets(&mut self) -> Sockets<'_> {
+        self.shut_down_what_is_gone();
         let egress = self.egress().clone();
         Sockets {
             wasi: self.sockets(),

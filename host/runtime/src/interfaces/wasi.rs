@@ -1,9 +1,8 @@
-//! The WASI context of one instance, made on first use from its grants.
+//! The WASI context of one instance, made on first use.
 //!
-//! Owns what WASI's own crates are told: which variables and addresses there
-//! are. Everything is denied unless a grant opens it. Of directories they are
-//! told nothing: those come from `filesystem/preopens.rs`, and nothing is
-//! opened here.
+//! Owns what WASI's own crates are told: whom to ask about addresses. Of
+//! variables and directories they are told nothing: those come from
+//! `environment.rs` and `filesystem/preopens.rs`, and nothing is opened here.
 
 use std::sync::Arc;
 
@@ -23,6 +22,7 @@ use crate::logs::LineSplitter;
 use crate::sinks::Stream;
 use crate::state::HostState;
 use crate::unit::Unit;
+use crate::warrant::Present;
 
 /// How much a guest may write to its output at a time. What one host function
 /// does cannot be interrupted, so it is done in pieces.
@@ -37,11 +37,17 @@ pub(crate) struct Wasi {
     stdout: Arc<Mutex<LineSplitter>>,
     stderr: Arc<Mutex<LineSplitter>>,
     disk: Arc<Disk>,
+    present: Arc<Present>,
     places: Places,
 }
 
 impl Wasi {
-    pub(super) fn new(unit: &Arc<Unit>, egress: &Arc<Egress>, serial: Option<Serial>) -> Self {
+    pub(super) fn new(
+        unit: &Arc<Unit>,
+        egress: &Arc<Egress>,
+        present: Arc<Present>,
+        serial: Option<Serial>,
+    ) -> Self {
         let spec = &unit.spec;
         let line = usize::try_from(spec.limits.log_line.bytes()).unwrap_or(usize::MAX);
         let output = |stream| Arc::new(Mutex::new(LineSplitter::new(stream, line, serial)));
@@ -58,15 +64,13 @@ impl Wasi {
             })
             .max_random_size(spec.limits.host_call_bytes.bytes().min(RANDOM));
         sockets::guard(&mut builder, egress);
-        for (name, value) in &spec.env {
-            builder.env(name, value);
-        }
         let disk = Arc::new(Disk::new(&spec.limits));
         Wasi {
             ctx: builder.build(),
             stdout,
             stderr,
             disk,
+            present,
             places: Places::default(),
         }
     }
@@ -96,6 +100,7 @@ impl Wasi {
         Filesystem {
             wasi,
             unit,
+            present: &self.present,
             disk: &self.disk,
             places: &mut self.places,
         }
@@ -111,10 +116,11 @@ impl Wasi {
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let egress = self.egress().clone();
+        let present = self.present().clone();
         let (unit, serial) = (&self.unit, self.call.known_serial());
         let wasi = self
             .wasi
-            .get_or_insert_with(|| Box::new(Wasi::new(unit, &egress, serial)));
+            .get_or_insert_with(|| Box::new(Wasi::new(unit, &egress, present, serial)));
         WasiCtxView {
             ctx: &mut wasi.ctx,
             table: &mut self.table,

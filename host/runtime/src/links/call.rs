@@ -70,6 +70,7 @@ impl Outgoing {
         let context = CallContext {
             serial: Some(serial),
             callers: own.callers.iter().cloned().chain([itself]).collect(),
+            behalf: own.behalf.then_unit(&unit),
             wait_until: Instant::now().checked_add(left),
             interrupt: own.interrupt.clone(),
             via: Some(hop.clone()),

@@ -1,4 +1,5 @@
-//! Streams whose bytes are counted before they are sent.
+//! Streams of open connections: whether they may be used is asked each time,
+//! and bytes are counted before they are sent.
 
 use std::io;
 use std::mem;
@@ -9,25 +10,37 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use odeon_authority::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::p2::{
+    DynInputStream, DynOutputStream, InputStream, OutputStream, Pollable, StreamError, StreamResult,
+};
 
-use super::{Egress, Exhausted, Slot};
+use super::{Denied, Egress, Exhausted, Route, Slot};
 
 /// A connection of the host's own for a guest. It holds its place for as long
 /// as it is open.
 pub(crate) struct Metered<S> {
     inner: S,
     egress: Arc<Egress>,
+    route: Route,
+    /// Wakes whoever waits for the peer when the way is lost.
+    lost: Pin<Box<dyn Future<Output = ()> + Send>>,
     _slot: Arc<Slot>,
 }
 
 impl<S> Metered<S> {
-    pub(crate) fn new(inner: S, egress: Arc<Egress>, slot: Arc<Slot>) -> Self {
+    pub(crate) fn new(inner: S, egress: Arc<Egress>, route: Route, slot: Arc<Slot>) -> Self {
+        let lost = route.clone();
         Metered {
             inner,
             egress,
+            route,
+            lost: Box::pin(async move { lost.lost().await }),
             _slot: slot,
         }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.route.check().map_err(|Denied| not_granted())
     }
 }
 
@@ -37,7 +50,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(context, buffer)
+        self.check()?;
+        let read = Pin::new(&mut self.inner).poll_read(context, buffer);
+        if read.is_pending() && self.lost.as_mut().poll(context).is_ready() {
+            let route = self.route.clone();
+            self.lost = Box::pin(async move { route.lost().await });
+            self.check()?;
+            // It came back meanwhile.
+            context.waker().wake_by_ref();
+        }
+        read
     }
 }
 
@@ -47,6 +69,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check()?;
         self.egress.charge(bytes.len(), Protocol::Http).map_err(to_io)?;
         let written = Pin::new(&mut self.inner).poll_write(context, bytes);
         let sent = match &written {
@@ -70,19 +93,67 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 pub(crate) struct MeteredOutput {
     inner: DynOutputStream,
     egress: Arc<Egress>,
+    route: Route,
     open: bool,
 }
 
 impl MeteredOutput {
     /// Counts what goes through `stream` from now on.
-    pub(crate) fn wrap(stream: &mut DynOutputStream, egress: Arc<Egress>) {
+    pub(crate) fn wrap(stream: &mut DynOutputStream, egress: Arc<Egress>, route: Route) {
         let inner = mem::replace(stream, Box::new(Closed));
         *stream = Box::new(MeteredOutput {
             inner,
             egress,
+            route,
             open: true,
         });
     }
+}
+
+/// The input of a guest's own connection.
+pub(crate) struct GuardedInput {
+    inner: DynInputStream,
+    route: Route,
+}
+
+impl GuardedInput {
+    /// Asks about `stream` from now on.
+    pub(crate) fn wrap(stream: &mut DynInputStream, route: Route) {
+        let inner = mem::replace(stream, Box::new(Closed));
+        *stream = Box::new(GuardedInput { inner, route });
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl InputStream for GuardedInput {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        check(&self.route)?;
+        self.inner.read(size)
+    }
+
+    async fn cancel(&mut self) {
+        self.inner.cancel().await;
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for GuardedInput {
+    async fn ready(&mut self) {
+        tokio::select! {
+            () = self.inner.ready() => {}
+            () = self.route.lost() => {}
+        }
+    }
+}
+
+fn check(route: &Route) -> StreamResult<()> {
+    let checked = route.check();
+    checked.map_err(|Denied| StreamError::LastOperationFailed(not_granted().into()))
+}
+
+/// A guest that asks for the error's code hears that access was denied.
+fn not_granted() -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, Denied)
 }
 
 #[wasmtime_wasi::async_trait]
@@ -91,6 +162,7 @@ impl OutputStream for MeteredOutput {
         if !self.open {
             return Err(StreamError::Closed);
         }
+        check(&self.route)?;
         if let Err(exhausted) = self.egress.charge(bytes.len(), Protocol::Tcp) {
             self.open = false;
             return Err(StreamError::LastOperationFailed(to_io(exhausted).into()));
@@ -108,6 +180,7 @@ impl OutputStream for MeteredOutput {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         if self.open {
+            check(&self.route)?;
             self.inner.check_write()
         } else {
             Err(StreamError::Closed)
@@ -123,7 +196,10 @@ impl OutputStream for MeteredOutput {
 impl Pollable for MeteredOutput {
     async fn ready(&mut self) {
         if self.open {
-            self.inner.ready().await;
+            tokio::select! {
+                () = self.inner.ready() => {}
+                () = self.route.lost() => {}
+            }
         }
     }
 }
@@ -142,6 +218,12 @@ impl OutputStream for Closed {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
+        Err(StreamError::Closed)
+    }
+}
+
+impl InputStream for Closed {
+    fn read(&mut self, _: usize) -> StreamResult<Bytes> {
         Err(StreamError::Closed)
     }
 }

@@ -5,11 +5,13 @@
 //! way: the socket, the streams that outlive it, the lookup under way.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
+use super::Route;
 use crate::unit::Unit;
 
 /// A place among the connections a plugin may have open.
@@ -42,8 +44,10 @@ pub(crate) struct Slots(Mutex<HashMap<u32, Held>>);
 /// What is known of a socket, or of its stream of datagrams.
 struct Held {
     slot: Arc<Slot>,
-    /// Whether it was bound where a rule lets the guest listen.
-    listening: bool,
+    /// Where it was bound by hand.
+    bound: Option<SocketAddr>,
+    /// The peer that it is connected to, or whom it was accepted from.
+    route: Option<Route>,
 }
 
 impl Slots {
@@ -51,7 +55,8 @@ impl Slots {
     pub(crate) fn keep(&self, handle: u32, slot: Arc<Slot>) {
         let held = Held {
             slot,
-            listening: false,
+            bound: None,
+            route: None,
         };
         self.0.lock().insert(handle, held);
     }
@@ -61,16 +66,38 @@ impl Slots {
         self.0.lock().get(&handle).map(|held| held.slot.clone())
     }
 
-    /// The socket with this handle was bound, for listening or for sending.
-    pub(crate) fn bound(&self, handle: u32, listening: bool) {
+    /// The socket with this handle was bound here.
+    pub(crate) fn bound(&self, handle: u32, local: SocketAddr) {
         if let Some(held) = self.0.lock().get_mut(&handle) {
-            held.listening = listening;
+            held.bound = Some(local);
         }
     }
 
-    /// Whether the socket with this handle may hear from anybody.
-    pub(crate) fn listens(&self, handle: u32) -> bool {
-        self.0.lock().get(&handle).is_some_and(|held| held.listening)
+    /// Where the socket with this handle was bound.
+    pub(super) fn bound_at(&self, handle: u32) -> Option<SocketAddr> {
+        self.0.lock().get(&handle)?.bound
+    }
+
+    /// The socket with this handle goes this way.
+    pub(crate) fn goes(&self, handle: u32, route: Option<Route>) {
+        if let Some(held) = self.0.lock().get_mut(&handle) {
+            held.route = route;
+        }
+    }
+
+    /// The way that the socket with this handle goes.
+    pub(crate) fn route(&self, handle: u32) -> Option<Route> {
+        self.0.lock().get(&handle)?.route.clone()
+    }
+
+    /// The sockets whose way is gone for good.
+    pub(crate) fn gone(&self) -> Vec<(u32, Route)> {
+        let held = self.0.lock();
+        let gone = held.iter().filter_map(|(handle, held)| {
+            let route = held.route.as_ref().filter(|route| route.is_gone())?;
+            Some((*handle, route.clone()))
+        });
+        gone.collect()
     }
 
     /// What has the handle `stream` belongs to the socket with `socket`.
@@ -79,7 +106,8 @@ impl Slots {
         if let Some(of) = held.get(&socket) {
             let of = Held {
                 slot: of.slot.clone(),
-                listening: of.listening,
+                bound: of.bound,
+                route: of.route.clone(),
             };
             held.insert(stream, of);
         }

@@ -12,6 +12,8 @@ use rustix::fs::{AtFlags, Dir, FileType};
 use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorType, DirectoryEntry, ErrorCode};
 
+use super::Intent;
+use super::guard::Guard;
 use super::opened::Opened;
 
 /// Entries read at a time.
@@ -19,6 +21,7 @@ const BATCH: usize = 64;
 
 /// A directory that is being read.
 pub(super) struct Listing {
+    guard: Guard,
     _opened: Arc<Opened>,
     /// None once the end was reached.
     rest: Option<Dir>,
@@ -27,9 +30,10 @@ pub(super) struct Listing {
 
 impl Listing {
     /// Begins at the first entry.
-    pub(super) async fn open(dir: Arc<File>, opened: Arc<Opened>) -> FsResult<Self> {
+    pub(super) async fn open(dir: Arc<File>, guard: Guard, opened: Arc<Opened>) -> FsResult<Self> {
         let rest = blocking(move || Dir::read_from(&dir).map_err(io::Error::from)).await?;
         Ok(Listing {
+            guard,
             _opened: opened,
             rest: Some(rest),
             batch: VecDeque::new(),
@@ -38,6 +42,7 @@ impl Listing {
 
     /// The next entry; none at the end.
     pub(super) async fn next(&mut self) -> FsResult<Option<DirectoryEntry>> {
+        self.guard.check(Intent::Look)?;
         if self.batch.is_empty()
             && let Some(mut rest) = self.rest.take()
         {

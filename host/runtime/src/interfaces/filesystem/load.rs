@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use odeon_authority::FsGrant;
+use odeon_authority::{FsGrant, GrantSet};
 
 use super::preopens;
 use crate::unit::Unit;
@@ -15,12 +15,8 @@ use crate::unit::Unit;
 /// `wasi:filesystem` 0.3 would pass no limit; a component that uses it gets no
 /// directory at all, not even through 0.2, since its functions take the same
 /// descriptors.
-pub(crate) fn usable(unit: &Unit) -> &[FsGrant] {
-    if unit.filesystem_0_3 {
-        &[]
-    } else {
-        &unit.spec.grants.fs
-    }
+pub(super) fn usable<'g>(unit: &Unit, granted: &'g GrantSet) -> &'g [FsGrant] {
+    if unit.filesystem_0_3 { &[] } else { &granted.fs }
 }
 
 /// Opens the granted directories, and says, in the log and in the audit, which
@@ -28,7 +24,8 @@ pub(crate) fn usable(unit: &Unit) -> &[FsGrant] {
 pub(crate) fn warn(unit: &Arc<Unit>) {
     let name = &unit.spec.name;
     let refused = preopens::open_all(unit);
-    for grant in &unit.spec.grants.fs {
+    let granted = unit.warrant.now();
+    for grant in &granted.set().fs {
         let reason = match &grant.host {
             None => continue,
             Some(_) if unit.filesystem_0_3 => {
@@ -38,7 +35,7 @@ pub(crate) fn warn(unit: &Arc<Unit>) {
             Some(host) if std::fs::metadata(host).is_ok_and(|metadata| !metadata.is_dir()) => {
                 "what is granted is not a directory".to_owned()
             }
-            Some(_) => match refused.iter().find(|(refused, _)| std::ptr::eq(*refused, grant)) {
+            Some(_) => match refused.iter().find(|(refused, _)| refused == grant) {
                 Some((_, reason)) => reason.clone(),
                 None => continue,
             },

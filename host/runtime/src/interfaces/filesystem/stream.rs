@@ -1,7 +1,8 @@
 //! Reading and writing a file through a stream, within limits.
 //!
-//! Owns the place of the file for as long as a stream keeps it open, and the charge for every chunk, made before the chunk is passed on. An
-//! append is charged by the size the file has at that moment.
+//! Owns the place of the file for as long as a stream keeps it open, asking at
+//! every chunk whether it may be used, and the charge, made before the chunk is
+//! passed on. An append is charged by the size the file has at that moment.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -11,13 +12,16 @@ use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, InputStream, OutputStream, Pollable, StreamError, StreamResult,
 };
 
+use super::Intent;
 use super::disk::{Disk, Position};
+use super::guard::Guard;
 use super::opened::Opened;
 use crate::unit::Unit;
 
 /// A stream out of a file.
 pub(super) struct Kept {
     pub(super) inner: DynInputStream,
+    pub(super) guard: Guard,
     pub(super) _opened: Option<Arc<Opened>>,
 }
 
@@ -31,18 +35,22 @@ impl Pollable for Kept {
 #[wasmtime_wasi::async_trait]
 impl InputStream for Kept {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.guard.check_stream(Intent::Look)?;
         self.inner.read(size)
     }
 
     async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.guard.check_stream(Intent::Look)?;
         self.inner.blocking_read(size).await
     }
 
     fn skip(&mut self, count: usize) -> StreamResult<usize> {
+        self.guard.check_stream(Intent::Look)?;
         self.inner.skip(count)
     }
 
     async fn blocking_skip(&mut self, count: usize) -> StreamResult<usize> {
+        self.guard.check_stream(Intent::Look)?;
         self.inner.blocking_skip(count).await
     }
 
@@ -58,6 +66,7 @@ pub(super) struct Metered {
     pub(super) position: Position,
     pub(super) disk: Arc<Disk>,
     pub(super) unit: Arc<Unit>,
+    pub(super) guard: Guard,
     pub(super) _opened: Option<Arc<Opened>>,
     /// The file as the guest sees it.
     pub(super) path: Arc<str>,
@@ -70,6 +79,7 @@ impl Metered {
         if self.failed {
             return Err(StreamError::Closed);
         }
+        self.guard.check_stream(Intent::Change)?;
         let length = length as u64;
         if let Err(over) = self.disk.write(&self.file, self.position, length) {
             self.failed = true;

@@ -45,7 +45,7 @@ fn again(descriptor: u32) -> Resource<Descriptor> {
 impl Filesystem<'_> {
     /// Runs what creates one file, folder or link, if another may be created.
     fn may_create(&self, descriptor: u32, path: &str) -> FsResult<()> {
-        self.check_path(descriptor, path)?;
+        self.check_path(descriptor, path, Intent::Change)?;
         self.disk
             .may_create()
             .map_err(|over| self.over_limit(descriptor, path, over))
@@ -155,7 +155,7 @@ impl Filesystem<'_> {
         position: Position,
         stream: Resource<DynOutputStream>,
     ) -> FsResult<Resource<DynOutputStream>> {
-        let Some(file) = self.writable(descriptor) else {
+        let (Some(file), Some(guard)) = (self.writable(descriptor), self.guard(descriptor)) else {
             return Ok(stream);
         };
         let stream = Metered {
@@ -164,6 +164,7 @@ impl Filesystem<'_> {
             position,
             disk: self.disk.clone(),
             unit: self.unit.clone(),
+            guard,
             _opened: self.opened(descriptor),
             path: self
                 .place(descriptor)
@@ -180,12 +181,16 @@ impl HostDescriptor for Filesystem<'_> {
         descriptor: Resource<Descriptor>,
         offset: Filesize,
     ) -> FsResult<Resource<DynInputStream>> {
-        let opened = self.opened(descriptor.rep());
+        let number = descriptor.rep();
+        self.may(number, "", Intent::Look)?;
+        let opened = self.opened(number);
+        let guard = self.guard(number).ok_or(ErrorCode::BadDescriptor)?;
         let stream = self.wasi.read_via_stream(descriptor, offset)?;
         // The stream keeps the file open, with its descriptor or without.
         let inner = self.wasi.table.delete(stream)?;
         let stream = Kept {
             inner,
+            guard,
             _opened: opened,
         };
         Ok(self.wasi.table.push(Box::new(stream) as DynInputStream)?)
@@ -197,6 +202,7 @@ impl HostDescriptor for Filesystem<'_> {
         offset: Filesize,
     ) -> FsResult<Resource<DynOutputStream>> {
         let number = descriptor.rep();
+        self.may(number, "", Intent::Change)?;
         let stream = self.wasi.write_via_stream(descriptor, offset);
         let stream = self.audited(number, "", Intent::Change, stream)?;
         self.metered(number, Position::At(offset), stream)
@@ -204,6 +210,7 @@ impl HostDescriptor for Filesystem<'_> {
 
     fn append_via_stream(&mut self, descriptor: Resource<Descriptor>) -> FsResult<Resource<DynOutputStream>> {
         let number = descriptor.rep();
+        self.may(number, "", Intent::Change)?;
         let stream = self.wasi.append_via_stream(descriptor);
         let stream = self.audited(number, "", Intent::Change, stream)?;
         self.metered(number, Position::End, stream)
@@ -216,23 +223,28 @@ impl HostDescriptor for Filesystem<'_> {
         length: Filesize,
         advice: Advice,
     ) -> FsResult<()> {
+        self.may(descriptor.rep(), "", Intent::Look)?;
         self.wasi.advise(descriptor, offset, length, advice).await
     }
 
     async fn sync_data(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
+        self.may(descriptor.rep(), "", Intent::Look)?;
         self.wasi.sync_data(descriptor).await
     }
 
     async fn get_flags(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
+        self.may(descriptor.rep(), "", Intent::Look)?;
         self.wasi.get_flags(descriptor).await
     }
 
     async fn get_type(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorType> {
+        self.may(descriptor.rep(), "", Intent::Look)?;
         self.wasi.get_type(descriptor).await
     }
 
     async fn set_size(&mut self, descriptor: Resource<Descriptor>, size: Filesize) -> FsResult<()> {
         let number = descriptor.rep();
+        self.may(number, "", Intent::Change)?;
         if let Some(file) = self.writable(number) {
             self.disk
                 .set_size(&file, size)
@@ -249,6 +261,7 @@ impl HostDescriptor for Filesystem<'_> {
         modification: NewTimestamp,
     ) -> FsResult<()> {
         let number = descriptor.rep();
+        self.may(number, "", Intent::Change)?;
         let result = self.wasi.set_times(descriptor, access, modification).await;
         self.audited(number, "", Intent::Change, result)
     }
@@ -259,6 +272,7 @@ impl HostDescriptor for Filesystem<'_> {
         length: Filesize,
         offset: Filesize,
     ) -> FsResult<(Vec<u8>, bool)> {
+        self.may(descriptor.rep(), "", Intent::Look)?;
         self.wasi.read(descriptor, length, offset).await
     }
 
@@ -269,6 +283,7 @@ impl HostDescriptor for Filesystem<'_> {
         offset: Filesize,
     ) -> FsResult<Filesize> {
         let number = descriptor.rep();
+        self.may(number, "", Intent::Change)?;
         if let Some(file) = self.writable(number) {
             let charged = self.disk.write(&file, Position::At(offset), bytes.len() as u64);
             charged.map_err(|over| self.over_limit(number, "", over))?;
@@ -285,8 +300,10 @@ impl HostDescriptor for Filesystem<'_> {
             Open::Dir(dir) => dir.dir.clone(),
             Open::File(_) => return Err(ErrorCode::NotDirectory.into()),
         };
+        self.may(descriptor.rep(), "", Intent::Look)?;
+        let guard = self.guard(descriptor.rep()).ok_or(ErrorCode::BadDescriptor)?;
         let opened = self.open_place()?;
-        let listing = Listing::open(dir, opened).await;
+        let listing = Listing::open(dir, guard, opened).await;
         let listing = self.audited(descriptor.rep(), "", Intent::Look, listing)?;
         // The guest's handle is to our listing in place of the engine's, which
         // reads a whole directory at once.
@@ -295,6 +312,7 @@ impl HostDescriptor for Filesystem<'_> {
     }
 
     async fn sync(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
+        self.may(descriptor.rep(), "", Intent::Look)?;
         self.wasi.sync(descriptor).await
     }
 
@@ -306,6 +324,7 @@ impl HostDescriptor for Filesystem<'_> {
     }
 
     async fn stat(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorStat> {
+        self.may(descriptor.rep(), "", Intent::Look)?;
         self.wasi.stat(descriptor).await
     }
 
@@ -316,7 +335,7 @@ impl HostDescriptor for Filesystem<'_> {
         path: String,
     ) -> FsResult<DescriptorStat> {
         let number = descriptor.rep();
-        self.check_path(number, &path)?;
+        self.check_path(number, &path, Intent::Look)?;
         let result = self.wasi.stat_at(descriptor, path_flags, path.clone()).await;
         self.audited(number, &path, Intent::Look, result)
     }
@@ -330,7 +349,7 @@ impl HostDescriptor for Filesystem<'_> {
         modification: NewTimestamp,
     ) -> FsResult<()> {
         let number = descriptor.rep();
-        self.check_path(number, &path)?;
+        self.check_path(number, &path, Intent::Change)?;
         let result = self
             .wasi
             .set_times_at(descriptor, path_flags, path.clone(), access, modification)
@@ -347,7 +366,7 @@ impl HostDescriptor for Filesystem<'_> {
         new_path: String,
     ) -> FsResult<()> {
         let (from, to) = (descriptor.rep(), new_descriptor.rep());
-        self.check_path(from, &path)?;
+        self.check_path(from, &path, Intent::Look)?;
         self.may_create(to, &new_path)?;
         if self.root(from).is_none() || self.root(from) != self.root(to) {
             let target = self.both((from, &path), (to, &new_path));
@@ -383,16 +402,17 @@ impl HostDescriptor for Filesystem<'_> {
         flags: DescriptorFlags,
     ) -> FsResult<Resource<Descriptor>> {
         let number = descriptor.rep();
-        self.check_path(number, &path)?;
         let changes = open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE)
             || flags.intersects(DescriptorFlags::WRITE | DescriptorFlags::MUTATE_DIRECTORY);
         let intent = if changes { Intent::Change } else { Intent::Look };
+        self.check_path(number, &path, intent)?;
         let place = self.open_place()?;
         self.check_kind(number, path_flags, &path).await?;
         let opened = self.open(number, path_flags, &path, open_flags, flags).await;
         let opened = self.audited(number, &path, intent, opened)?;
+        let root = self.root(number).ok_or(ErrorCode::BadDescriptor)?;
         let place = Place {
-            root: self.root(number),
+            root: root.clone(),
             path: self.target(number, &path).into(),
             opened: place,
         };
@@ -402,14 +422,14 @@ impl HostDescriptor for Filesystem<'_> {
 
     async fn readlink_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<String> {
         let number = descriptor.rep();
-        self.check_path(number, &path)?;
+        self.check_path(number, &path, Intent::Look)?;
         let result = self.wasi.readlink_at(descriptor, path.clone()).await;
         self.audited(number, &path, Intent::Look, result)
     }
 
     async fn remove_directory_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
         let number = descriptor.rep();
-        self.check_path(number, &path)?;
+        self.check_path(number, &path, Intent::Change)?;
         let result = self.wasi.remove_directory_at(descriptor, path.clone()).await;
         self.audited(number, &path, Intent::Change, result)
     }
@@ -422,8 +442,8 @@ impl HostDescriptor for Filesystem<'_> {
         new_path: String,
     ) -> FsResult<()> {
         let (from, to) = (descriptor.rep(), new_descriptor.rep());
-        self.check_path(from, &path)?;
-        self.check_path(to, &new_path)?;
+        self.check_path(from, &path, Intent::Change)?;
+        self.check_path(to, &new_path, Intent::Change)?;
         let result = self
             .wasi
             .rename_at(descriptor, path.clone(), new_descriptor, new_path.clone())
@@ -438,7 +458,7 @@ impl HostDescriptor for Filesystem<'_> {
         path: String,
     ) -> FsResult<()> {
         let number = descriptor.rep();
-        self.check_path(number, &target)?;
+        self.check_path(number, &target, Intent::Look)?;
         self.may_create(number, &path)?;
         if path::is_absolute(&target) || path::climbs(&target) {
             // It would be harmless to the guest, but not to another program
@@ -456,7 +476,7 @@ impl HostDescriptor for Filesystem<'_> {
 
     async fn unlink_file_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
         let number = descriptor.rep();
-        self.check_path(number, &path)?;
+        self.check_path(number, &path, Intent::Change)?;
         let result = self.wasi.unlink_file_at(descriptor, path.clone()).await;
         self.audited(number, &path, Intent::Change, result)
     }
@@ -470,6 +490,7 @@ impl HostDescriptor for Filesystem<'_> {
     }
 
     async fn metadata_hash(&mut self, descriptor: Resource<Descriptor>) -> FsResult<MetadataHashValue> {
+        self.may(descriptor.rep(), "", Intent::Look)?;
         self.wasi.metadata_hash(descriptor).await
     }
 
@@ -480,7 +501,7 @@ impl HostDescriptor for Filesystem<'_> {
         path: String,
     ) -> FsResult<MetadataHashValue> {
         let number = descriptor.rep();
-        self.check_path(number, &path)?;
+        self.check_path(number, &path, Intent::Look)?;
         let result = self
             .wasi
             .metadata_hash_at(descriptor, path_flags, path.clone())

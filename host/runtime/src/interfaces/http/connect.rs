@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use wasmtime_wasi_http::{Error, Result};
 
 use super::error::{connect_error, tls_error};
-use crate::interfaces::egress::{Egress, LookupError, Metered, NoAddress, Slot};
+use crate::interfaces::egress::{Egress, LookupError, Metered, NoAddress, Route, Slot};
 
 /// Where a request goes.
 pub(super) struct Target {
@@ -60,7 +60,11 @@ async fn connect(
             Ok(stream) => {
                 // Without it, a small request waits for nothing.
                 drop(stream.set_nodelay(true));
-                return encrypt(Metered::new(stream, egress.clone(), slot), egress, target).await;
+                let name = target.address().is_none().then(|| target.host.clone());
+                let address = SocketAddr::new(address.to_canonical(), target.port);
+                let route = Route::new(egress, Protocol::Http, address, name);
+                let stream = Metered::new(stream, egress.clone(), route, slot);
+                return encrypt(stream, egress, target).await;
             }
             Err(error) => failed = connect_error(&error),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use wasmtime_wasi_http::{Error, Result};
 
 use super::exchange::narrow;
-use crate::interfaces::egress::Exhausted;
+use crate::interfaces::egress::{Denied, Exhausted};
 use crate::unit::Unit;
 
 /// Waits no longer than the guest wants to.
@@ -36,6 +36,9 @@ pub(super) fn tls_error(error: &io::Error) -> Error {
     if let Some(exhausted) = cause::<Exhausted>(error) {
         return too_much(exhausted);
     }
+    if cause::<Denied>(error).is_some() {
+        return Error::HttpRequestDenied;
+    }
     match cause::<rustls::Error>(error) {
         Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
             Error::TlsCertificateError
@@ -52,6 +55,9 @@ pub(super) fn tls_error(error: &io::Error) -> Error {
 pub(super) fn hyper_error(error: &hyper::Error, unit: &Unit) -> Error {
     if let Some(exhausted) = cause::<Exhausted>(error) {
         return too_much(exhausted);
+    }
+    if cause::<Denied>(error).is_some() {
+        return Error::HttpRequestDenied;
     }
     if error.is_parse_too_large() {
         unit.counters.hit("header-bytes");

@@ -4,7 +4,6 @@ mod accepted;
 mod counted;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use odeon_authority::Protocol;
 use wasmtime::AsContextMut as _;
@@ -21,7 +20,7 @@ use wasmtime_wasi::sockets::{
 
 use super::lookup::{Named, ask, named};
 use super::{HasSockets, Sockets, pass_on};
-use crate::interfaces::egress::{Denied, LookupError, NoAddress};
+use crate::interfaces::egress::{Denied, LookupError, NoAddress, Route};
 use crate::state::HostState;
 
 /// Adds the interfaces of WASI 0.3.
@@ -83,10 +82,14 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         socket: Resource<TcpSocket>,
         remote: IpSocketAddress,
     ) -> SocketResult<()> {
-        store.with(|mut store| {
-            store
-                .get()
-                .permit(SocketAddr::from(remote), SocketAddrUse::TcpConnect)
+        let handle = socket.rep();
+        store.with(|mut store| -> Result<(), Denied> {
+            let sockets = store.get();
+            let address = SocketAddr::from(remote);
+            sockets.permit(address, SocketAddrUse::TcpConnect)?;
+            let route = Route::to(&sockets.egress, Protocol::Tcp, address);
+            sockets.egress.slots.goes(handle, Some(route));
+            Ok(())
         })?;
         let store = store.with_getter::<WasiSockets>(wasi);
         <WasiSockets as HostTcpSocketWithStore<HostState>>::connect(&store, socket, remote).await
@@ -97,10 +100,13 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         socket: Resource<TcpSocket>,
     ) -> SocketResult<StreamReader<Resource<TcpSocket>>> {
         let egress = store.get().egress;
-        let slot = egress.slots.of(socket.rep());
+        let handle = socket.rep();
+        let slot = egress.slots.of(handle);
         let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
         let sockets = <WasiSockets as HostTcpSocketWithStore<HostState>>::listen(wasis, socket).await?;
-        accepted::stream(&mut store, sockets, egress, slot).map_err(SocketError::trap)
+        let local = HostTcpSocket::get_local_address(&mut store.get(), Resource::new_borrow(handle))?;
+        let route = Route::new(&egress, Protocol::Listen, SocketAddr::from(local), None);
+        accepted::stream(&mut store, sockets, egress, route, slot).map_err(SocketError::trap)
     }
 
     fn send(
@@ -110,7 +116,8 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
     ) -> wasmtime::Result<FutureReader<Result<(), ErrorCode>>> {
         let egress = store.get().egress;
         let slot = egress.slots.of(socket.rep());
-        let (data, exhausted) = counted::stream(&mut store, data, egress)?;
+        let route = egress.slots.route(socket.rep());
+        let (data, exhausted) = counted::sent(&mut store, data, egress, route)?;
         let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
         let sent = <WasiSockets as HostTcpSocketWithStore<HostState>>::send(wasis, socket, data)?;
         counted::outcome(&mut store, sent, exhausted, slot)
@@ -120,10 +127,13 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         mut store: Access<'_, HostState, Self>,
         socket: Resource<TcpSocket>,
     ) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Result<(), ErrorCode>>)> {
-        let slot = store.get().egress.slots.of(socket.rep());
+        let egress = store.get().egress;
+        let slot = egress.slots.of(socket.rep());
+        let route = egress.slots.route(socket.rep());
         let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
         let (data, received) = <WasiSockets as HostTcpSocketWithStore<HostState>>::receive(wasis, socket)?;
-        let received = counted::outcome(&mut store, received, Arc::default(), slot)?;
+        let (data, cut_off) = counted::received(&mut store, data, route)?;
+        let received = counted::outcome(&mut store, received, cut_off, slot)?;
         Ok((data, received))
     }
 }
@@ -179,10 +189,13 @@ impl HostUdpSocketWithStore<HostState> for HasSockets {
         remote: Option<IpSocketAddress>,
     ) -> SocketResult<()> {
         let length = data.len();
+        let handle = socket.rep();
         let egress = store.with(|mut store| -> Result<_, Denied> {
             let sockets = store.get();
-            if let Some(remote) = remote {
-                sockets.permit(SocketAddr::from(remote), SocketAddrUse::UdpSend)?;
+            match (remote, sockets.egress.slots.route(handle)) {
+                (Some(remote), _) => sockets.permit(SocketAddr::from(remote), SocketAddrUse::UdpSend)?,
+                (None, Some(peer)) => peer.check()?,
+                (None, None) => {}
             }
             sockets.egress.charge(length, Protocol::Udp).map_err(|_| Denied)?;
             Ok(sockets.egress)
@@ -220,14 +233,17 @@ impl HostUdpSocket for Sockets<'_> {
         let handle = socket.rep();
         self.permit_bind(SocketAddr::from(local), SocketAddrUse::UdpBind)?;
         HostUdpSocket::bind(&mut self.wasi, socket, local).await?;
-        let listening = self.egress.listens_at(SocketAddr::from(local));
-        self.egress.slots.bound(handle, listening);
+        self.egress.slots.bound(handle, SocketAddr::from(local));
         Ok(())
     }
 
     async fn connect(&mut self, socket: Resource<UdpSocket>, remote: IpSocketAddress) -> SocketResult<()> {
-        self.permit(SocketAddr::from(remote), SocketAddrUse::UdpSend)?;
-        HostUdpSocket::connect(&mut self.wasi, socket, remote).await
+        let (handle, address) = (socket.rep(), SocketAddr::from(remote));
+        self.permit(address, SocketAddrUse::UdpSend)?;
+        HostUdpSocket::connect(&mut self.wasi, socket, remote).await?;
+        let route = Route::to(&self.egress, Protocol::Udp, address);
+        self.egress.slots.goes(handle, Some(route));
+        Ok(())
     }
 
     async fn create(&mut self, family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {

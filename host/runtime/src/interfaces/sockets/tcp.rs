@@ -6,11 +6,11 @@ use odeon_authority::Protocol;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Network};
 use wasmtime_wasi::p2::bindings::sockets::{tcp, tcp_create_socket};
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, SocketResult, TcpSocket};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, SocketError, SocketResult, TcpSocket};
 use wasmtime_wasi::sockets::SocketAddrUse;
 
 use super::{Sockets, pass_on};
-use crate::interfaces::egress::MeteredOutput;
+use crate::interfaces::egress::{GuardedInput, MeteredOutput, Route};
 
 type Streams = (Resource<DynInputStream>, Resource<DynOutputStream>);
 
@@ -26,9 +26,25 @@ impl tcp_create_socket::Host for Sockets<'_> {
 impl tcp::Host for Sockets<'_> {}
 
 impl Sockets<'_> {
-    fn meter(&mut self, output: &Resource<DynOutputStream>) -> SocketResult<()> {
-        MeteredOutput::wrap(self.wasi.table.get_mut(output)?, self.egress.clone());
+    /// Has the streams of a connection ask before they are used, and count.
+    fn guard(
+        &mut self,
+        (input, output): (&Resource<DynInputStream>, &Resource<DynOutputStream>),
+        route: &Route,
+    ) -> SocketResult<()> {
+        GuardedInput::wrap(self.wasi.table.get_mut(input)?, route.clone());
+        MeteredOutput::wrap(
+            self.wasi.table.get_mut(output)?,
+            self.egress.clone(),
+            route.clone(),
+        );
         Ok(())
+    }
+
+    /// Where a socket listens.
+    fn listening_at(&mut self, socket: u32) -> SocketResult<SocketAddr> {
+        let local = tcp::HostTcpSocket::local_address(&mut self.wasi, Resource::new_borrow(socket))?;
+        Ok(SocketAddr::from(local))
     }
 }
 
@@ -51,13 +67,20 @@ impl tcp::HostTcpSocket for Sockets<'_> {
     ) -> SocketResult<()> {
         // Asked here already, so that addresses that WASI's sockets refuse for
         // their form are in the audit too.
-        self.permit(SocketAddr::from(remote), SocketAddrUse::TcpConnect)?;
-        tcp::HostTcpSocket::start_connect(&mut self.wasi, socket, network, remote)
+        let address = SocketAddr::from(remote);
+        self.permit(address, SocketAddrUse::TcpConnect)?;
+        let handle = socket.rep();
+        tcp::HostTcpSocket::start_connect(&mut self.wasi, socket, network, remote)?;
+        let route = Route::to(&self.egress, Protocol::Tcp, address);
+        self.egress.slots.goes(handle, Some(route));
+        Ok(())
     }
 
     fn finish_connect(&mut self, socket: Resource<TcpSocket>) -> SocketResult<Streams> {
+        let route = self.egress.slots.route(socket.rep());
         let (input, output) = tcp::HostTcpSocket::finish_connect(&mut self.wasi, socket)?;
-        self.meter(&output)?;
+        let route = route.ok_or(ErrorCode::InvalidState)?;
+        self.guard((&input, &output), &route)?;
         Ok((input, output))
     }
 
@@ -73,11 +96,21 @@ impl tcp::HostTcpSocket for Sockets<'_> {
         Resource<DynInputStream>,
         Resource<DynOutputStream>,
     )> {
+        let handle = socket.rep();
+        if !tcp::HostTcpSocket::is_listening(&mut self.wasi, Resource::new_borrow(handle))
+            .map_err(SocketError::trap)?
+        {
+            return Err(ErrorCode::InvalidState.into());
+        }
+        let local = self.listening_at(handle)?;
+        let route = Route::new(&self.egress, Protocol::Listen, local, None);
+        route.check()?;
         // First the place: what is accepted is open.
         let slot = self.slot(Protocol::Tcp).ok_or(ErrorCode::NewSocketLimit)?;
         let (accepted, input, output) = tcp::HostTcpSocket::accept(&mut self.wasi, socket)?;
         self.egress.slots.keep(accepted.rep(), slot);
-        self.meter(&output)?;
+        self.egress.slots.goes(accepted.rep(), Some(route.clone()));
+        self.guard((&input, &output), &route)?;
         Ok((accepted, input, output))
     }
 

@@ -13,6 +13,7 @@ use wasmtime_wasi::p2::{DynPollable, SocketResult, UdpSocket};
 use wasmtime_wasi::sockets::SocketAddrUse;
 
 use super::{Sockets, pass_on};
+use crate::interfaces::egress::Route;
 
 impl udp_create_socket::Host for Sockets<'_> {
     async fn create_udp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
@@ -35,8 +36,7 @@ impl udp::HostUdpSocket for Sockets<'_> {
         let handle = socket.rep();
         self.permit_bind(SocketAddr::from(local), SocketAddrUse::UdpBind)?;
         udp::HostUdpSocket::start_bind(&mut self.wasi, socket, network, local).await?;
-        let listening = self.egress.listens_at(SocketAddr::from(local));
-        self.egress.slots.bound(handle, listening);
+        self.egress.slots.bound(handle, SocketAddr::from(local));
         Ok(())
     }
 
@@ -51,6 +51,9 @@ impl udp::HostUdpSocket for Sockets<'_> {
         let handle = socket.rep();
         let (incoming, outgoing) = udp::HostUdpSocket::stream(&mut self.wasi, socket, remote).await?;
         self.egress.slots.belongs(incoming.rep(), handle);
+        self.egress.slots.belongs(outgoing.rep(), handle);
+        let peer = remote.map(|remote| Route::to(&self.egress, Protocol::Udp, SocketAddr::from(remote)));
+        self.egress.slots.goes(outgoing.rep(), peer);
         Ok((incoming, outgoing))
     }
 
@@ -113,6 +116,7 @@ impl udp::HostOutgoingDatagramStream for Sockets<'_> {
         // Those that are named and not granted end the send, as do those that
         // are too much; what comes before them is sent.
         let lengths: Vec<usize> = datagrams.iter().map(|datagram| datagram.data.len()).collect();
+        let peer = self.egress.slots.route(stream.rep());
         let mut good = 0;
         let mut refused = None;
         for datagram in &datagrams {
@@ -120,7 +124,7 @@ impl udp::HostOutgoingDatagramStream for Sockets<'_> {
                 Some(remote) => self
                     .permit(SocketAddr::from(remote), SocketAddrUse::UdpSend)
                     .is_ok(),
-                None => true,
+                None => peer.as_ref().is_none_or(|peer| peer.check().is_ok()),
             };
             if !permitted || self.egress.charge(datagram.data.len(), Protocol::Udp).is_err() {
                 refused = Some(ErrorCode::AccessDenied);
@@ -144,7 +148,10 @@ impl udp::HostOutgoingDatagramStream for Sockets<'_> {
     }
 
     async fn drop(&mut self, stream: Resource<OutgoingDatagramStream>) -> wasmtime::Result<()> {
-        udp::HostOutgoingDatagramStream::drop(&mut self.wasi, stream).await
+        let handle = stream.rep();
+        udp::HostOutgoingDatagramStream::drop(&mut self.wasi, stream).await?;
+        self.egress.slots.release(handle);
+        Ok(())
     }
 
     pass_on!(udp::HostOutgoingDatagramStream {

@@ -18,7 +18,7 @@ use wasmtime::{AsContextMut as _, StoreContextMut};
 use wasmtime_wasi::sockets::TcpSocket;
 
 use super::super::HasSockets;
-use crate::interfaces::egress::{Egress, Slot};
+use crate::interfaces::egress::{Egress, Route, Slot};
 use crate::state::HostState;
 
 /// The same stream, of connections that have a place.
@@ -26,11 +26,13 @@ pub(super) fn stream(
     store: &mut Access<'_, HostState, HasSockets>,
     sockets: StreamReader<Resource<TcpSocket>>,
     egress: Arc<Egress>,
+    route: Route,
     slot: Option<Arc<Slot>>,
 ) -> wasmtime::Result<StreamReader<Resource<TcpSocket>>> {
     let (into, from) = mpsc::channel(1);
     let doorkeeper = Doorkeeper {
         egress,
+        route,
         into: PollSender::new(into),
         _slot: slot,
     };
@@ -40,6 +42,8 @@ pub(super) fn stream(
 
 struct Doorkeeper {
     egress: Arc<Egress>,
+    /// Where the guest listens.
+    route: Route,
     into: PollSender<Resource<TcpSocket>>,
     _slot: Option<Arc<Slot>>,
 }
@@ -65,12 +69,18 @@ impl StreamConsumer<HostState> for Doorkeeper {
         let Some(socket) = socket else {
             return Poll::Ready(Ok(StreamResult::Completed));
         };
+        // Whoever comes where the guest may not listen any more, or where there
+        // is no place for him, hears that the connection is closed.
+        if self.route.check().is_err() {
+            store.data_mut().table.delete(socket)?;
+            return Poll::Ready(Ok(StreamResult::Dropped));
+        }
         let Some(slot) = self.egress.open(Protocol::Tcp) else {
-            // Whoever came hears that the connection is closed.
             store.data_mut().table.delete(socket)?;
             return Poll::Ready(Ok(StreamResult::Completed));
         };
         self.egress.slots.keep(socket.rep(), slot);
+        self.egress.slots.goes(socket.rep(), Some(self.route.clone()));
         let taken = self.into.send_item(socket);
         Poll::Ready(Ok(if taken.is_ok() {
             StreamResult::Completed

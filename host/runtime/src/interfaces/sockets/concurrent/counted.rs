@@ -1,7 +1,8 @@
-//! A guest's stream on its way to a connection, counted in between.
+//! The streams between a guest and its connection, watched in between.
 //!
-//! What the guest writes goes through a channel of one piece: it is counted
-//! before it enters, and nothing is read ahead of what the connection takes.
+//! What goes either way goes through a channel of one piece: whether the
+//! connection may be used is asked before it enters, what the guest sends is
+//! counted, and nothing is read ahead of what the other side takes.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use wasmtime::{AsContextMut as _, StoreContextMut};
 use wasmtime_wasi::p3::bindings::sockets::types::ErrorCode;
 
 use super::super::HasSockets;
-use crate::interfaces::egress::{Egress, Slot};
+use crate::interfaces::egress::{Egress, Route, Slot};
 use crate::state::HostState;
 
 /// The most bytes that are between the guest and its connection.
@@ -29,24 +30,52 @@ const PIECE: usize = 64 << 10;
 type Store<'a> = Access<'a, HostState, HasSockets>;
 type Outcome = Result<(), ErrorCode>;
 
-/// The same stream, counted, and whether it ended because nothing is left.
-pub(super) fn stream(
+/// What a guest sends, counted, and whether it was cut off.
+pub(super) fn sent(
     store: &mut Store<'_>,
     data: StreamReader<u8>,
     egress: Arc<Egress>,
+    route: Option<Route>,
 ) -> wasmtime::Result<(StreamReader<u8>, Arc<AtomicBool>)> {
-    let exhausted = Arc::new(AtomicBool::new(false));
+    watched(store, data, Some(egress), route)
+}
+
+/// What a guest is sent, and whether it was cut off.
+pub(super) fn received(
+    store: &mut Store<'_>,
+    data: StreamReader<u8>,
+    route: Option<Route>,
+) -> wasmtime::Result<(StreamReader<u8>, Arc<AtomicBool>)> {
+    watched(store, data, None, route)
+}
+
+fn watched(
+    store: &mut Store<'_>,
+    data: StreamReader<u8>,
+    counted: Option<Arc<Egress>>,
+    route: Option<Route>,
+) -> wasmtime::Result<(StreamReader<u8>, Arc<AtomicBool>)> {
+    let cut_off = Arc::new(AtomicBool::new(false));
     let (into, from) = mpsc::channel(1);
-    let counter = Counter {
-        egress,
-        into: PollSender::new(into),
-        exhausted: exhausted.clone(),
+    let lost = route.clone();
+    let pieces = Pieces {
+        from,
+        lost: Box::pin(async move {
+            match lost {
+                Some(route) => route.lost().await,
+                None => std::future::pending().await,
+            }
+        }),
+        cut_off: cut_off.clone(),
     };
-    data.pipe(store.as_context_mut(), counter)?;
-    Ok((
-        StreamReader::new(store.as_context_mut(), Pieces(from))?,
-        exhausted,
-    ))
+    let watcher = Watcher {
+        counted,
+        route,
+        into: PollSender::new(into),
+        cut_off: cut_off.clone(),
+    };
+    data.pipe(store.as_context_mut(), watcher)?;
+    Ok((StreamReader::new(store.as_context_mut(), pieces)?, cut_off))
 }
 
 /// How the sending or receiving ended, with a denial if the stream was cut
@@ -55,7 +84,7 @@ pub(super) fn stream(
 pub(super) fn outcome(
     store: &mut Store<'_>,
     sent: FutureReader<Outcome>,
-    exhausted: Arc<AtomicBool>,
+    cut_off: Arc<AtomicBool>,
     slot: Option<Arc<Slot>>,
 ) -> wasmtime::Result<FutureReader<Outcome>> {
     let (tell, told) = oneshot::channel();
@@ -63,20 +92,31 @@ pub(super) fn outcome(
         store.as_context_mut(),
         Verdict {
             tell: Some(tell),
-            exhausted,
+            cut_off,
             _slot: slot,
         },
     )?;
     FutureReader::new(store.as_context_mut(), told)
 }
 
-struct Counter {
-    egress: Arc<Egress>,
+struct Watcher {
+    /// Who counts, if anybody does.
+    counted: Option<Arc<Egress>>,
+    route: Option<Route>,
     into: PollSender<Bytes>,
-    exhausted: Arc<AtomicBool>,
+    cut_off: Arc<AtomicBool>,
 }
 
-impl StreamConsumer<HostState> for Counter {
+impl Watcher {
+    /// Whether this many bytes may go on.
+    fn lets_through(&self, bytes: usize) -> bool {
+        let open = self.route.as_ref().is_none_or(|route| route.check().is_ok());
+        let counted = |egress: &Arc<Egress>| egress.charge(bytes, Protocol::Tcp).is_ok();
+        open && self.counted.as_ref().is_none_or(counted)
+    }
+}
+
+impl StreamConsumer<HostState> for Watcher {
     type Item = u8;
 
     fn poll_consume(
@@ -99,8 +139,8 @@ impl StreamConsumer<HostState> for Counter {
             // Asked only whether there is room.
             return Poll::Ready(Ok(StreamResult::Completed));
         }
-        if self.egress.charge(piece.len(), Protocol::Tcp).is_err() {
-            self.exhausted.store(true, Ordering::Release);
+        if !self.lets_through(piece.len()) {
+            self.cut_off.store(true, Ordering::Release);
             return Poll::Ready(Ok(StreamResult::Dropped));
         }
         source.mark_read(piece.len());
@@ -113,7 +153,12 @@ impl StreamConsumer<HostState> for Counter {
     }
 }
 
-struct Pieces(mpsc::Receiver<Bytes>);
+struct Pieces {
+    from: mpsc::Receiver<Bytes>,
+    /// Wakes whoever waits for the next piece when the way is lost.
+    lost: Pin<Box<dyn Future<Output = ()> + Send>>,
+    cut_off: Arc<AtomicBool>,
+}
 
 impl StreamProducer<HostState> for Pieces {
     type Item = u8;
@@ -129,12 +174,16 @@ impl StreamProducer<HostState> for Pieces {
         if destination.remaining(&mut store) == Some(0) {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
-        match self.0.poll_recv(context) {
+        match self.from.poll_recv(context) {
             Poll::Ready(Some(piece)) => {
                 destination.set_buffer(BytesMut::from(piece));
                 Poll::Ready(Ok(StreamResult::Completed))
             }
             Poll::Ready(None) => Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Pending if self.lost.as_mut().poll(context).is_ready() => {
+                self.cut_off.store(true, Ordering::Release);
+                Poll::Ready(Ok(StreamResult::Dropped))
+            }
             Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
             Poll::Pending => Poll::Pending,
         }
@@ -143,7 +192,7 @@ impl StreamProducer<HostState> for Pieces {
 
 struct Verdict {
     tell: Option<oneshot::Sender<Outcome>>,
-    exhausted: Arc<AtomicBool>,
+    cut_off: Arc<AtomicBool>,
     _slot: Option<Arc<Slot>>,
 }
 
@@ -159,7 +208,7 @@ impl FutureConsumer<HostState> for Verdict {
     ) -> Poll<wasmtime::Result<()>> {
         let mut outcome = None;
         source.read(store, &mut outcome)?;
-        let outcome = if self.exhausted.load(Ordering::Acquire) {
+        let outcome = if self.cut_off.load(Ordering::Acquire) {
             Err(ErrorCode::AccessDenied)
         } else {
             outcome.unwrap_or(Ok(()))

@@ -1,0 +1,281 @@
+//! What a loaded plugin may use, changed while it runs.
+//!
+//! Owns the order: what it loses it has lost when that is begun; what it gains
+//! it gets when that is on disk in the audit. And what an operator's word does
+//! to the terms of a load. Who may use what is decided where every load is.
+//!
+//! **Invariant:** nothing is granted that is not on record.
+
+use std::collections::BTreeSet;
+
+use odeon_authority::{
+    Event, Grant, GrantSet, NamePattern, Offer, Policy, Principal, Sides, Terms, Text, Verdict, decide,
+};
+use odeon_protocol::{Code, Fault, Generation, PluginName};
+use odeon_runtime::{Grants, Plugin};
+
+use crate::host::Host;
+use crate::load::{Source, absent, blocking, unused};
+use crate::registry::Loaded;
+
+/// What the audit says of a change that the trust policy makes.
+pub(crate) const BY_POLICY: &str = "trust policy";
+
+/// And of one that an operator makes.
+const BY_OPERATOR: &str = "operator's terms";
+
+/// What became of a change of grants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantReport {
+    /// The plugin.
+    pub name: PluginName,
+    /// Its generation.
+    pub generation: Generation,
+    /// What it may use now.
+    pub grants: GrantSet,
+    /// What of that it could not use before, as on a command line.
+    pub added: Vec<String>,
+    /// What it could use before.
+    pub removed: Vec<String>,
+    /// What the operator should know although it went well.
+    pub warnings: Vec<String>,
+}
+
+/// A change that has begun: what is lost is lost.
+pub(crate) struct Change {
+    plugin: Plugin,
+    name: PluginName,
+    generation: Generation,
+    to: Grants,
+    added: Vec<String>,
+    removed: Vec<String>,
+    rule: &'static str,
+}
+
+impl Change {
+    pub(crate) fn name(&self) -> &PluginName {
+        &self.name
+    }
+}
+
+impl Host {
+    /// Changes what the operator allows a loaded plugin: takes these grants out
+    /// of his terms, then adds those. What it gets is decided as at a load: the
+    /// manifest, the trust policy's ceilings and what that takes away hold as
+    /// before. A load that is remembered is remembered on the new terms.
+    ///
+    /// With nothing to add or to take, says what it may use.
+    ///
+    /// # Errors
+    ///
+    /// `ODN-1001` when no such plugin is loaded; `ODN-1011` when something else
+    /// is being done with it; `ODN-5005` when a descriptor says what it may use;
+    /// `ODN-1004` when something to be taken is not granted; a 40xx code when it
+    /// would not be let in now; `ODN-4012` when the change cannot be recorded:
+    /// what was to be taken is gone then all the same.
+    pub async fn grant(
+        &self,
+        name: &PluginName,
+        add: Vec<Grant>,
+        revoke: Vec<Grant>,
+        principal: &Principal,
+    ) -> Result<GrantReport, Fault> {
+        // Held, so that no replace goes on from the terms of before.
+        let (reservation, loaded) = self.inner.registry.claim_to_replace(name)?;
+        let (host, principal) = (self.clone(), principal.clone());
+        blocking(move || {
+            let done = host.change_terms(&loaded, &add, &revoke, &principal);
+            drop(reservation);
+            done
+        })
+        .await?
+    }
+
+    fn change_terms(
+        &self,
+        loaded: &Loaded,
+        add: &[Grant],
+        revoke: &[Grant],
+        principal: &Principal,
+    ) -> Result<GrantReport, Fault> {
+        let _turn = self.inner.gatekeeper.turn();
+        let before = loaded.plugin.granted();
+        let report = |added, removed, warnings| GrantReport {
+            name: loaded.name.clone(),
+            generation: loaded.generation,
+            grants: loaded.plugin.granted(),
+            added,
+            removed,
+            warnings,
+        };
+        if add.is_empty() && revoke.is_empty() {
+            return Ok(report(Vec::new(), Vec::new(), Vec::new()));
+        }
+        if let Source::Descriptor(file) = &loaded.origin.asked.source {
+            return Err(Fault::new(
+                Code::WrongState,
+                format!(
+                    "what {} may use is said by {}; edit the file",
+                    loaded.name,
+                    file.display()
+                ),
+            ));
+        }
+        let (offer, mut terms) = loaded
+            .offered()
+            .ok_or_else(|| Fault::new(Code::Internal, "nothing is known of what was decided about it"))?;
+        // Where no grants were named, they were the row's that lets it in.
+        let mut allowed = terms.grants.take().unwrap_or_else(|| GrantSet {
+            except: BTreeSet::new(),
+            ..before.clone()
+        });
+        for grant in revoke {
+            if !allowed.take_out(grant) {
+                return Err(not_granted(grant, &allowed));
+            }
+        }
+        for grant in add {
+            allowed
+                .add(grant.clone())
+                .map_err(|error| Fault::new(Code::InvalidArguments, error.to_string()))?;
+        }
+        terms.grants = Some(allowed.clone());
+        let policy = self.inner.gatekeeper.policy();
+        let decision = decide(policy.as_ref(), offer, &terms);
+        let granted = match &decision.verdict {
+            Verdict::Allow { grants, .. } => GrantSet::clone(grants),
+            Verdict::Deny { code, message, .. } => return Err(Fault::new(*code, message.clone())),
+        };
+        let policy = policy.map_err(|error| Fault::new(error.code(), error.to_string()))?;
+        let manifest = offer.manifest.as_ref().ok().and_then(Option::as_ref);
+        let mut added_terms = GrantSet::default();
+        for grant in add {
+            // It was added to others; alone it can be too.
+            drop(added_terms.add(grant.clone()));
+        }
+        let mut warnings = unused(manifest, &granted, Some(&added_terms));
+        warnings.extend(absent(&added_terms.fs));
+        let grants = self.grants_of(&policy, &loaded.name, (offer, &terms), &granted);
+        let change = self.begin_change(loaded, grants, BY_OPERATOR);
+        let (added, removed) = change.as_ref().map_or_else(Default::default, |change| {
+            (change.added.clone(), change.removed.clone())
+        });
+        // Also if it cannot be recorded: what was taken stays so.
+        if !revoke.is_empty() && add.is_empty() {
+            loaded.allow(allowed.clone());
+            warnings.extend(self.remember(loaded));
+        }
+        if let Some(change) = change {
+            self.finish_change(change, principal)?;
+        }
+        loaded.allow(allowed);
+        warnings.extend(self.remember(loaded));
+        Ok(report(added, removed, warnings))
+    }
+
+    /// All that a plugin may use to whom this was granted, and who is asked why
+    /// not.
+    pub(crate) fn grants_of(
+        &self,
+        policy: &Policy,
+        name: &PluginName,
+        (offer, terms): (&Offer, &Terms),
+        granted: &GrantSet,
+    ) -> Grants {
+        Grants {
+            env: self.variables(granted),
+            set: granted.clone(),
+            acts_for: policy.acts_for(name),
+            sides: Some(Sides::of(policy, offer, terms, name).into()),
+        }
+    }
+
+    /// Takes away what a plugin is not to have any more. Gives the rest of the
+    /// change, if there is one.
+    pub(crate) fn begin_change(&self, loaded: &Loaded, to: Grants, rule: &'static str) -> Option<Change> {
+        let plugin = &loaded.plugin;
+        let (had, has) = (
+            lines(&plugin.granted(), &plugin.acts_for()),
+            lines(&to.set, &to.acts_for),
+        );
+        if had == has {
+            plugin.regrant(to);
+            return None;
+        }
+        let kept = GrantSet::intersect(&plugin.granted(), &to.set);
+        let acted_for = plugin.acts_for();
+        let still = to.acts_for.iter().filter(|other| acted_for.contains(other));
+        plugin.regrant(Grants {
+            env: self.variables(&kept),
+            set: kept,
+            acts_for: still.cloned().collect(),
+            sides: to.sides.clone(),
+        });
+        let shown = |lines: BTreeSet<&String>| lines.into_iter().map(|line| masked(line)).collect();
+        Some(Change {
+            plugin: plugin.clone(),
+            name: loaded.name.clone(),
+            generation: loaded.generation,
+            added: shown(has.difference(&had).collect()),
+            removed: shown(had.difference(&has).collect()),
+            to,
+            rule,
+        })
+    }
+
+    /// Writes a change down, and gives what it grants. Blocks on the disk.
+    pub(crate) fn finish_change(&self, change: Change, principal: &Principal) -> Result<(), Fault> {
+        self.note(Event::GrantChange {
+            name: change.name.clone(),
+            generation: change.generation,
+            added: Text::list(&change.added),
+            removed: Text::list(&change.removed),
+            rule: change.rule.into(),
+            principal: principal.to_string().into(),
+        })?;
+        change.plugin.regrant(change.to);
+        tracing::info!(
+            plugin = change.name.as_str(),
+            generation = change.generation.0,
+            added = ?change.added,
+            removed = ?change.removed,
+            rule = change.rule,
+            "grants changed"
+        );
+        Ok(())
+    }
+}
+
+/// All that may be used, values of variables included, to see what is another.
+fn lines(set: &GrantSet, acts_for: &[NamePattern]) -> BTreeSet<String> {
+    let except = set.except.iter().map(|except| format!("except {except}"));
+    let acts_for = acts_for.iter().map(|other| format!("acts for {other}"));
+    let grants = set.complete_lines().into_iter();
+    grants.chain(except).chain(acts_for).collect()
+}
+
+/// A line for people: the value of a variable may be a secret.
+fn masked(line: &str) -> String {
+    match line.strip_prefix("env=").and_then(|env| env.split_once('=')) {
+        Some((name, _)) => format!("env={name}"),
+        None => line.to_owned(),
+    }
+}
+
+#[cold]
+fn not_granted(grant: &Grant, allowed: &GrantSet) -> Fault {
+    let mut set = GrantSet::default();
+    // One grant goes into an empty set.
+    drop(set.add(grant.clone()));
+    let has = match allowed.lines() {
+        lines if lines.is_empty() => "none".to_owned(),
+        lines => lines.join(" "),
+    };
+    Fault::new(
+        Code::InvalidArguments,
+        format!(
+            "--revoke {}: expected one of the grants that the operator allows, found {has}",
+            set.lines().join(" ")
+        ),
+    )
+}

@@ -1,0 +1,132 @@
+//! A grant that is taken away in the middle of a call.
+
+use std::io::{ErrorKind, Read as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use odeon_runtime::Plugin;
+use odeon_tests::runtime::{runtime, spec};
+
+use crate::ground::{Folder, GUEST, Peer, grants, told, with};
+use crate::host::soon;
+
+/// Calls, takes everything away when the guest has begun to use it, and gives
+/// what the call came to.
+async fn interrupted(plugin: &Plugin, invocation: &str, mut used: impl FnMut() -> bool) -> String {
+    let running = tokio::spawn(told(plugin, invocation));
+    soon("it runs", || plugin.stats().in_flight == 1).await;
+    soon("it uses it", || used()).await;
+    plugin.regrant(grants::<&str>(&[]));
+    tokio::time::timeout(std::time::Duration::from_secs(10), running)
+        .await
+        .expect("it ends long before its deadline")
+        .unwrap()
+}
+
+/// How often, or how much, it was used before it was refused, and the refusal.
+fn stopped(answer: &str) -> (u64, String) {
+    let done = answer.split("done: ").nth(1).unwrap();
+    let (done, rest) = done.split_once(',').unwrap();
+    let error = rest.split('"').nth(1).unwrap();
+    (done.parse().unwrap(), error.to_owned())
+}
+
+/// Enforced by `Warrant::set`, and `Filesystem::may` that asks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_loses_a_directory_at_its_next_use() {
+    let folder = Folder::new();
+    let full = [folder.grant("")];
+    let spec = with(spec(), &[&full[0]]);
+    let plugin = spec.load(&runtime(), GUEST).await;
+    // Whether it has begun to read is seen afterwards.
+    for _ in 0..100 {
+        plugin.regrant(grants(&full));
+        let call = "long.read-until-refused(\"/data\", \"hello\")";
+        let (done, error) = stopped(&interrupted(&plugin, call, || true).await);
+        if done > 0 {
+            assert_eq!(error, "not-permitted");
+            return;
+        }
+    }
+    panic!("it never came to read");
+}
+
+/// Enforced by `Warrant::set`, and `HostState::granted_variables` that asks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_loses_a_variable_at_its_next_use() {
+    let full = ["env=A=1"];
+    let plugin = with(spec(), &full).load(&runtime(), GUEST).await;
+    for _ in 0..100 {
+        plugin.regrant(grants(&full));
+        let times = interrupted(&plugin, "long.variable-until-gone(\"A\")", || true).await;
+        if times != "0" {
+            return;
+        }
+    }
+    panic!("it never came to read");
+}
+
+/// Enforced by `Warrant::set`, and `HostState::secret_granted` that asks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_loses_a_secret_at_its_next_use() {
+    let spec = with(spec(), &["secret=token"]);
+    let records = spec.records();
+    records.keep_secret("token", b"ab");
+    let plugin = spec.load(&runtime(), GUEST).await;
+    let call = "long.reveal-until-refused(\"token\")";
+    let (done, error) = stopped(&interrupted(&plugin, call, || records.revealed().len() > 2).await);
+    assert!(done > 2 && error.contains("enied"), "{done} {error}");
+    assert_eq!(records.revealed().len() as u64, done);
+}
+
+/// Enforced by `Warrant::set`, and `Route::check` that asks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_loses_a_connection_at_its_next_use() {
+    let peer = Peer::new(false);
+    let spec = with(spec(), &[&format!("tcp=127.0.0.1:{}", peer.port())]);
+    let plugin = spec.load(&runtime(), GUEST).await;
+    let call = format!("long.send-until-refused(\"127.0.0.1\", {})", peer.port());
+    let (done, error) = stopped(&interrupted(&plugin, &call, || peer.bytes() > 20).await);
+    assert!(done > 20, "{done}");
+    assert_eq!(error, "failed");
+    soon("the peer hears of it", || peer.closed() == 1).await;
+}
+
+/// Enforced by `Warrant::set`, and `Egress::permit_request` that asks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_loses_requests_at_its_next_use() {
+    let peer = Peer::new(true);
+    let spec = with(spec(), &[&format!("http=127.0.0.1:{}", peer.port())]);
+    let plugin = spec.load(&runtime(), GUEST).await;
+    let call = format!("long.request-until-refused(\"127.0.0.1:{}\")", peer.port());
+    let (done, error) = stopped(&interrupted(&plugin, &call, || peer.closed() > 2).await);
+    assert!(done > 1 && error.contains("Denied"), "{done} {error}");
+}
+
+/// Enforced by `Egress::permit_socket`, and `HostTcpSocket::accept` that asks
+/// about the very place.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_where_a_guest_may_not_listen_any_more_is_turned_away() {
+    let port = {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let spec = with(spec(), &[&format!("listen=127.0.0.1:{port}")]);
+    let plugin = spec.load(&runtime(), "guest-egress").await;
+    let call = format!("sockets.accept-forever(\"127.0.0.1\", {port})");
+    let running = tokio::spawn(told(&plugin, &call));
+    let come = || TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+    soon("it listens", || come().is_ok()).await;
+    plugin.regrant(grants::<&str>(&[]));
+    soon("he is turned away", || {
+        let Ok(mut stream) = come() else { return true };
+        stream
+            .set_read_timeout(Some(std::time::Duration::from_millis(50)))
+            .unwrap();
+        match stream.read(&mut [0; 1]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    })
+    .await;
+    running.abort();
+}
