@@ -38,7 +38,7 @@ pub use decision::{Admission, Bound, Decision, Offer, Refused, SignedAs, Terms, 
 pub use descriptor::{
     Descriptor, DescriptorError, DescriptorField, DescriptorFile, DescriptorFolder, FolderError,
 };
-pub use file::{FileError, Stamp, read_operators_text};
+pub use file::{FileError, NewFile, Stamp, read_operators_text, replace_private, sweep};
 pub use grant::{
     Access, AddressClass, EgressDenied, EgressPolicy, EgressReason, Endpoint, FsGrant, Grant, GrantDenied,
     GrantSet, HostPattern, InvalidGrant, PortRule, Protocol, is_secret_name,

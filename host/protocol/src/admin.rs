@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use reply::{
     AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, FolderRow, InFlightRow,
     LatencyRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow, MetricsReply, PluginRow,
-    PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
+    PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply, WallRow,
 };
 
 use crate::{
