@@ -25,15 +25,15 @@ impl Host {
     /// When its version cannot be kept; the list is as it was then.
     pub(super) fn keep(&self, loaded: &Loaded) -> Result<Option<String>, Fault> {
         let is_lowered = self.lower_version(loaded)?;
-        let (before, warning) = match self.remember(loaded) {
-            Ok(before) => (before, None),
-            Err(fault) => (
-                None,
-                Some(format!(
-                    "the load will not be repeated at the next start: {}",
+        let before = match self.remember(loaded) {
+            Ok(before) => before,
+            // What the list loads then may be lower: the version is not kept.
+            Err(fault) => {
+                return Ok(Some(format!(
+                    "the load will not be repeated at the next start, and its version is not kept: {}",
                     fault.message
-                )),
-            ),
+                )));
+            }
         };
         if !is_lowered && let Err(fault) = self.accept_version(loaded) {
             if let (Some(before), Some(remembered)) = (before, &self.inner.remembered)
@@ -43,7 +43,7 @@ impl Host {
             }
             return Err(fault);
         }
-        Ok(warning)
+        Ok(None)
     }
 
     /// Accepts the version of what is to come back, if it is lower than what was
