@@ -5,12 +5,16 @@
 //! writable by others. What was checked is what is read: nothing is opened
 //! twice. Writing is new-then-renamed, with the folder synced.
 
+mod new;
+
 use std::{
-    fs::{File, Metadata, OpenOptions, Permissions},
+    fs::{File, Metadata, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
+
+pub use self::new::{NewFile, sweep};
 
 /// Who else may have access to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +198,7 @@ pub(crate) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Fil
         _ => FileError::io(path, error),
     };
     let new = written_beside(path, bytes, mode).map_err(wrong)?;
-    new.persist_noclobber(path).map_err(|error| wrong(error.error))?;
+    new.create(path).map_err(wrong)?;
     sync_parent(path)
 }
 
@@ -215,25 +219,21 @@ pub fn read_operators_text(path: &Path, max: u64) -> Result<String, FileError> {
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let wrong = |error| FileError::io(path, error);
     let new = written_beside(path, bytes, mode).map_err(wrong)?;
-    new.persist(path).map_err(|error| wrong(error.error))?;
+    new.replace(path).map_err(wrong)?;
     sync_parent(path)
 }
 
-/// A new file in the folder of this one, with its content synced.
-fn written_beside(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
-    let mut new = new_beside(path, mode)?;
-    new.write_all(bytes)?;
-    new.as_file().sync_all()?;
-    Ok(new)
+/// The same for a file that nobody else can read.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    replace(path, bytes, 0o600)
 }
 
-/// An empty new file in the folder of this one, removed unless it is given a
-/// name.
-pub(crate) fn new_beside(path: &Path, mode: u32) -> io::Result<tempfile::NamedTempFile> {
-    tempfile::Builder::new()
-        .prefix(".odeon-")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(parent(path))
+/// A new file in the folder of this one, with its content synced.
+fn written_beside(path: &Path, bytes: &[u8], mode: u32) -> io::Result<NewFile> {
+    let mut new = NewFile::beside(path, mode)?;
+    new.write_all(bytes)?;
+    new.sync()?;
+    Ok(new)
 }
 
 /// Holds the lock of this name until dropped; waits for whoever has it.

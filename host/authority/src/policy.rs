@@ -24,6 +24,7 @@ pub use edit::{PolicyEdit, PolicyEditError, Selector};
 pub use pattern::{InvalidPattern, NamePattern};
 
 use crate::{
+    decision::Bound,
     file::{self, FileError, Others},
     grant::GrantSet,
     key::{KeyId, PublicKey},
@@ -300,6 +301,22 @@ impl Policy {
             .chain(pins)
             .chain(deputies)
             .collect()
+    }
+
+    /// Whether what was let in by this key, or for being these bytes, is denied
+    /// under this name, whatever else would let it in.
+    pub fn denies(&self, name: &PluginName, bound: Option<&Bound>) -> bool {
+        let (key, digest) = match bound {
+            Some(Bound::Key(key)) => (Some(key), None),
+            Some(Bound::Digest(digest)) => (None, Some(digest)),
+            None => (None, None),
+        };
+        let pins = self.pinned_to(name);
+        let is_anothers = bound.is_some() && !pins.is_empty() && !key.is_some_and(|key| pins.contains(&key));
+        is_anothers
+            || self.name_denied(name).is_some()
+            || key.is_some_and(|key| self.key_denied(key, name))
+            || digest.is_some_and(|digest| self.digest_denied(digest, name))
     }
 
     /// Whether this key is denied for this name.

@@ -108,6 +108,11 @@ pub fn why(records: impl IntoIterator<Item = Record>, name: &PluginName) -> Opti
                 generation = number(&record.event, "to").or(number(&record.event, "generation"));
             }
             Kind::Unloaded | Kind::Revoked | Kind::Restarted => serving = false,
+            // Its line that it went into service was written before it could not.
+            Kind::LoadFailed if record.event.get("step").and_then(Value::as_str) == Some("publish") => {
+                let before = number(&record.event, "serving");
+                (serving, generation) = (before.is_some(), before.or(generation));
+            }
             _ => {}
         }
         let of_kind = kept.entry(moment.event).or_default();

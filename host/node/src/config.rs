@@ -13,6 +13,7 @@ use odeon_protocol::{Code, Fault};
 use odeon_runtime::PoolSize;
 use serde::Deserialize;
 
+use crate::daemon::WallConfig;
 use crate::host::HostBuilder;
 use crate::metrics::MetricsAddress;
 
@@ -57,6 +58,8 @@ pub struct HostConfig {
     pub secrets: BTreeMap<String, PathBuf>,
     /// Where metrics are served over HTTP.
     pub metrics: Option<MetricsAddress>,
+    /// The files that the daemon is left with; absent: all of its user's.
+    pub wall: Option<WallConfig>,
 }
 
 #[derive(Default, Deserialize)]
@@ -76,6 +79,7 @@ struct Written {
     secrets: BTreeMap<String, PathBuf>,
     #[serde(default)]
     telemetry: TelemetryTable,
+    wall: Option<WallTable>,
 }
 
 #[derive(Default, Deserialize)]
@@ -92,6 +96,15 @@ struct HostTable {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct TelemetryTable {
     metrics: Option<MetricsAddress>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WallTable {
+    #[serde(default)]
+    read: Vec<PathBuf>,
+    #[serde(default)]
+    write: Vec<PathBuf>,
 }
 
 impl HostConfig {
@@ -174,6 +187,10 @@ impl HostConfig {
                 .map(|(name, path)| (name, beside(path)))
                 .collect(),
             metrics: written.telemetry.metrics,
+            wall: written.wall.map(|wall| WallConfig {
+                read: wall.read.into_iter().map(beside).collect(),
+                write: wall.write.into_iter().map(beside).collect(),
+            }),
         })
     }
 

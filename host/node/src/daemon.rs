@@ -15,6 +15,7 @@ mod places;
 mod signals;
 mod socket;
 mod stream;
+mod wall;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use odeon_authority::Event;
-use odeon_protocol::{Code, Fault};
+use odeon_protocol::{Code, Fault, WallRow};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -35,6 +36,7 @@ use self::connection::Connection;
 pub use self::desk::MAX_IN_FLIGHT;
 use self::lock::StateLock;
 use self::places::Places;
+pub use self::wall::{WallConfig, raise_walls};
 use crate::host::{Host, Until};
 use crate::load::blocking;
 use crate::metrics::{self, Endpoint, Kind, Listener, MetricsAddress};
@@ -82,6 +84,8 @@ pub struct DaemonConfig {
     pub signals: bool,
     /// Where metrics are served over HTTP; absent: nowhere.
     pub metrics: Option<MetricsAddress>,
+    /// The walls that stand around the process, for whoever asks how it is.
+    pub walls: Vec<WallRow>,
 }
 
 impl Default for DaemonConfig {
@@ -97,6 +101,7 @@ impl Default for DaemonConfig {
             log_level: None,
             signals: true,
             metrics: None,
+            walls: Vec::new(),
         }
     }
 }

@@ -163,13 +163,13 @@ impl Host {
         // Also if it cannot be recorded: what was taken stays so.
         if !revoke.is_empty() && add.is_empty() {
             loaded.allow(allowed.clone());
-            warnings.extend(self.remember(loaded));
+            warnings.extend(self.keep_changed(loaded));
         }
         if let Some(change) = change {
             self.finish_change(change, principal)?;
         }
         loaded.allow(allowed);
-        warnings.extend(self.remember(loaded));
+        warnings.extend(self.keep_changed(loaded));
         Ok(report(added, removed, warnings))
     }
 

@@ -13,6 +13,7 @@
 
 mod failed;
 mod gatekeeper;
+mod keep;
 mod offer;
 mod request;
 mod settle;
@@ -25,7 +26,7 @@ use odeon_authority::{Event, GrantSet, LoadStep, Principal, Verdict, decide};
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use odeon_runtime::{LifecycleError, Plugin};
 
-use self::failed::{About, Failed};
+pub(crate) use self::failed::{About, Failed};
 pub(crate) use self::gatekeeper::{Gatekeeper, Stamp};
 pub(crate) use self::offer::{beside, look_at};
 pub use self::request::{LoadRequest, Source};
@@ -145,7 +146,12 @@ impl Host {
     pub(crate) async fn put_into_service(&self, let_in: LetIn) -> Result<LoadReport, Fault> {
         let ready = self.make_ready(let_in).await?;
         let host = self.clone();
-        blocking(move || host.publish(ready)).await?
+        blocking(move || {
+            let about = About::of(&ready);
+            host.publish(ready)
+                .map_err(|failed| host.note_failed_now(about, failed))
+        })
+        .await?
     }
 
     /// Compiles and links it, and runs its own `load`. What fails is on record.
@@ -232,7 +238,7 @@ impl Host {
     }
 
     /// Puts it into service under a name that was free. Blocks on the disk.
-    fn publish(&self, ready: Ready) -> Result<LoadReport, Fault> {
+    fn publish(&self, ready: Ready) -> Result<LoadReport, Failed> {
         let Ready {
             loaded,
             reservation,
@@ -242,10 +248,14 @@ impl Host {
         // Until it is published, so that a review sees it or it sees the
         // policy that the review goes by.
         let turn = self.inner.gatekeeper.turn();
-        self.link_again(&loaded.plugin)?;
-        self.decide_again(&loaded)?;
-        self.note_load(&loaded)?;
-        report.warnings.extend(self.remember(&loaded));
+        self.link_again(&loaded.plugin)
+            .map_err(Failed::at(LoadStep::Link))?;
+        self.decide_again(&loaded).map_err(Failed::on_record)?;
+        let failed = Failed::at(LoadStep::Publish);
+        self.note_load(&loaded).map_err(&failed)?;
+        // A version counts as accepted when the load is on record.
+        let warning = self.keep(&loaded).map_err(&failed)?;
+        report.warnings.extend(warning);
         reservation.publish(loaded);
         report.elapsed = started.elapsed();
         drop(turn);
@@ -260,7 +270,7 @@ impl Host {
         ready: Ready,
         before: &Arc<Loaded>,
         break_links: bool,
-    ) -> Result<(LoadReport, Arc<Loaded>, Duration), Fault> {
+    ) -> Result<(LoadReport, Arc<Loaded>, Duration), Failed> {
         let Ready {
             loaded,
             reservation,
@@ -268,19 +278,16 @@ impl Host {
             started,
         } = ready;
         let _turn = self.inner.gatekeeper.turn();
-        self.decide_again(&loaded)?;
-        self.link_again(&loaded.plugin)?;
+        self.decide_again(&loaded).map_err(Failed::on_record)?;
+        let unlinked = Failed::at(LoadStep::Link);
+        self.link_again(&loaded.plugin).map_err(&unlinked)?;
         if !break_links {
-            self.fits_dependants(&loaded.plugin)?;
+            self.fits_dependants(&loaded.plugin).map_err(&unlinked)?;
         }
-        self.note_replace(&loaded, before)?;
-        // In this order: what is remembered is never lower than what was
-        // accepted, wherever the host is killed.
-        report.warnings.extend(self.remember(&loaded));
-        if let Err(fault) = self.accept_version(&loaded) {
-            self.remember_instead(before);
-            return Err(fault);
-        }
+        let failed = Failed::at(LoadStep::Publish);
+        self.note_replace(&loaded, before).map_err(&failed)?;
+        let warning = self.keep(&loaded).map_err(&failed)?;
+        report.warnings.extend(warning);
         let began = Instant::now();
         reservation.switch(loaded.clone(), before);
         let switched_in = began.elapsed();
@@ -317,7 +324,7 @@ impl Host {
     fn note_load(&self, loaded: &Loaded) -> Result<(), Fault> {
         if self.inner.one_shot {
             // The decision says all there is to say.
-            return self.accept_version(loaded);
+            return Ok(());
         }
         self.note(Event::Load {
             name: loaded.name.clone(),
@@ -325,8 +332,6 @@ impl Host {
             digest: loaded.origin.digest,
             principal: loaded.origin.principal.to_string().into(),
         })?;
-        // A version counts as accepted when the load is on record.
-        self.accept_version(loaded)?;
         tracing::info!(
             plugin = loaded.name.as_str(),
             generation = loaded.generation.0,
@@ -363,45 +368,6 @@ impl Host {
         written
             .map(drop)
             .map_err(|error| Fault::new(error.code(), error.to_string()))
-    }
-
-    pub(crate) fn accept_version(&self, loaded: &Loaded) -> Result<(), Fault> {
-        match &loaded.origin.version {
-            Some(version) if !loaded.origin.transient => {
-                self.inner.gatekeeper.accept_version(&loaded.name, version)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Has this done again at the next start and not what was put into its
-    /// place.
-    pub(crate) fn remember_instead(&self, revived: &Loaded) {
-        let warning = match (revived.origin.transient, &self.inner.remembered) {
-            (true, Some(remembered)) => remembered.remove(&revived.name).err().map(|fault| fault.message),
-            _ => self.remember(revived),
-        };
-        if let Some(warning) = warning {
-            tracing::warn!(plugin = revived.name.as_str(), warning);
-        }
-    }
-
-    /// Has the load done again at the next start, if it is to be. Gives a
-    /// warning if that does not work.
-    pub(crate) fn remember(&self, loaded: &Loaded) -> Option<String> {
-        let asked = loaded.asked();
-        let remembered = self
-            .inner
-            .remembered
-            .as_ref()
-            .filter(|_| !loaded.origin.transient && asked.remember)?;
-        match remembered.add(loaded, &asked) {
-            Ok(()) => None,
-            Err(fault) => Some(format!(
-                "the load will not be repeated at the next start: {}",
-                fault.message
-            )),
-        }
     }
 }
 

@@ -4,9 +4,9 @@
 //! what that was about: at the next start every load is decided anew, under the
 //! same name and for nothing else than the same author's, or the same, bytes.
 
+mod denied;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
@@ -14,12 +14,13 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use odeon_authority::{
     Bound, ClassWish, DescriptorFolder, Event, FileError, FolderError, GrantSet, InstanceMode, LimitsPatch,
-    Links, Placing, Principal, PublicKey, SignedAs, read_operators_text,
+    Links, Placing, Principal, PublicKey, SignedAs, read_operators_text, replace_private,
 };
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, Serializer};
 
+use self::denied::Whose;
 use crate::host::Host;
 use crate::load::{LetIn, LoadRequest, Source, Way, blocking};
 use crate::registry::{Loaded, is_being_loaded};
@@ -77,6 +78,9 @@ struct Row {
     links: Links,
 }
 
+/// What was to be done at the next start under a name, if anything was.
+pub(crate) struct Before(Option<Row>);
+
 /// One load that was tried at start, and what became of it.
 #[derive(Debug)]
 pub struct StartLoad {
@@ -122,12 +126,13 @@ impl Remembered {
         }
     }
 
-    /// Has this load done again at the next start, as it was asked.
-    pub(crate) fn add(&self, loaded: &Loaded, request: &LoadRequest) -> Result<(), Fault> {
+    /// Has this load done again at the next start, as it was asked. Gives what
+    /// was to be done until now.
+    pub(crate) fn add(&self, loaded: &Loaded, request: &LoadRequest) -> Result<Option<Before>, Fault> {
         let (path, descriptor) = match &request.source {
             Source::Component(path) => (path, false),
             Source::Descriptor(path) => (path, true),
-            Source::Bytes(_) => return Ok(()),
+            Source::Bytes(_) => return Ok(None),
         };
         let path = std::path::absolute(path).map_err(|error| unwritable(path, &error))?;
         let offered = loaded.origin.offered.as_deref();
@@ -155,8 +160,18 @@ impl Remembered {
             secrets: request.secrets.clone(),
             links: request.links.clone(),
         };
+        let mut before = None;
+        self.change(|written| before = written.loads.insert(loaded.name.clone(), row))?;
+        Ok(Some(Before(before)))
+    }
+
+    /// Has done under this name what was to be done before.
+    pub(crate) fn put_back(&self, name: &PluginName, Before(row): Before) -> Result<(), Fault> {
         self.change(|written| {
-            written.loads.insert(loaded.name.clone(), row);
+            match row {
+                Some(row) => written.loads.insert(name.clone(), row),
+                None => written.loads.remove(name),
+            };
         })
     }
 
@@ -181,7 +196,8 @@ impl Remembered {
         if text == before {
             return Ok(());
         }
-        write_private(&self.path, text.as_bytes()).map_err(|error| unwritable(&self.path, &error))
+        replace_private(&self.path, text.as_bytes())
+            .map_err(|error| Fault::new(Code::StateUnwritable, error.to_string()))
     }
 
     fn read(&self) -> Result<Written, Fault> {
@@ -265,7 +281,8 @@ impl Host {
     }
 
     /// Loads again what was loaded to stay when the host ran last. Every load
-    /// is decided anew; one that is refused is logged and stays in the list.
+    /// is decided anew. One that is refused is logged and stays in the list,
+    /// unless the policy denies what it was of: that is forgotten.
     /// Some run side by side, so that one that hangs delays no other; the
     /// answer is in the order of the names.
     ///
@@ -273,7 +290,11 @@ impl Host {
     ///
     /// When the list itself cannot be read.
     pub async fn load_remembered(&self) -> Result<Vec<StartLoad>, Fault> {
-        Ok(self.load_all(self.remembered_requests()?).await)
+        let requests = self.remembered_requests()?;
+        let whose = Whose::of(&requests);
+        let loads = self.load_all(requests).await;
+        self.forget_denied(whose, &loads).await;
+        Ok(loads)
     }
 
     fn remembered_requests(&self) -> Result<Vec<LoadRequest>, Fault> {
@@ -303,6 +324,7 @@ impl Host {
             Vec::new()
         });
         let remembered = requests.len();
+        let whose = Whose::of(&requests);
         let more = descriptors.map_or_else(|| Ok(Vec::new()), descriptor_requests);
         let unreadable = match more {
             Ok(more) => {
@@ -312,6 +334,7 @@ impl Host {
             Err(fault) => Some(fault),
         };
         let mut loads = self.load_all(requests).await;
+        self.forget_denied(whose, &loads).await;
         unreadable.map_or_else(|| Ok(loads.split_off(remembered.min(loads.len()))), Err)
     }
 
@@ -436,27 +459,6 @@ fn descriptor_requests(folder: &Path) -> Result<Vec<LoadRequest>, Fault> {
     Ok(requests
         .map(|name| LoadRequest::of_folder(folder.join(name)))
         .collect())
-}
-
-/// Puts new content in the place of a file that only the owner can read.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut new = tempfile::Builder::new()
-        .prefix(".odeon-")
-        .permissions(std::fs::Permissions::from_mode(0o600))
-        .tempfile_in(folder)?;
-    new.write_all(bytes)?;
-    new.as_file().sync_all()?;
-    new.persist(path)?;
-    let flags = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
-    std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(folder)?
-        .sync_all()
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Fault {

@@ -20,7 +20,7 @@ use odeon_runtime::Reason;
 use crate::handover::Held;
 use crate::health::Health;
 use crate::host::{Host, no_more_plugins};
-use crate::load::{LoadReport, LoadRequest, Source, Way, blocking};
+use crate::load::{About, LoadReport, LoadRequest, Source, Way, blocking};
 use crate::registry::{Claim, Loaded, Registry, Taken};
 use crate::unload::LET_GO;
 
@@ -30,6 +30,10 @@ pub(crate) const MOST_LEAVING: usize = 4;
 
 /// For how long a replace waits for one of them.
 const ROOM: Duration = Duration::from_secs(30);
+
+/// How long a rollback that could not be written down waits before it is tried
+/// again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What is to take the place of a loaded plugin, and on which terms. Whatever
 /// is not named here stays as the plugin was loaded: grants, limits,
@@ -210,7 +214,15 @@ impl Host {
         let state_handed_over = held.is_some();
         let (host, from) = (self.clone(), before.generation);
         let (loaded, switched_in) = blocking(move || {
-            let (report, after, switched_in) = host.switch(ready, &before, terms.break_links)?;
+            let about = About::of(&ready);
+            let (report, after, switched_in) = match host.switch(ready, &before, terms.break_links) {
+                Ok(switched) => switched,
+                Err(failed) => {
+                    // Before the disk is waited for: callers wait as well.
+                    drop(held);
+                    return Err(host.note_failed_now(about, failed));
+                }
+            };
             let switched_in = held.map_or(switched_in, Held::replaced);
             // Here, so that it happens whoever still waits for the answer.
             let tasks = &host.inner.tasks;
@@ -244,13 +256,17 @@ impl Host {
             }
         };
         if let Ok(Err(reason)) = well {
-            match self.roll_back(before, &after, &reason, terms).await {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(fault) => tracing::error!(
-                    plugin = before.name.as_str(), %fault, %reason,
-                    "a bad generation could not be rolled back"
-                ),
+            let bringing_back = self.bring_back(before, &after, &reason, terms);
+            tokio::pin!(bringing_back);
+            let back = loop {
+                tokio::select! {
+                    biased;
+                    back = &mut bringing_back => break back,
+                    () = &mut drain, if !drained => drained = true,
+                }
+            };
+            if back {
+                return;
             }
         }
         if !drained {
@@ -280,6 +296,35 @@ impl Host {
         plugin.interrupt(Reason::Replaced);
         if tokio::time::timeout(LET_GO, plugin.drained()).await.is_err() {
             tracing::warn!(plugin = before.name.as_str(), "calls did not let go in time");
+        }
+    }
+
+    /// Puts the old generation back in the place of one that went bad, and tries
+    /// that again while the disk is what keeps it from doing so. Says whether it
+    /// serves.
+    async fn bring_back(&self, before: &Arc<Loaded>, bad: &Arc<Loaded>, reason: &str, terms: Terms) -> bool {
+        let mut told = None;
+        loop {
+            let fault = match self.roll_back(before, bad, reason, terms).await {
+                Ok(serves) => return serves,
+                Err(fault) => fault,
+            };
+            // Once per reason, not once per second.
+            if told.as_ref() != Some(&fault.message) {
+                tracing::error!(
+                    plugin = before.name.as_str(), %fault, reason,
+                    "a bad generation could not be rolled back"
+                );
+            }
+            let is_passing = matches!(
+                fault.code,
+                Code::AuditUnwritable | Code::StateUnwritable | Code::PolicyUnreadable
+            );
+            let pause = self.inner.tasks.unless_stopping(tokio::time::sleep(AGAIN));
+            if !is_passing || pause.await.is_err() {
+                return false;
+            }
+            told = Some(fault.message);
         }
     }
 
@@ -318,18 +363,22 @@ impl Host {
             }
             host.decide_again(&old)?;
             let number = reservation.generation();
-            // Its version is the one that is accepted again, before it is the
-            // one that the next start loads.
-            host.accept_version(&old)?;
-            host.note(Event::Rollback {
+            let is_lowered = host.lower_version(&old)?;
+            let noted = host.note(Event::Rollback {
                 name: old.name.clone(),
                 from: worse.generation,
                 to: number,
                 digest: old.origin.digest,
                 reason: why.into(),
-            })?;
+            });
+            if let Err(fault) = noted {
+                if is_lowered && let Err(fault) = host.accept_version(&worse) {
+                    tracing::warn!(plugin = worse.name.as_str(), %fault, "its version is not on record any more");
+                }
+                return Err(fault);
+            }
             let revived = Arc::new(Loaded::revived(&old, number));
-            host.remember_instead(&revived);
+            host.keep_again(&revived);
             reservation.switch(revived, &worse);
             let tasks = &host.inner.tasks;
             tasks.spawn(host.clone().see_off_bad(Leaving::new(&host, worse), terms));

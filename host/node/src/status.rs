@@ -98,6 +98,7 @@ impl Host {
                 .collect(),
             folder,
             descriptors,
+            walls: Vec::new(),
         }
     }
 

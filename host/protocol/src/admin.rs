@@ -14,6 +14,7 @@ pub use reply::{
     AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, FolderRow, GrantReply,
     InFlightRow, LatencyRow, LinkRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow,
     MetricsReply, PluginRow, PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
+    WallRow,
 };
 
 use crate::{

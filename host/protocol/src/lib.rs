@@ -23,7 +23,7 @@ pub use admin::{
     FolderRow, GrantReply, InFlightRow, LatencyRow, LinkRow, Load, LoadReply, LogLevelReply, LogLine,
     LogSource, MAX_ADMIN_REQUEST, MAX_GRANTS, MAX_LIMITS, MAX_LINKS, MAX_LOG_DIRECTIVE, MAX_LOG_TAIL,
     MAX_PATH, MethodRow, MetricsReply, PluginRow, PluginState, Replace, ReplaceReply, RequestTotals,
-    StatusReport, UnloadReply,
+    StatusReport, UnloadReply, WallRow,
 };
 pub use code::{Blame, Code, Kind, Retry};
 pub use envelope::{

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use odeon_authority::{NewFile, sweep};
 use sha2::{Digest as _, Sha256};
 
 use crate::EngineClass;
@@ -99,6 +100,10 @@ impl Cache {
                 source,
             })?;
         let key = host_key(&config.key)?;
+        sweep(&config.dir).map_err(|source| CacheError::Io {
+            what: "folder",
+            source,
+        })?;
         let cache = Cache {
             dir: config.dir.clone(),
             key,
@@ -205,11 +210,12 @@ impl Cache {
             .ok_or_else(|| io::Error::other("no key"))?
             .finalize()
             .into_bytes();
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.dir)?;
+        let mut file = NewFile::inside(&self.dir, 0o600)?;
         file.write_all(MAGIC)?;
         file.write_all(&tag)?;
         file.write_all(&body)?;
-        file.persist(self.path(entry)).map_err(|error| error.error)?;
+        // Not synced: what a power cut leaves of it is not authentic.
+        file.replace(&self.path(entry))?;
         self.evict()
     }
 
@@ -302,18 +308,13 @@ fn host_key(path: &Path) -> Result<[u8; 32], CacheError> {
             .mode(0o700)
             .create(parent)
             .map_err(failed)?;
-        let mut file = tempfile::Builder::new()
-            .prefix(".key-")
-            .tempfile_in(parent)
-            .map_err(failed)?;
-        file.write_all(&key)
-            .and_then(|()| file.as_file().sync_all())
-            .map_err(failed)?;
-        match file.persist_noclobber(path) {
-            Ok(_) => return Ok(key),
+        let mut file = NewFile::inside(parent, 0o600).map_err(failed)?;
+        file.write_all(&key).and_then(|()| file.sync()).map_err(failed)?;
+        match file.create(path) {
+            Ok(()) => return Ok(key),
             // Another process was first: its key counts.
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed(error.error)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(error)),
         }
     }
     Err(failed(io::Error::from(io::ErrorKind::AlreadyExists)))

@@ -10,6 +10,7 @@
 //! beyond its list of top-level sections.
 
 mod child;
+mod confine;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use tokio::process::Command;
 
 pub use self::child::CompileChild;
 use self::child::{Job, Outcome};
+pub use self::confine::{ConfineError, Confined, confine};
 use crate::EngineClass;
 use crate::describe::{Description, TooComplex};
 use crate::engine::PoolSize;

@@ -36,10 +36,11 @@ mod stop;
 mod ticker;
 mod totals;
 mod unit;
+mod wall;
 mod warrant;
 
 pub use cache::{CacheConfig, CacheError};
-pub use compile::{CompileChild, CompileError, CompileLimits, Compiler};
+pub use compile::{CompileChild, CompileError, CompileLimits, Compiler, ConfineError, Confined, confine};
 pub use control::{
     CANCEL_GRACE, CallContext, Interrupt, PROGRESS_DETAILS, Progress, ProgressSink, Reason, StartedHook,
 };
@@ -57,6 +58,9 @@ pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};
 pub use sinks::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream};
 pub use totals::Totals;
 pub use unit::{InstanceModel, PluginSpec};
+pub use wall::{
+    Opening, Standing, WallError, landlock_here, refuse_all_files, refuse_meddling, refuse_other_files,
+};
 pub use warrant::{Behalf, Grants};
 /// The traits that Rust types of a typed call implement, with their derives.
 pub use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};

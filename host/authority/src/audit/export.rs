@@ -31,7 +31,7 @@ use super::{
     walk::Walk,
 };
 use crate::{
-    file::{self, FileError, Others},
+    file::{self, FileError, NewFile, Others},
     key::{PublicKey, SigningKey},
 };
 
@@ -251,7 +251,7 @@ impl Copying<'_> {
 /// A new file that has its name when it is whole.
 struct Out<'a> {
     path: &'a Path,
-    file: BufWriter<tempfile::NamedTempFile>,
+    file: BufWriter<NewFile>,
 }
 
 impl<'a> Out<'a> {
@@ -262,7 +262,7 @@ impl<'a> Out<'a> {
             }
             .into());
         }
-        let file = file::new_beside(path, 0o600).map_err(|error| FileError::io(path, error))?;
+        let file = NewFile::beside(path, 0o600).map_err(|error| FileError::io(path, error))?;
         Ok(Out {
             path,
             file: BufWriter::with_capacity(64 * 1024, file),
@@ -282,14 +282,13 @@ impl<'a> Out<'a> {
             .file
             .into_inner()
             .map_err(|error| wrong(error.into_error()))?;
-        file.as_file().sync_all().map_err(wrong)?;
-        file.persist_noclobber(self.path)
-            .map_err(|error| match error.error.kind() {
-                std::io::ErrorKind::AlreadyExists => FileError::Taken {
-                    path: self.path.to_owned(),
-                },
-                _ => wrong(error.error),
-            })?;
+        file.sync().map_err(wrong)?;
+        file.create(self.path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => FileError::Taken {
+                path: self.path.to_owned(),
+            },
+            _ => wrong(error),
+        })?;
         Ok(file::sync_parent(self.path)?)
     }
 }

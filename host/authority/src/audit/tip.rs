@@ -195,6 +195,8 @@ impl Audit {
         torn.write_all(b"\n")
             .and_then(|()| torn.sync_all())
             .map_err(wrong)?;
+        // Its name lasts before the log is cut.
+        file::sync_parent(&path)?;
         Ok(moved)
     }
 }

@@ -16,7 +16,7 @@ use odeon::{
     daemon::{DaemonConfig, LogControl, SOCKET_NAME},
 };
 use odeon_authority::Policy;
-use odeon_protocol::Fault;
+use odeon_protocol::{Fault, WallRow};
 
 use super::{Context, run::environment};
 use crate::{
@@ -40,10 +40,20 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
     let no_core = leave_no_core();
-    stderr::take_panics();
     let config = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
     let state = context.whereabouts.made_state_dir()?;
+    let socket = match (context.whereabouts.named_socket()?, &config.socket) {
+        (Some(socket), _) => socket,
+        (None, Some(socket)) => socket.clone(),
+        (None, None) => state.join(SOCKET_NAME),
+    };
+    // Before any thread is started: one that is there stays outside.
+    let walls = odeon::daemon::raise_walls(&config, &state, &socket)?;
+    stderr::take_panics();
     let journal = Journal::start(&args.log)?;
+    for row in walls.iter().filter(|row| row.state.starts_with("missing")) {
+        tracing::warn!(wall = row.wall, around = row.process, "{}", row.state);
+    }
     if let Err(error) = no_core {
         tracing::warn!(%error, "a core dump of this process would hold its keys");
     }
@@ -54,25 +64,29 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
         .enable_all()
         .build()
         .map_err(|error| Failure::system("the host's threads cannot be started", &error))?;
-    let ended = runtime.block_on(serve(config, state, &journal, context, child));
+    let places = Places { state, socket, walls };
+    let ended = runtime.block_on(serve(config, places, &journal, context, child));
     // What a guest still holds ends with the process; nothing waits for it.
     runtime.shutdown_background();
     ended
 }
 
+/// Where a host is, and what stands around it.
+struct Places {
+    state: PathBuf,
+    socket: PathBuf,
+    walls: Vec<WallRow>,
+}
+
 async fn serve(
     config: HostConfig,
-    state: PathBuf,
+    places: Places,
     journal: &Journal,
     context: &Context,
     child: CompileChild,
 ) -> Done {
+    let Places { state, socket, walls } = places;
     // Before anything is started that would have to be stopped again.
-    let socket = match (context.whereabouts.named_socket()?, &config.socket) {
-        (Some(socket), _) => socket,
-        (None, Some(socket)) => socket.clone(),
-        (None, None) => state.join(SOCKET_NAME),
-    };
     let shown = socket.to_str().map(str::to_owned).ok_or_else(|| {
         Failure::usage(format!(
             "expected a socket's path in UTF-8, found {}",
@@ -108,6 +122,7 @@ async fn serve(
         drain: config.drain.unwrap_or(usual.drain),
         log_level: Some(log_control(journal.clone())),
         metrics: config.metrics,
+        walls,
         ..usual
     };
     let daemon = odeon::daemon::serve(host, daemon).await?;

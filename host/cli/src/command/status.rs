@@ -1,7 +1,7 @@
 //! `odeon status`: how a host is.
 
 use odeon_protocol::{
-    AdminRequest, Code, DescriptorRow, DescriptorState, FolderRow, InFlightRow, StatusReport,
+    AdminRequest, Code, DescriptorRow, DescriptorState, FolderRow, InFlightRow, StatusReport, WallRow,
 };
 
 use super::{Context, list};
@@ -27,6 +27,10 @@ fn text(report: &StatusReport) -> String {
     );
     if let Some(state) = &report.state_dir {
         text.push_str(&format!("state   {state}\n"));
+    }
+    for WallRow { process, wall, state } in &report.walls {
+        let around = format!("{wall} around the {process}: {state}");
+        text.push_str(&format!("wall    {}\n", clean(&around)));
     }
     text.push_str(&format!("\n{}\n", totals(report)));
     if !report.plugins.is_empty() {

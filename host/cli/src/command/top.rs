@@ -282,6 +282,7 @@ mod tests {
         StatusReport {
             folder: None,
             descriptors: Vec::new(),
+            walls: Vec::new(),
             version: "0.1.0".into(),
             pid: 7,
             uptime_ms,

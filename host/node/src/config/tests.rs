@@ -13,7 +13,7 @@ fn every_field_is_read_and_paths_are_beside_the_file() {
                 audit-head = \"/mnt/heads/odeon\"\n\
                 [host]\nworkers = 2\npool-instances = 50\npool-memory = \"16MiB\"\nsocket = \"o.sock\"\ndrain = \"5s\"\n\
                 [limits]\nmemory = \"8MiB\"\n[host-limits]\nloads-per-minute = 5\n[secrets]\ntoken = \"token\"\n\
-                [telemetry]\nmetrics = \"127.0.0.1:9464\"\n";
+                [telemetry]\nmetrics = \"127.0.0.1:9464\"\n[wall]\nread = [\"in\"]\nwrite = [\"/out\"]\n";
     let config = HostConfig::parse(text, Path::new("/srv/odeon")).unwrap();
     assert_eq!(
         (config.workers, config.pool_instances, config.pool_memory),
@@ -27,6 +27,11 @@ fn every_field_is_read_and_paths_are_beside_the_file() {
     assert_eq!(config.secrets["token"], Path::new("/srv/odeon/token"));
     assert_eq!(config.host_limits.loads_per_minute, Some(5));
     assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:9464");
+    let wall = config.wall.unwrap();
+    assert_eq!(
+        (wall.read, wall.write),
+        (vec!["/srv/odeon/in".into()], vec!["/out".into()])
+    );
     assert_eq!(
         HostConfig::parse("", Path::new("")).unwrap(),
         HostConfig::default()

@@ -54,6 +54,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principa
         AdminRequest::Status {} => {
             let mut status = host.status();
             status.socket = shared.socket.display().to_string();
+            status.walls.clone_from(&shared.config.walls);
             body(Ok(status))
         }
         AdminRequest::Metrics {} => {

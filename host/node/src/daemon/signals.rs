@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use odeon_authority::replace_private;
 use odeon_protocol::{Code, Fault};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Shared;
-use crate::remember::write_private;
 
 /// The name of the status dump inside the state directory.
 const DUMP: &str = "status-dump.json";
@@ -105,7 +105,7 @@ fn dump(shared: &Shared, folder: &Path) {
         *socket = shared.socket.display().to_string().into();
     }
     let text = dumped.to_string();
-    match write_private(&path, text.as_bytes()) {
+    match replace_private(&path, text.as_bytes()) {
         Ok(()) => tracing::info!(path = %path.display(), dump = text, "status dump"),
         Err(error) => tracing::error!(%error, dump = text, "the status dump could not be written"),
     }

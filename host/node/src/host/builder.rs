@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use odeon_authority::{Audit, HostLimits, Ledger, Limits, Policy, Principal, SigningKey};
+use odeon_authority::{Audit, HostLimits, Ledger, Limits, Policy, Principal, SigningKey, sweep};
 use odeon_rmi::{RequestLimits, Requests};
 use odeon_runtime::{
     CacheConfig, CompileLimits, Compiler, LogSink, PoolSize, Resolver, Runtime, RuntimeConfig,
@@ -213,6 +213,10 @@ impl HostBuilder {
         let (folder, ephemeral, key) = match &self.state_dir {
             Some(folder) => {
                 make_private(folder)?;
+                // Left behind by a process that was killed while it wrote.
+                if let Err(error) = sweep(folder) {
+                    tracing::warn!(%error, "unfinished files stay in the state directory");
+                }
                 (
                     folder.clone(),
                     None,

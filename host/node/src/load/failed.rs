@@ -11,14 +11,15 @@ use super::{LetIn, Ready, blocking};
 use crate::host::Host;
 
 /// Why a load failed, and at which step.
-pub(super) struct Failed {
-    step: LoadStep,
+pub(crate) struct Failed {
+    /// None: that it failed is on record already, as a decision.
+    step: Option<LoadStep>,
     mismatches: Vec<String>,
     fault: Fault,
 }
 
 /// What is known of a load before it fails.
-pub(super) struct About {
+pub(crate) struct About {
     name: PluginName,
     digest: Digest,
     principal: Text,
@@ -28,7 +29,16 @@ impl Failed {
     /// At this step.
     pub(super) fn at(step: LoadStep) -> impl Fn(Fault) -> Self {
         move |fault| Failed {
-            step,
+            step: Some(step),
+            mismatches: Vec::new(),
+            fault,
+        }
+    }
+
+    /// By a decision, which says so itself.
+    pub(super) fn on_record(fault: Fault) -> Self {
+        Failed {
+            step: None,
             mismatches: Vec::new(),
             fault,
         }
@@ -48,7 +58,7 @@ impl From<LoadError> for Failed {
             _ => Vec::new(),
         };
         Failed {
-            step,
+            step: Some(step),
             mismatches,
             fault: error.into(),
         }
@@ -86,33 +96,45 @@ impl About {
             principal: principal.unwrap_or(&host.inner.principal).to_string().into(),
         }
     }
+
+    /// Of what only has to be put into service.
+    pub(crate) fn of(ready: &Ready) -> Self {
+        let loaded = &ready.loaded;
+        About {
+            name: loaded.name.clone(),
+            digest: loaded.origin.digest,
+            principal: loaded.origin.principal.to_string().into(),
+        }
+    }
 }
 
 impl Host {
     /// Writes down that the state was not handed to what was ready to serve, and
     /// gives the fault to answer with.
     pub(crate) async fn note_not_handed_over(&self, ready: &Ready, fault: Fault) -> Fault {
-        let loaded = &ready.loaded;
-        let about = About {
-            name: loaded.name.clone(),
-            digest: loaded.origin.digest,
-            principal: loaded.origin.principal.to_string().into(),
-        };
+        let about = About::of(ready);
         self.note_failed(about, Failed::at(LoadStep::Handover)(fault))
             .await
     }
 
-    /// Writes down that it failed, and gives the fault to answer with. A load
-    /// that the end of the host broke off says nothing about the component.
+    /// Writes down that it failed, and gives the fault to answer with.
     pub(super) async fn note_failed(&self, about: About, failed: Failed) -> Fault {
+        let (host, fault) = (self.clone(), failed.fault.clone());
+        let noted = blocking(move || host.note_failed_now(about, failed)).await;
+        noted.unwrap_or(fault)
+    }
+
+    /// The same. Blocks on the disk. A load that the end of the host broke off
+    /// says nothing about the component.
+    pub(crate) fn note_failed_now(&self, about: About, failed: Failed) -> Fault {
         let Failed {
             step,
             mismatches,
             fault,
         } = failed;
-        if fault.code == Code::Draining {
+        let Some(step) = step.filter(|_| fault.code != Code::Draining) else {
             return fault;
-        }
+        };
         let About {
             name,
             digest,
@@ -128,10 +150,7 @@ impl Host {
             serving: serving.map(|loaded| loaded.generation),
             principal,
         };
-        let recorder = self.inner.recorder.clone();
-        let plugin = name.clone();
-        let written = blocking(move || recorder.load_failed(&plugin, failed)).await;
-        if !matches!(written, Ok(true)) {
+        if !self.inner.recorder.load_failed(&name, failed) {
             tracing::error!(plugin = name.as_str(), %fault, "a load failed, and that could not be recorded");
         }
         fault

@@ -315,6 +315,20 @@ pub struct StatusReport {
     /// What became of each descriptor in it.
     #[serde(default)]
     pub descriptors: Vec<DescriptorRow>,
+    /// What the kernel refuses the host and what it starts.
+    #[serde(default)]
+    pub walls: Vec<WallRow>,
+}
+
+/// A wall around a process, besides the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WallRow {
+    /// Around which one: `host` or `compile child`.
+    pub process: String,
+    /// What it is made of: `seccomp` or `landlock`.
+    pub wall: String,
+    /// Whether it stands, in words.
+    pub state: String,
 }
 
 /// The folder of descriptors.

@@ -1,18 +1,17 @@
 //! The compile child: the same program, started again to compile one component.
 //!
-//! Owns what happens in the child. It takes its limits upon itself before it
-//! reads a byte of the component, has no environment, no files but its three
-//! pipes, and answers on its standard output.
+//! Owns what happens in the child. It confines itself before it reads a byte of
+//! the component, has no environment, no files but its three pipes, and answers
+//! on its standard output.
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::confine::confine;
 use super::{CompileError, CompileLimits, Compiled, Native};
 use crate::EngineClass;
 use crate::describe::{Description, MAX_DESCRIPTION, Needs, TooComplex, TypeBudget, from_json, surface};
@@ -24,9 +23,6 @@ pub(super) const ARGUMENT: &str = "__odeon-compile-child";
 
 /// Bytes an answer may have beyond native code and description.
 pub(super) const HEADER: u64 = 64;
-
-/// How much lower the priority of a compile is.
-const NICE: i32 = 10;
 
 /// How long a piece of error text may be.
 const ERROR_TEXT: usize = 4096;
@@ -173,30 +169,6 @@ pub(super) fn parse(answer: Vec<u8>) -> Option<Outcome> {
         Head::Refused(Refusal::TooComplex(error)) => Outcome::Refused(error.into()),
         Head::Refused(Refusal::WrongClass(text)) => Outcome::Refused(CompileError::WrongClass(text)),
     })
-}
-
-/// Takes the limits of the job upon this process, for good.
-fn confine(limits: &CompileLimits) -> rustix::io::Result<()> {
-    let both = |value: u64| Rlimit {
-        current: Some(value),
-        maximum: Some(value),
-    };
-    rustix::process::setrlimit(Resource::As, both(limits.memory))?;
-    // The wall limit is the parent's to keep; this one holds if it is gone.
-    let cpu = limits
-        .time
-        .max(Duration::from_secs(1))
-        .as_secs()
-        .saturating_mul(64);
-    rustix::process::setrlimit(Resource::Cpu, both(cpu))?;
-    rustix::process::setrlimit(Resource::Core, both(0))?;
-    rustix::process::setrlimit(Resource::Fsize, both(0))?;
-    // What is open stays open; nothing else of this user's can be opened.
-    rustix::process::setrlimit(Resource::Nofile, both(0))?;
-    // Calls go before compiles. Without the permission it stays as it is.
-    rustix::process::setpriority_process(None, NICE).ok();
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    rustix::thread::set_no_new_privs(true)
 }
 
 /// Compiles and describes, in this process and without limits but those on
