@@ -25,6 +25,7 @@ use crate::{
     grant::{GrantSet, is_secret_name},
     limits::LimitsPatch,
     placement::{InvalidWorkers, Placing},
+    route::Route,
     unit::Patience,
     words::toml_problem,
 };
@@ -49,6 +50,8 @@ pub struct Descriptor {
     pub config: BTreeMap<String, String>,
     /// Where the value of each secret is kept: a file only its owner can read.
     pub secrets: BTreeMap<String, PathBuf>,
+    /// Where the plugin is served over HTTP.
+    pub http: Option<Route>,
     /// How long calls may go on when the host replaces or unloads the plugin by
     /// itself, because the descriptor or the component has changed.
     pub drain: Option<Patience>,
@@ -162,6 +165,7 @@ impl Descriptor {
                 .into_iter()
                 .map(|(name, path)| (name, folder.join(path)))
                 .collect(),
+            http: written.http,
             drain: written.drain,
             health_window: written.health_window,
         })

@@ -23,6 +23,7 @@ mod manifest;
 mod placement;
 mod policy;
 mod principal;
+mod route;
 mod section;
 mod signature;
 mod unit;
@@ -55,6 +56,7 @@ pub use policy::{
     InvalidPattern, NamePattern, Policy, PolicyEdit, PolicyEditError, PolicyError, Selector, Trust, TrustRow,
 };
 pub use principal::Principal;
+pub use route::{InvalidRoute, ListenerName, Route, RoutePath};
 pub use section::{
     EmbedError, MANIFEST_SECTION, SIGNATURE_SECTION, SectionError, embed_manifest, manifest_of,
 };

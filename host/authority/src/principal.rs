@@ -5,6 +5,7 @@
 //! wrote: nothing here parses one.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Who asks for something. Its text (`user:0`, `host`) is stable: the
 /// audit and scripts rely on it.
@@ -19,6 +20,11 @@ pub enum Principal {
     Embedder,
     /// The host itself: descriptors at start, a watched folder.
     Host,
+    /// Whoever sends HTTP requests to a listener. Nobody asks who that is.
+    Web {
+        /// The listener's name.
+        listener: Arc<str>,
+    },
 }
 
 impl fmt::Display for Principal {
@@ -27,6 +33,7 @@ impl fmt::Display for Principal {
             Principal::LocalUser { uid } => write!(f, "user:{uid}"),
             Principal::Embedder => f.write_str("embedder"),
             Principal::Host => f.write_str("host"),
+            Principal::Web { listener } => write!(f, "web:{listener}"),
         }
     }
 }

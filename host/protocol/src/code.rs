@@ -172,6 +172,8 @@ codes! {
     BadResult = "ODN-2011", Trapped, Guest, Unsafe;
     /// The result is larger or deeper than the message limit.
     ResultTooLarge = "ODN-2012", Trapped, Guest, Unsafe;
+    /// The guest gave no HTTP response that can be sent.
+    NoHttpResponse = "ODN-2014", Trapped, Guest, Unsafe;
 
     /// There is no such file, or it cannot be read.
     FileUnreadable = "ODN-3001", NotFound, Peer, Safe;
@@ -209,6 +211,8 @@ codes! {
     DoesNotFit = "ODN-3017", InvalidComponent, Operator, Never;
     /// The state of a plugin could not be handed to the generation in its place.
     StateHandover = "ODN-3018", Unavailable, Guest, Safe;
+    /// Another plugin is served over HTTP at this path.
+    RouteTaken = "ODN-3022", Conflict, Operator, Never;
 
     /// The component is not signed and nothing else lets it in.
     Unsigned = "ODN-4001", Denied, Operator, Never;

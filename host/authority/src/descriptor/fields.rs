@@ -13,6 +13,7 @@ use crate::{
     grant::GrantSet,
     limits::LimitsPatch,
     placement::{ClassWish, InstanceMode, Placing},
+    route::Route,
     unit::Patience,
 };
 
@@ -49,6 +50,8 @@ pub(super) enum Form {
     Texts,
     /// A table of paths, under the names of secrets.
     Secrets,
+    /// A [`Route`], in parts.
+    Route,
 }
 
 macro_rules! fields {
@@ -99,6 +102,8 @@ fields! {
             "Values of the plugin's configuration.";
         "secrets" secrets: BTreeMap<String, PathBuf>, Form::Secrets,
             "For each secret the file that holds it, which only its owner can read.";
+        "http" http: Option<Route>, Form::Route,
+            "Where the plugin is served over HTTP: `path` on the listener `listener` of the host's configuration, which can be left out where there is one. Absent: nowhere.";
         "drain" drain: Option<Patience>, Form::Time,
             "How long calls may go on when the host replaces or unloads the plugin because its descriptor or component has changed. Absent: as the host is configured.";
         "health-window" health_window: Option<Patience>, Form::Time,

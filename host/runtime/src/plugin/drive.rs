@@ -14,11 +14,12 @@ use odeon_protocol::{Code, Fault};
 
 use super::entry::no_threads;
 use super::running::{Running, broke_off};
-use super::{MethodId, Plugin, Reply};
+use super::{MethodId, Plugin, Reply, WebHandler};
 use crate::call_clock::CallClock;
 use crate::control::{CANCEL_GRACE, CallContext, Interrupt, Reason};
 use crate::gate::OwnedPass;
 use crate::instance::Instance;
+use crate::interfaces::http::Incoming;
 use crate::state::{Budget, HostState};
 use crate::stop::Stop;
 use crate::ticker::TICK;
@@ -156,8 +157,8 @@ impl Plugin {
         let shared = &*self.shared;
         let context = Some(Box::new(context));
         let ticker = &shared.unit.ticker;
-        let _ungated = match target {
-            Target::Method(_) => {
+        let _ungated = match &target {
+            Target::Method(_) | Target::Web(..) => {
                 ticker.awake();
                 None
             }
@@ -183,7 +184,7 @@ impl Plugin {
                 }
             }
         };
-        let (Target::Method(method) | Target::Hook(method)) = target;
+        let (Target::Method(method) | Target::Hook(method) | Target::Web(WebHandler { method, .. }, _)) = target;
         let found = template.methods.get(method.0).zip(shared.method_type(method));
         let Some((index, ty)) = found else {
             return Err(Fault::new(
@@ -193,21 +194,25 @@ impl Plugin {
         };
         // The direct codec is for exports that are lifted synchronously; of a
         // component with any other, all go by way of decoded values.
-        let called = match shared.source.description.async_lifted {
-            true => instance.call_lifted(index, ty, &args, &shared.values).await,
-            false => instance.call_async(index, &args).await,
+        let called = match target {
+            Target::Web(handler, exchange) => instance.answer(handler, index, *exchange).await,
+            _ if shared.source.description.async_lifted => {
+                instance.call_lifted(index, ty, &args, &shared.values).await
+            }
+            _ => instance.call_async(index, &args).await,
         };
         shared.settle(instance, shared.within_depth(method, called))
     }
 }
 
 /// What is called.
-#[derive(Clone, Copy, Debug)]
 pub(super) enum Target {
     /// What a caller called.
     Method(MethodId),
     /// What the host itself calls, before, between and after calls.
     Hook(MethodId),
+    /// What answers a request that came in over HTTP.
+    Web(WebHandler, Box<Incoming>),
 }
 
 /// Takes from what the caller's task may do, before it has to let others run,
