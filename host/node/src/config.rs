@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::host::HostBuilder;
 use crate::metrics::MetricsAddress;
+use crate::web::ListenerConfig;
 
 /// The longest configuration file, in bytes.
 const MAX: u64 = 1 << 20;
@@ -57,6 +58,8 @@ pub struct HostConfig {
     pub secrets: BTreeMap<String, PathBuf>,
     /// Where metrics are served over HTTP.
     pub metrics: Option<MetricsAddress>,
+    /// Where plugins are.
+    pub listeners: Vec<ListenerConfig>,
 }
 
 #[derive(Default, Deserialize)]
@@ -76,6 +79,8 @@ struct Written {
     secrets: BTreeMap<String, PathBuf>,
     #[serde(default)]
     telemetry: TelemetryTable,
+    #[serde(default)]
+    listener: Vec<ListenerConfig>,
 }
 
 #[derive(Default, Deserialize)]
@@ -174,6 +179,7 @@ impl HostConfig {
                 .map(|(name, path)| (name, beside(path)))
                 .collect(),
             metrics: written.telemetry.metrics,
+            listeners: written.listener,
         })
     }
 

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::future::join_all;
 use odeon_authority::Event;
 use odeon_protocol::{Code, Fault};
 use tokio::net::UnixListener;
@@ -37,8 +38,10 @@ use self::lock::StateLock;
 use self::places::Places;
 use crate::host::{Host, Until};
 use crate::load::blocking;
-use crate::metrics::{self, Endpoint, Kind, Listener, MetricsAddress};
+use crate::listen::Bound;
+use crate::metrics::{self, Endpoint, Kind, MetricsAddress};
 use crate::watch::{Begun, Watch};
+use crate::web::{BoundListener, ListenerConfig, WebListener};
 
 /// The name of the control socket inside the state directory.
 pub const SOCKET_NAME: &str = "control.sock";
@@ -82,6 +85,8 @@ pub struct DaemonConfig {
     pub signals: bool,
     /// Where metrics are served over HTTP; absent: nowhere.
     pub metrics: Option<MetricsAddress>,
+    /// Where plugins are served over HTTP.
+    pub listeners: Vec<ListenerConfig>,
 }
 
 impl Default for DaemonConfig {
@@ -97,6 +102,7 @@ impl Default for DaemonConfig {
             log_level: None,
             signals: true,
             metrics: None,
+            listeners: Vec::new(),
         }
     }
 }
@@ -105,6 +111,7 @@ impl Default for DaemonConfig {
 pub struct Daemon {
     shared: Arc<Shared>,
     metrics: Option<SocketAddr>,
+    listeners: Vec<(String, SocketAddr)>,
     ended: tokio::task::JoinHandle<Result<(), Fault>>,
 }
 
@@ -169,6 +176,11 @@ impl Daemon {
         self.metrics
     }
 
+    /// Where plugins are served over HTTP, by the names of the listeners.
+    pub fn listeners(&self) -> &[(String, SocketAddr)] {
+        &self.listeners
+    }
+
     /// Has it stop: no new calls, those in flight may go on for `drain`
     /// (absent: as configured), then they are interrupted. Can be said again
     /// to shorten that; operators are answered meanwhile.
@@ -219,6 +231,10 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
         Some(address) => Some(metrics::bind(address).await?),
         None => None,
     };
+    let mut listeners = Vec::new();
+    for listener in &config.listeners {
+        listeners.push(host.bind_listener(listener).await?);
+    }
     let shared = Arc::new(Shared {
         host,
         config,
@@ -268,17 +284,23 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
         });
     }
     let metrics = endpoint.as_ref().map(Endpoint::address);
-    let ended = handle.spawn(run(shared.clone(), listener, endpoint, lock));
+    // When what is to be served there is there.
+    let web: Vec<WebListener> = listeners.into_iter().map(BoundListener::serve).collect();
+    let listeners = web.iter().map(|web| (web.name().to_owned(), web.address())).collect();
+    let serving = Listeners { control: listener, metrics: endpoint, web };
+    let ended = handle.spawn(run(shared.clone(), serving, lock));
     Ok(Daemon {
         shared,
         metrics,
+        listeners,
         ended,
     })
 }
 
-fn serve_metrics(shared: &Arc<Shared>, listener: Listener) -> Endpoint {
+fn serve_metrics(shared: &Arc<Shared>, bound: Bound) -> Endpoint {
     let counting = shared.clone();
-    let endpoint = listener.serve(
+    let endpoint = Endpoint::begin(
+        bound,
         Arc::new(move || counting.metrics()),
         &shared.host.inner.tasks.handle,
     );
@@ -312,19 +334,27 @@ async fn begin(shared: &Shared) -> Result<(UnixListener, Option<Watch>), Fault> 
     Ok((socket::bind(&shared.socket)?, watch))
 }
 
+/// What a daemon listens at.
+struct Listeners {
+    control: UnixListener,
+    metrics: Option<Endpoint>,
+    web: Vec<WebListener>,
+}
+
 /// Accepts until everything has ended that a stop ends, in order.
 async fn run(
     shared: Arc<Shared>,
-    listener: UnixListener,
-    endpoint: Option<Endpoint>,
+    listeners: Listeners,
     lock: StateLock,
 ) -> Result<(), Fault> {
+    let Listeners { control: listener, metrics: endpoint, web } = listeners;
     let connections = TaskTracker::new();
     let farewell = CancellationToken::new();
     let ending = async {
         shared.stop.cancelled().await;
         let drain = (*shared.until.borrow()).map(|until| until.saturating_duration_since(Instant::now()));
         tracing::info!(?drain, "stopping");
+        web.iter().for_each(WebListener::stop);
         shared.host.shut_down(shared.until.subscribe()).await
     };
     // Operators are served until the last call has ended: they may look at
@@ -338,6 +368,7 @@ async fn run(
     if let Err(error) = std::fs::remove_file(&shared.socket) {
         tracing::warn!(%error, "the control socket could not be removed");
     }
+    join_all(web.into_iter().map(|web| web.close(FAREWELL))).await;
     if let Some(endpoint) = endpoint {
         endpoint.close().await;
     }

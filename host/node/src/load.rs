@@ -32,6 +32,7 @@ pub use self::request::{LoadRequest, Source};
 pub(crate) use self::settle::engine_class;
 use crate::host::{Host, no_more_plugins};
 use crate::registry::{Loaded, Origin, Reservation};
+use crate::web;
 
 /// What was put into service.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,8 +188,12 @@ impl Host {
             let absent = absent.await.and_then(|absent| absent);
             warnings.extend(absent.map_err(&settling)?);
         }
+        let route = self.settle_route(admission.name(), &request).map_err(&settling)?;
         let prepared = inner.tasks.unless_stopping(inner.runtime.prepare(&bytes, spec));
         let plugin = prepared.await.map_err(Failed::at(LoadStep::Compile))??;
+        if let Some(at) = &route {
+            web::check_handler(&plugin, at).map_err(&settling)?;
+        }
         let size = bytes.len();
         drop(bytes);
         let hooked = inner.tasks.unless_stopping(plugin.load()).await;
@@ -200,7 +205,7 @@ impl Host {
             .clone()
             .unwrap_or_else(|| inner.principal.clone());
         let origin = Origin::new(&admission, offered, principal, asked, request, size);
-        let loaded = Arc::new(Loaded::new(plugin, origin));
+        let loaded = Arc::new(Loaded::new(plugin, origin, route));
         let report = LoadReport {
             name: loaded.name.clone(),
             generation: loaded.generation,
@@ -234,6 +239,7 @@ impl Host {
         // policy that the review goes by.
         let _turn = self.inner.gatekeeper.turn();
         self.decide_again(&loaded)?;
+        self.check_route(&loaded.name, loaded.route.as_ref())?;
         self.note_load(&loaded)?;
         report.warnings.extend(self.remember(&loaded));
         reservation.publish(loaded);
@@ -256,6 +262,7 @@ impl Host {
         } = ready;
         let _turn = self.inner.gatekeeper.turn();
         self.decide_again(&loaded)?;
+        self.check_route(&loaded.name, loaded.route.as_ref())?;
         self.note_replace(&loaded, before)?;
         // In this order: what is remembered is never lower than what was
         // accepted, wherever the host is killed.

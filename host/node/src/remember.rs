@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use odeon_authority::{
     Bound, ClassWish, DescriptorFolder, Event, FileError, FolderError, GrantSet, InstanceMode, LimitsPatch,
-    Placing, Principal, PublicKey, SignedAs, read_operators_text,
+    Placing, Principal, PublicKey, Route, SignedAs, read_operators_text,
 };
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use parking_lot::Mutex;
@@ -73,6 +73,8 @@ struct Row {
     config: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     secrets: BTreeMap<String, PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    http: Option<Route>,
 }
 
 /// One load that was tried at start, and what became of it.
@@ -138,6 +140,7 @@ impl Remembered {
             limits: request.limits.clone(),
             config: request.config.clone(),
             secrets: request.secrets.clone(),
+            http: request.http.clone(),
         };
         self.change(|written| {
             written.loads.insert(loaded.name.clone(), row);
@@ -215,6 +218,7 @@ impl Row {
         request.limits = self.limits;
         request.config = self.config;
         request.secrets = self.secrets;
+        request.http = self.http;
         request.principal = Some(Principal::Host);
         request
     }

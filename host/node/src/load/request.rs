@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use odeon_authority::{Bound, Descriptor, GrantSet, LimitsPatch, Placing, Principal, SignedAs};
+use odeon_authority::{Bound, Descriptor, GrantSet, LimitsPatch, Placing, Principal, Route, SignedAs};
 use odeon_protocol::PluginName;
 
 /// Where a component comes from.
@@ -46,6 +46,8 @@ pub struct LoadRequest {
     pub placing: Placing,
     /// Files of its secrets.
     pub secrets: BTreeMap<String, PathBuf>,
+    /// Where it is served over HTTP.
+    pub http: Option<Route>,
     /// Who asks; absent: the host's own principal.
     pub principal: Option<Principal>,
     /// Kept in the list of loads that are repeated at the next start, unless
@@ -110,6 +112,7 @@ impl LoadRequest {
             config: BTreeMap::new(),
             placing: Placing::default(),
             secrets: BTreeMap::new(),
+            http: None,
             principal: None,
             remember,
             signed_as: None,
@@ -144,6 +147,13 @@ impl LoadRequest {
     #[must_use]
     pub fn with_limits(mut self, limits: LimitsPatch) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Serves it over HTTP.
+    #[must_use]
+    pub fn served_at(mut self, route: Route) -> Self {
+        self.http = Some(route);
         self
     }
 
