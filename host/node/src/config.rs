@@ -179,7 +179,11 @@ impl HostConfig {
                 .map(|(name, path)| (name, beside(path)))
                 .collect(),
             metrics: written.telemetry.metrics,
-            listeners: written.listener,
+            listeners: written
+                .listener
+                .into_iter()
+                .map(|listener| listener.beside(folder))
+                .collect(),
         })
     }
 

@@ -37,8 +37,8 @@ pub use self::desk::MAX_IN_FLIGHT;
 use self::lock::StateLock;
 use self::places::Places;
 use crate::host::{Host, Until};
-use crate::load::blocking;
 use crate::listen::Bound;
+use crate::load::blocking;
 use crate::metrics::{self, Endpoint, Kind, MetricsAddress};
 use crate::watch::{Begun, Watch};
 use crate::web::{BoundListener, ListenerConfig, WebListener};
@@ -286,8 +286,15 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     let metrics = endpoint.as_ref().map(Endpoint::address);
     // When what is to be served there is there.
     let web: Vec<WebListener> = listeners.into_iter().map(BoundListener::serve).collect();
-    let listeners = web.iter().map(|web| (web.name().to_owned(), web.address())).collect();
-    let serving = Listeners { control: listener, metrics: endpoint, web };
+    let listeners = web
+        .iter()
+        .map(|web| (web.name().to_owned(), web.address()))
+        .collect();
+    let serving = Listeners {
+        control: listener,
+        metrics: endpoint,
+        web,
+    };
     let ended = handle.spawn(run(shared.clone(), serving, lock));
     Ok(Daemon {
         shared,
@@ -342,12 +349,12 @@ struct Listeners {
 }
 
 /// Accepts until everything has ended that a stop ends, in order.
-async fn run(
-    shared: Arc<Shared>,
-    listeners: Listeners,
-    lock: StateLock,
-) -> Result<(), Fault> {
-    let Listeners { control: listener, metrics: endpoint, web } = listeners;
+async fn run(shared: Arc<Shared>, listeners: Listeners, lock: StateLock) -> Result<(), Fault> {
+    let Listeners {
+        control: listener,
+        metrics: endpoint,
+        web,
+    } = listeners;
     let connections = TaskTracker::new();
     let farewell = CancellationToken::new();
     let ending = async {

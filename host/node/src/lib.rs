@@ -68,7 +68,8 @@ pub use load::{LoadReport, LoadRequest, Source};
 pub use logs::{FOLLOWER_BEHIND, Follower, GUEST_TARGET, KEPT_BYTES, KEPT_LINES, Line, Logs};
 pub use metrics::{InvalidMetricsAddress, MetricsAddress};
 pub use odeon_authority::{
-    GrantSet, HostLimits, InvalidRoute, Limits, LimitsPatch, ListenerName, Placing, Principal, Route, RoutePath,
+    GrantSet, HostLimits, InvalidRoute, Limits, LimitsPatch, ListenerName, Placing, Principal, Route,
+    RoutePath,
 };
 pub use odeon_protocol::{Code, Fault};
 pub use odeon_rmi::{CancelOutcome, Event, Outcome, RequestLimits, Status, Watcher};
@@ -81,7 +82,7 @@ pub use replace::{ReplaceReport, ReplaceRequest};
 pub use request::CallRequest;
 pub use secrets::MAX_SECRET;
 pub use unload::{UnloadMode, UnloadReport};
-pub use web::{InvalidListener, ListenerConfig, WebListener};
+pub use web::{InvalidListener, ListenerConfig, TlsFiles, WebListener};
 
 /// The documents whose code has to compile.
 #[cfg(doctest)]

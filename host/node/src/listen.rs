@@ -70,13 +70,8 @@ impl Bound {
 
     /// Accepts from now on, `most` at a time. `serve` gives what is to be done
     /// with a connection, or nothing where it is not wanted.
-    pub(crate) fn serve<F, S>(
-        self,
-        most: usize,
-        serving: &Serving,
-        handle: &tokio::runtime::Handle,
-        serve: S,
-    ) where
+    pub(crate) fn serve<F, S>(self, most: usize, serving: &Serving, handle: &tokio::runtime::Handle, serve: S)
+    where
         F: Future<Output = ()> + Send + 'static,
         S: Fn(TcpStream, SocketAddr) -> Option<F> + Send + Sync + 'static,
     {
@@ -89,7 +84,12 @@ impl Bound {
     }
 }
 
-async fn accept<F, S>(listener: &TcpListener, most: usize, tasks: &TaskTracker, serve: S) -> Option<Infallible>
+async fn accept<F, S>(
+    listener: &TcpListener,
+    most: usize,
+    tasks: &TaskTracker,
+    serve: S,
+) -> Option<Infallible>
 where
     F: Future<Output = ()> + Send + 'static,
     S: Fn(TcpStream, SocketAddr) -> Option<F>,

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use odeon_authority::{Event as AuditEvent, Principal};
 use odeon_protocol::{Code, Fault, Fingerprint, Kind, Serial};
 use odeon_rmi::{
-    Account, Answer, CancelOutcome, CancelReason, CancelSignal, IfAbandoned, NewRequest, Outcome, Ticket, Watcher,
+    Account, Answer, CancelOutcome, CancelReason, CancelSignal, IfAbandoned, NewRequest, Outcome, Ticket,
+    Watcher,
 };
 use odeon_runtime::{CallContext, Interrupt, Reason};
 

@@ -9,8 +9,8 @@
 //! a request its head, and of its body each piece.
 
 mod body;
-mod connection;
 mod config;
+mod connection;
 mod counts;
 mod exchange;
 mod head;
@@ -19,6 +19,7 @@ mod pace;
 mod peers;
 mod refusal;
 mod response;
+mod tls;
 mod work;
 
 use std::collections::BTreeMap;
@@ -31,9 +32,10 @@ use odeon_runtime::Plugin;
 use parking_lot::Mutex;
 
 pub use self::config::{InvalidListener, ListenerConfig};
+pub(crate) use self::counts::{Counts, write as write_metrics};
 pub(crate) use self::listener::BoundListener;
 pub use self::listener::WebListener;
-pub(crate) use self::counts::{Counts, write as write_metrics};
+pub use self::tls::TlsFiles;
 use crate::host::Host;
 use crate::load::LoadRequest;
 use crate::registry::ServedAt;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use reply::{
     AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, FolderRow, InFlightRow,
-    LatencyRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow, MetricsReply, PluginRow,
-    PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
+    LatencyRow, ListenerRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow, MetricsReply,
+    PluginRow, PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
 };
 
 use crate::{
@@ -137,6 +137,9 @@ pub struct Load {
     /// (`memory` to `64MiB`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, String>,
+    /// Where it is served over HTTP (`web/hello`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
 }
 
 /// What is to come in the place of a loaded plugin. What is not named here
@@ -217,7 +220,8 @@ impl AdminRequest {
             AdminRequest::Load(load) => {
                 absolute(&load.path)?;
                 within("grants", load.grants.len(), MAX_GRANTS)?;
-                within("limits", load.limits.len(), MAX_LIMITS)
+                within("limits", load.limits.len(), MAX_LIMITS)?;
+                within("http", load.http.as_ref().map_or(0, String::len), MAX_PATH)
             }
             AdminRequest::Logs { tail, .. } => within(
                 "tail",

@@ -20,7 +20,7 @@ mod value;
 
 pub use admin::{
     AdminError, AdminReply, AdminRequest, CancelReply, DescribeReply, DescriptorRow, DescriptorState,
-    FolderRow, InFlightRow, LatencyRow, Load, LoadReply, LogLevelReply, LogLine, LogSource,
+    FolderRow, InFlightRow, LatencyRow, ListenerRow, Load, LoadReply, LogLevelReply, LogLine, LogSource,
     MAX_ADMIN_REQUEST, MAX_GRANTS, MAX_LIMITS, MAX_LOG_DIRECTIVE, MAX_LOG_TAIL, MAX_PATH, MethodRow,
     MetricsReply, PluginRow, PluginState, Replace, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
 };

@@ -43,8 +43,8 @@ pub use control::{
 };
 pub use describe::{Description, Export, Import, ImportedFunction, Needs, TooComplex};
 pub use engine::{EngineClass, PoolSize, UnknownClass};
-pub use interfaces::http::{BrokenOff, Incoming, RequestBody, RequestBodyError, ResponseBody};
 pub use interfaces::egress::{Lookup, LookupError, LookupPlace, Resolver, StaticResolver, SystemResolver};
+pub use interfaces::http::{BrokenOff, Incoming, RequestBody, RequestBodyError, ResponseBody};
 pub use latency::Latencies;
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
 pub use plugin::{

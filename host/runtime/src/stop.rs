@@ -220,7 +220,10 @@ fn no_response(none: &NoResponse, limits: &odeon_authority::Limits) -> Fault {
         NoResponse::Headers(_) => limit_fault(
             Code::NoHttpResponse,
             "header-bytes",
-            &format!("{none}, expected at most limits.header-bytes = {}", limits.header_bytes),
+            &format!(
+                "{none}, expected at most limits.header-bytes = {}",
+                limits.header_bytes
+            ),
         ),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use odeon::Route;
 use odeon_protocol::{AdminRequest, Load, LoadReply, PluginName};
 
 use super::Context;
@@ -35,6 +36,9 @@ pub(crate) struct Args {
     /// A limit in place of the host's, as in a descriptor: memory=16MiB
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     limits: Vec<Pair>,
+    /// Serve it over HTTP: web/hello is the path /hello of the host's listener `web`
+    #[arg(long, value_name = "LISTENER/PATH")]
+    http: Option<Route>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
@@ -46,6 +50,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         transient: args.transient,
         grants: grant_lines(&args.grants)?,
         limits: by_name(&args.limits, "--limit")?,
+        http: args.http.as_ref().map(ToString::to_string),
     });
     let reply: LoadReply = context.ask_waiting(&request, || format!("loading {}", args.file.display()))?;
     for warning in &reply.warnings {

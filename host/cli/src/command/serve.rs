@@ -108,6 +108,7 @@ async fn serve(
         drain: config.drain.unwrap_or(usual.drain),
         log_level: Some(log_control(journal.clone())),
         metrics: config.metrics,
+        listeners: config.listeners,
         ..usual
     };
     let daemon = odeon::daemon::serve(host, daemon).await?;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use odeon_authority::{GrantSet, LimitsPatch, Principal};
+use odeon_authority::{GrantSet, InvalidRoute, LimitsPatch, Principal};
 use odeon_protocol::{
     AdminReply, AdminRequest, CancelReply, Code, Fault, Load, LoadReply, LogLevelReply, MetricsReply,
     Replace, ReplaceReply, UnloadReply,
@@ -100,6 +100,14 @@ async fn load(shared: &Shared, load: Load, principal: Principal) -> Result<LoadR
         .iter()
         .map(|(name, word)| (name.as_str(), word.as_str()));
     request.limits = LimitsPatch::from_words(limits).map_err(|error| invalid(error.to_string()))?;
+    request.http = match &load.http {
+        Some(route) => Some(
+            route
+                .parse()
+                .map_err(|error: InvalidRoute| invalid(error.to_string()))?,
+        ),
+        None => None,
+    };
     let report = shared.host.load(request).await?;
     Ok(LoadReply {
         plugin: shared.host.row(&report.name)?,

@@ -135,7 +135,10 @@ impl Loaded {
     /// runtime needs for that.
     pub(crate) fn web_handler(&self) -> Option<(usize, WebHandler)> {
         let handler = self.plugin.web_handler()?;
-        let index = self.methods.iter().position(|method| method.id == handler.method())?;
+        let index = self
+            .methods
+            .iter()
+            .position(|method| method.id == handler.method())?;
         Some((index, handler))
     }
 

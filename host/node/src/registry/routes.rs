@@ -33,7 +33,11 @@ impl Routes {
             let of_listener = routes.0.entry(at.listener.clone()).or_default();
             match of_listener.get(&at.path) {
                 Some(other) if other.name <= loaded.name => {
-                    tracing::warn!(plugin = loaded.name.as_str(), path = &*at.path, "its path is another plugin's");
+                    tracing::warn!(
+                        plugin = loaded.name.as_str(),
+                        path = &*at.path,
+                        "its path is another plugin's"
+                    );
                 }
                 _ => {
                     of_listener.insert(at.path.clone(), loaded.clone());

@@ -3,9 +3,12 @@
 //! **Invariant:** without TLS it is reachable from this machine alone.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use odeon_authority::ListenerName;
 use serde::Deserialize;
+
+use super::tls::TlsFiles;
 
 /// An address at which plugins answer HTTP requests: `[[listener]]` of the
 /// configuration.
@@ -14,13 +17,16 @@ use serde::Deserialize;
 pub struct ListenerConfig {
     name: ListenerName,
     address: SocketAddr,
+    tls: Option<TlsFiles>,
 }
 
 /// What cannot be listened at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidListener {
     /// Not an address and port.
-    #[error("listener {name}: expected an address and a port, as in 127.0.0.1:8080 or [::1]:8080, found {found:?}")]
+    #[error(
+        "listener {name}: expected an address and a port, as in 127.0.0.1:8080 or [::1]:8080, found {found:?}"
+    )]
     Address {
         /// The listener.
         name: ListenerName,
@@ -30,7 +36,7 @@ pub enum InvalidListener {
     /// Anybody could listen in.
     #[error(
         "listener {name}: expected an address of this machine itself, as in 127.0.0.1:8080 or [::1]:8080, found {found}; \
-         what others reach needs TLS in front of it"
+         what others reach needs `tls`"
     )]
     Plain {
         /// The listener.
@@ -45,6 +51,7 @@ pub enum InvalidListener {
 struct Written {
     name: ListenerName,
     address: String,
+    tls: Option<TlsFiles>,
 }
 
 impl ListenerConfig {
@@ -57,7 +64,34 @@ impl ListenerConfig {
         if !address.ip().to_canonical().is_loopback() {
             return Err(InvalidListener::Plain { name, found: address });
         }
-        Ok(ListenerConfig { name, address })
+        Ok(ListenerConfig {
+            name,
+            address,
+            tls: None,
+        })
+    }
+
+    /// A listener that speaks TLS, at any address.
+    pub fn tls(name: ListenerName, address: SocketAddr, files: TlsFiles) -> Self {
+        ListenerConfig {
+            name,
+            address,
+            tls: Some(files),
+        }
+    }
+
+    /// The same, its files relative to this folder.
+    pub(crate) fn beside(mut self, folder: &Path) -> Self {
+        if let Some(files) = &mut self.tls {
+            files.cert = folder.join(&files.cert);
+            files.key = folder.join(&files.key);
+        }
+        self
+    }
+
+    /// The files of its certificate.
+    pub(super) fn files(&self) -> Option<&TlsFiles> {
+        self.tls.as_ref()
     }
 
     /// Its name.
@@ -79,6 +113,9 @@ impl TryFrom<Written> for ListenerConfig {
             name: written.name.clone(),
             found: written.address.chars().take(80).collect(),
         })?;
-        ListenerConfig::plain(written.name, address)
+        match written.tls {
+            Some(files) => Ok(ListenerConfig::tls(written.name, address, files)),
+            None => ListenerConfig::plain(written.name, address),
+        }
     }
 }

@@ -46,7 +46,11 @@ impl Counts {
 /// Writes what every listener counts.
 pub(crate) fn write(web: &Web, text: &mut Text) {
     let all = web.all();
-    let mut open = text.family("odeon_http_connections", Kind::Gauge, "Connections to a listener.");
+    let mut open = text.family(
+        "odeon_http_connections",
+        Kind::Gauge,
+        "Connections to a listener.",
+    );
     for known in &all {
         open.row(&[("listener", &known.name)], known.counts.connections());
     }

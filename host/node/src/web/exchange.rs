@@ -122,7 +122,11 @@ impl Desk {
         let routes = self.inner.registry.routes();
         let found = routes.find(&self.known.name, request.uri().path());
         found.cloned().ok_or_else(|| {
-            Fault::new(Code::PluginNotFound, "expected a path at which a plugin is served; nothing is here").into()
+            Fault::new(
+                Code::PluginNotFound,
+                "expected a path at which a plugin is served; nothing is here",
+            )
+            .into()
         })
     }
 }

@@ -43,7 +43,9 @@ fn one_length<B>(request: &Request<B>, seen: &[u8]) -> Result<(), Refusal> {
         ))
     };
     let Some(head) = head_of(request, seen) else {
-        return refused("one in a request that was sent before the response to the one before it was complete");
+        return refused(
+            "one in a request that was sent before the response to the one before it was complete",
+        );
     };
     match has_field(head, CONTENT_LENGTH.as_str()) {
         true => refused("a Content-Length beside it"),
@@ -56,10 +58,14 @@ fn one_length<B>(request: &Request<B>, seen: &[u8]) -> Result<(), Refusal> {
 fn head_of<'a, B>(request: &Request<B>, seen: &'a [u8]) -> Option<&'a [u8]> {
     const VERSION: &[u8] = b" HTTP/1.";
     let uri = request.uri();
-    let target = uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str());
+    let target = uri
+        .path_and_query()
+        .map_or_else(|| uri.path(), |target| target.as_str());
     let mut before = seen;
     loop {
-        let at = before.windows(VERSION.len()).rposition(|bytes| bytes == VERSION)?;
+        let at = before
+            .windows(VERSION.len())
+            .rposition(|bytes| bytes == VERSION)?;
         before = before.get(..at)?;
         if before.ends_with(target.as_bytes()) {
             let head = seen.get(at..)?;
@@ -116,11 +122,23 @@ mod tests {
     fn a_length_beside_a_coding_is_found_in_the_bytes() {
         let chunked = request("/a", &[("host", "x"), ("transfer-encoding", "chunked")]);
         let rows: [(&str, bool); 6] = [
-            ("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", true),
-            ("POST /a HTTP/1.1\r\nHost: x\r\nContent-LENGTH : 3\r\nTransfer-Encoding: chunked\r\n\r\n", false),
-            ("POST /a HTTP/1.1\nTransfer-Encoding: chunked\ncontent-length:3\n\n", false),
+            (
+                "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+                true,
+            ),
+            (
+                "POST /a HTTP/1.1\r\nHost: x\r\nContent-LENGTH : 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+                false,
+            ),
+            (
+                "POST /a HTTP/1.1\nTransfer-Encoding: chunked\ncontent-length:3\n\n",
+                false,
+            ),
             // The rest of a body before it, and a length in a body behind it.
-            ("3\r\nabc\r\n0\r\n\r\nPOST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nContent-Length: 3\r\n", true),
+            (
+                "3\r\nabc\r\n0\r\n\r\nPOST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nContent-Length: 3\r\n",
+                true,
+            ),
             // A head that was not seen whole.
             ("Transfer-Encoding: chunked\r\n\r\n", false),
             ("", false),
@@ -149,9 +167,15 @@ mod tests {
     #[test]
     fn nothing_is_upgraded() {
         let upgrade = request("/", &[("host", "a"), ("upgrade", "websocket")]);
-        assert_eq!(check(&upgrade, b"").unwrap_err().status, StatusCode::NOT_IMPLEMENTED);
+        assert_eq!(
+            check(&upgrade, b"").unwrap_err().status,
+            StatusCode::NOT_IMPLEMENTED
+        );
         let mut connect = request("/", &[("host", "a")]);
         *connect.method_mut() = Method::CONNECT;
-        assert_eq!(check(&connect, b"").unwrap_err().status, StatusCode::NOT_IMPLEMENTED);
+        assert_eq!(
+            check(&connect, b"").unwrap_err().status,
+            StatusCode::NOT_IMPLEMENTED
+        );
     }
 }

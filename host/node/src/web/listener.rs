@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use odeon_protocol::Fault;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::config::ListenerConfig;
@@ -20,6 +21,7 @@ use super::peers::{Counted, Peers};
 use super::{Counts, Known};
 use crate::host::{Host, Inner};
 use crate::listen::{self, Bound, Serving};
+use crate::load::blocking;
 
 /// What a client is told whose address has all the connections it may have.
 const TURNED_AWAY: &[u8] =
@@ -29,6 +31,7 @@ const TURNED_AWAY: &[u8] =
 /// can be loaded to be served there.
 pub(crate) struct BoundListener {
     bound: Bound,
+    tls: Option<TlsAcceptor>,
     registered: Registered,
 }
 
@@ -65,16 +68,24 @@ impl Host {
 
     pub(crate) async fn bind_listener(&self, config: &ListenerConfig) -> Result<BoundListener, Fault> {
         let name = config.name();
+        let tls = match config.files().cloned() {
+            Some(files) => {
+                let name = name.clone();
+                Some(blocking(move || files.read(&name)).await??.into())
+            }
+            None => None,
+        };
         let bound = listen::bind(config.address(), &format!("listener {name}: plugins")).await?;
         let known = Arc::new(Known {
             name: name.as_str().into(),
             address: bound.address(),
-            tls: false,
+            tls: tls.is_some(),
             counts: Counts::default(),
         });
         self.inner.web.add(&known)?;
         Ok(BoundListener {
             bound,
+            tls,
             registered: Registered {
                 inner: self.inner.clone(),
                 known,
@@ -86,7 +97,11 @@ impl Host {
 impl BoundListener {
     /// Accepts from now on.
     pub(crate) fn serve(self) -> WebListener {
-        let BoundListener { bound, registered } = self;
+        let BoundListener {
+            bound,
+            tls,
+            registered,
+        } = self;
         let (inner, known) = (&registered.inner, &registered.known);
         let limits = &inner.host_limits;
         let times = Times {
@@ -100,6 +115,8 @@ impl BoundListener {
             known: known.clone(),
             peers: Peers::default(),
             most_each: limits.http_connections_each,
+            tls,
+            handshake: times.head,
             stop: serving.stop.clone(),
             cut: cut.clone(),
         };
@@ -137,7 +154,10 @@ impl WebListener {
     pub async fn close(self, patience: Duration) {
         self.stop();
         self.serving.tasks.close();
-        if tokio::time::timeout(patience, self.serving.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(patience, self.serving.tasks.wait())
+            .await
+            .is_err()
+        {
             self.cut.cancel();
             self.serving.tasks.wait().await;
         }
@@ -157,6 +177,9 @@ struct Accepting {
     known: Arc<Known>,
     peers: Peers,
     most_each: u64,
+    tls: Option<TlsAcceptor>,
+    /// How long that may take.
+    handshake: Duration,
     stop: CancellationToken,
     cut: CancellationToken,
 }
@@ -175,11 +198,17 @@ impl Drop for Open {
 
 impl Accepting {
     /// What is done for a connection; nothing for one too many of its address.
-    fn connection(&self, stream: TcpStream, peer: SocketAddr) -> Option<impl Future<Output = ()> + Send + use<>> {
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let Some(counted) = self.peers.count(peer.ip(), self.most_each) else {
             self.known.counts.turned_away();
-            // Whoever cannot read it now gets nothing.
-            drop(stream.try_write(TURNED_AWAY));
+            if self.tls.is_none() {
+                // Whoever cannot read it now gets nothing.
+                drop(stream.try_write(TURNED_AWAY));
+            }
             return None;
         };
         self.known.counts.came();
@@ -190,7 +219,17 @@ impl Accepting {
         // Without it, a small response waits for nothing.
         drop(stream.set_nodelay(true));
         let (stop, cut) = (self.stop.clone(), self.cut.clone());
-        let serving = serve(stream, self.desk.clone(), stop);
+        let (desk, tls, handshake) = (self.desk.clone(), self.tls.clone(), self.handshake);
+        let serving = async move {
+            let Some(tls) = tls else {
+                return serve(stream, desk, stop).await;
+            };
+            match tokio::time::timeout(handshake, tls.accept(stream)).await {
+                Ok(Ok(stream)) => serve(stream, desk, stop).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a client does not speak TLS as it should"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            }
+        };
         Some(async move {
             cut.run_until_cancelled(serving).await;
             drop(open);

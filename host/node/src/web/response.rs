@@ -49,7 +49,11 @@ impl Drop for Abandoned {
     fn drop(&mut self) {
         if !self.complete {
             // One that has ended meanwhile cannot be cancelled, nor need be.
-            drop(self.inner.requests.cancel(&self.serial, CancelReason::Disconnected));
+            drop(
+                self.inner
+                    .requests
+                    .cancel(&self.serial, CancelReason::Disconnected),
+            );
         }
     }
 }
@@ -79,7 +83,10 @@ impl GuestBody {
         let said = response.headers().get(CONTENT_LENGTH);
         let left = said.and_then(|length| length.to_str().ok()?.parse().ok());
         let without = *method == Method::HEAD
-            || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+            || matches!(
+                response.status(),
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+            );
         response.map(|body| {
             let none = without || left == Some(0) || body.is_end_stream();
             let mut body = GuestBody {

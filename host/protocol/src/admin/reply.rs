@@ -201,6 +201,9 @@ pub struct PluginRow {
     /// How often each limit said no, by its name in a descriptor.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub limits_hit: std::collections::BTreeMap<String, u64>,
+    /// Where it is served over HTTP: a listener and a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
 }
 
 /// How long calls took from their admission to their end, in microseconds, as
@@ -281,6 +284,22 @@ pub struct StatusReport {
     /// What became of each descriptor in it.
     #[serde(default)]
     pub descriptors: Vec<DescriptorRow>,
+    /// Where plugins are served over HTTP.
+    #[serde(default)]
+    pub listeners: Vec<ListenerRow>,
+}
+
+/// A listener for HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerRow {
+    /// Its name.
+    pub name: String,
+    /// Its address and port.
+    pub address: String,
+    /// Whether clients have to speak TLS.
+    pub tls: bool,
+    /// How many connections there are.
+    pub connections: u64,
 }
 
 /// The folder of descriptors.

@@ -22,8 +22,8 @@ use wasmtime_wasi_http::{
 };
 
 use self::exchange::{Exchange, exchange};
-pub use self::incoming::{BrokenOff, Exchange as Incoming, RequestBody, RequestBodyError, ResponseBody};
 pub(crate) use self::incoming::{Answered, NoResponse, name};
+pub use self::incoming::{BrokenOff, Exchange as Incoming, RequestBody, RequestBodyError, ResponseBody};
 use self::kept::Kept;
 use crate::interfaces::egress::Egress;
 use crate::link::Flavour;

@@ -184,7 +184,8 @@ impl Plugin {
                 }
             }
         };
-        let (Target::Method(method) | Target::Hook(method) | Target::Web(WebHandler { method, .. }, _)) = target;
+        let (Target::Method(method) | Target::Hook(method) | Target::Web(WebHandler { method, .. }, _)) =
+            target;
         let found = template.methods.get(method.0).zip(shared.method_type(method));
         let Some((index, ty)) = found else {
             return Err(Fault::new(

@@ -260,7 +260,12 @@ impl Entered {
     /// # Errors
     ///
     /// The fault that ended the call. What has been sent by then is not whole.
-    pub async fn answer(self, handler: WebHandler, exchange: Incoming, context: CallContext) -> Result<(), Fault> {
+    pub async fn answer(
+        self,
+        handler: WebHandler,
+        exchange: Incoming,
+        context: CallContext,
+    ) -> Result<(), Fault> {
         let Entered { plugin, pass } = self;
         let admitted = pass.since();
         let budget = plugin.shared.budget;

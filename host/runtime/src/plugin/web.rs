@@ -124,7 +124,13 @@ async fn answer_0_3(
         response.into_http_with_getter(&mut store, end, HostState::http)
     })?;
     let (wanted, unwanted) = oneshot::channel::<()>();
-    let response = response.map(|body| Watched { body, _wanted: wanted }.boxed_unsync());
+    let response = response.map(|body| {
+        Watched {
+            body,
+            _wanted: wanted,
+        }
+        .boxed_unsync()
+    });
     answered.give(response, exchange.response);
     // Ends when the body is dropped, whole or not.
     unwanted.await.ok();
@@ -142,7 +148,10 @@ impl Body for Watched {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -119,11 +119,7 @@ impl Answered {
     }
 
     /// Passes a response on, if it can be sent.
-    pub(crate) fn give(
-        &self,
-        response: Response<WasiBody>,
-        to: oneshot::Sender<Response<ResponseBody>>,
-    ) {
+    pub(crate) fn give(&self, response: Response<WasiBody>, to: oneshot::Sender<Response<ResponseBody>>) {
         let status = response.status().as_u16();
         let headers = header_bytes(response.headers());
         if !(200..600).contains(&status) {
@@ -174,7 +170,10 @@ impl HostState {
 
     /// The same for a handler of WASI 0.3, which returns its response. Besides, the
     /// end of the request's body.
-    pub(crate) fn take_in_0_3(&mut self, request: Request<RequestBody>) -> wasmtime::Result<(Resource<p3::Request>, End)> {
+    pub(crate) fn take_in_0_3(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> wasmtime::Result<(Resource<p3::Request>, End)> {
         let http = self.http();
         let (request, end) = p3::Request::from_http(http.hooks, request);
         Ok((http.table.push(request)?, Box::pin(end)))
@@ -189,5 +188,9 @@ impl HostState {
 pub(crate) fn name(code: &impl std::fmt::Debug) -> String {
     let words = format!("{code:?}");
     let words = words.strip_prefix("ErrorCode::").unwrap_or(&words);
-    words.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default().to_owned()
+    words
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
