@@ -238,8 +238,8 @@ impl Host {
         // Until it is published, so that a review sees it or it sees the
         // policy that the review goes by.
         let _turn = self.inner.gatekeeper.turn();
-        self.decide_again(&loaded)?;
         self.check_route(&loaded.name, loaded.route.as_ref())?;
+        self.decide_again(&loaded)?;
         self.note_load(&loaded)?;
         report.warnings.extend(self.remember(&loaded));
         reservation.publish(loaded);
@@ -261,8 +261,8 @@ impl Host {
             started,
         } = ready;
         let _turn = self.inner.gatekeeper.turn();
-        self.decide_again(&loaded)?;
         self.check_route(&loaded.name, loaded.route.as_ref())?;
+        self.decide_again(&loaded)?;
         self.note_replace(&loaded, before)?;
         // In this order: what is remembered is never lower than what was
         // accepted, wherever the host is killed.

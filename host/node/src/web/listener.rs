@@ -71,7 +71,7 @@ impl Host {
         let tls = match config.files().cloned() {
             Some(files) => {
                 let name = name.clone();
-                Some(blocking(move || files.read(&name)).await??.into())
+                Some(TlsAcceptor::from(blocking(move || files.read(&name)).await??))
             }
             None => None,
         };

@@ -155,7 +155,9 @@ fn send_trailers(out: ResponseOutparam) {
     let sent = begin(200, &[("trailer", b"x-sum")], out, |into| write_bytes(into, 3));
     if let Some((body, Ok(()))) = sent {
         let trailers = Fields::new();
-        drop(trailers.append("x-sum", b"3"));
+        if trailers.append("x-sum", b"3").is_err() {
+            return;
+        }
         drop(OutgoingBody::finish(body, Some(trailers)));
     }
 }
