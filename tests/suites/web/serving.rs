@@ -68,11 +68,9 @@ async fn bodies_of_both_kinds_go_both_ways_on_one_connection() {
         let answer = client.post("/w/echo", &piece).await.unwrap();
         assert_eq!(answer.body, piece);
         // A body that nobody reads stands in nobody's way.
-        let answer = client.post_pieces("/w/version", &[b"unread"]).await.unwrap();
+        let mut other = stage.client().await;
+        let answer = other.post_pieces("/w/version", &[b"unread"]).await.unwrap();
         assert_eq!(answer.text(), "answered by version 1");
-        if answer.closes() {
-            client = stage.client().await;
-        }
     }
     stage.quiet().await;
 }
