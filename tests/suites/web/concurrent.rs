@@ -18,10 +18,16 @@ async fn a_handler_of_0_3_answers() {
     assert_eq!(stage.host.list().remove(0).class, "async");
     let mut client = stage.client().await;
     for _ in 0..10 {
-        assert_eq!(client.get("/w/version").await.unwrap().text(), "answered by WASI 0.3");
+        assert_eq!(
+            client.get("/w/version").await.unwrap().text(),
+            "answered by WASI 0.3"
+        );
         let body = vec![b'y'; 200_000];
         assert_eq!(client.post("/w/echo", &body).await.unwrap().body, body);
-        assert_eq!(client.post_pieces("/w/echo", &[b"a", b"bc"]).await.unwrap().body, b"abc");
+        assert_eq!(
+            client.post_pieces("/w/echo", &[b"a", b"bc"]).await.unwrap().body,
+            b"abc"
+        );
         assert_eq!(client.get("/w/bytes?100000").await.unwrap().body.len(), 100_000);
         assert_eq!(client.get("/w/status?418").await.unwrap().status, 418);
     }
@@ -57,8 +63,14 @@ async fn timed_clients_of_a_handler_of_0_3_that_do_not_read_or_vanish_end_it() {
     let stage = stage(short(), LimitsPatch::default()).await;
     for vanish in [true, false] {
         let mut client = stage.client().await;
-        client.send(b"GET /w/flood HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
-        soon("it is being answered", || stage.host.list().remove(0).in_flight == 1).await;
+        client
+            .send(b"GET /w/flood HTTP/1.1\r\nHost: test\r\n\r\n")
+            .await
+            .unwrap();
+        soon("it is being answered", || {
+            stage.host.list().remove(0).in_flight == 1
+        })
+        .await;
         let kept = (!vanish).then_some(client);
         stage.quiet().await;
         drop(kept);
