@@ -18,3 +18,4 @@ pub mod guests;
 pub mod oracle;
 pub mod records;
 pub mod runtime;
+pub mod web;

@@ -26,6 +26,7 @@ use crate::{
     limits::LimitsPatch,
     link::{InvalidLinks, Links, check_links},
     placement::{InvalidWorkers, Placing},
+    route::Route,
     unit::Patience,
     words::toml_problem,
 };
@@ -52,6 +53,8 @@ pub struct Descriptor {
     pub secrets: BTreeMap<String, PathBuf>,
     /// The plugins that serve interfaces which the component imports.
     pub links: Links,
+    /// Where the plugin is served over HTTP.
+    pub http: Option<Route>,
     /// How long calls may go on when the host replaces or unloads the plugin by
     /// itself, because the descriptor or the component has changed.
     pub drain: Option<Patience>,
@@ -170,6 +173,7 @@ impl Descriptor {
                 .map(|(name, path)| (name, folder.join(path)))
                 .collect(),
             links: written.links,
+            http: written.http,
             drain: written.drain,
             health_window: written.health_window,
         })

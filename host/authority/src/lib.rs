@@ -24,6 +24,7 @@ mod manifest;
 mod placement;
 mod policy;
 mod principal;
+mod route;
 mod section;
 mod signature;
 mod unit;
@@ -58,6 +59,7 @@ pub use policy::{
     InvalidPattern, NamePattern, Policy, PolicyEdit, PolicyEditError, PolicyError, Selector, Trust, TrustRow,
 };
 pub use principal::Principal;
+pub use route::{InvalidRoute, ListenerName, Route, RoutePath};
 pub use section::{
     EmbedError, MANIFEST_SECTION, SIGNATURE_SECTION, SectionError, embed_manifest, manifest_of,
 };

@@ -209,6 +209,9 @@ limits! {
         /// HTTP headers of one message, names and values together.
         "header-bytes" header_bytes: ByteSize = ByteSize::kib(64), "64KiB", at most ByteSize::mib(1), "1MiB",
             stops "header bombs";
+        /// The body of one HTTP request that comes in.
+        "http-body" http_body: ByteSize = ByteSize::mib(16), "16MiB", at most ByteSize::gib(1024), "1024GiB",
+            stops "uploads without end";
         /// Log, stdout and stderr per second; more is dropped and counted.
         "log-rate" log_rate: ByteSize = ByteSize::kib(256), "256KiB", at most ByteSize::mib(64), "64MiB",
             stops "log floods";
@@ -289,6 +292,21 @@ limits! {
         /// From the address of a guest's HTTP request to its connection, TLS included.
         "connect-time" connect_time: TimeSpan = TimeSpan::secs(10), "10s", at most TimeSpan::secs(3_600), "1h",
             stops "servers that accept a connection and say nothing";
+        /// Connections to HTTP listeners that are open at the same time.
+        "http-connections" http_connections: u64 = 1_024, "1024", at most 65_536, "65536",
+            stops "connection floods: more wait to be accepted";
+        /// The same from one address.
+        "http-connections-each" http_connections_each: u64 = 256, "256", at most 65_536, "65536",
+            stops "one client that takes all connections";
+        /// From the first byte of an HTTP request to the last of its header, and for a TLS handshake.
+        "http-head-time" http_head_time: TimeSpan = TimeSpan::secs(10), "10s", at most TimeSpan::secs(3_600), "1h",
+            stops "requests whose header never ends";
+        /// How long an HTTP connection may stand open between two requests.
+        "http-idle-time" http_idle_time: TimeSpan = TimeSpan::secs(60), "60s", at most TimeSpan::secs(3_600), "1h",
+            stops "connections that are kept for nothing";
+        /// How long an HTTP client may be waited for that sends its request, or reads its response, at less than 1 KiB/s.
+        "http-stall-time" http_stall_time: TimeSpan = TimeSpan::secs(10), "10s", at most TimeSpan::secs(3_600), "1h",
+            stops "bodies that drip, and clients that do not read";
         /// The cache of native code on disk; the oldest entries go first.
         "cache-size" cache_size: ByteSize = ByteSize::gib(1), "1GiB", at most ByteSize::gib(1024), "1024GiB",
             stops "filling the disk with native code";

@@ -5,6 +5,7 @@
 //! wrote: nothing here parses one.
 
 use std::fmt;
+use std::sync::Arc;
 
 use odeon_protocol::PluginName;
 
@@ -23,6 +24,11 @@ pub enum Principal {
     Host,
     /// A plugin that calls another one.
     Plugin(PluginName),
+    /// Whoever sends HTTP requests to a listener. Nobody asks who that is.
+    Web {
+        /// The listener's name.
+        listener: Arc<str>,
+    },
 }
 
 impl fmt::Display for Principal {
@@ -32,6 +38,7 @@ impl fmt::Display for Principal {
             Principal::Embedder => f.write_str("embedder"),
             Principal::Host => f.write_str("host"),
             Principal::Plugin(name) => write!(f, "plugin:{name}"),
+            Principal::Web { listener } => write!(f, "web:{listener}"),
         }
     }
 }

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::daemon::WallConfig;
 use crate::host::HostBuilder;
 use crate::metrics::MetricsAddress;
+use crate::web::ListenerConfig;
 
 /// The longest configuration file, in bytes.
 const MAX: u64 = 1 << 20;
@@ -60,6 +61,8 @@ pub struct HostConfig {
     pub metrics: Option<MetricsAddress>,
     /// The files that the daemon is left with; absent: all of its user's.
     pub wall: Option<WallConfig>,
+    /// Where plugins are.
+    pub listeners: Vec<ListenerConfig>,
 }
 
 #[derive(Default, Deserialize)]
@@ -80,6 +83,8 @@ struct Written {
     #[serde(default)]
     telemetry: TelemetryTable,
     wall: Option<WallTable>,
+    #[serde(default)]
+    listener: Vec<ListenerConfig>,
 }
 
 #[derive(Default, Deserialize)]
@@ -191,6 +196,11 @@ impl HostConfig {
                 read: wall.read.into_iter().map(beside).collect(),
                 write: wall.write.into_iter().map(beside).collect(),
             }),
+            listeners: written
+                .listener
+                .into_iter()
+                .map(|listener| listener.beside(folder))
+                .collect(),
         })
     }
 

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::future::join_all;
 use odeon_authority::Event;
 use odeon_protocol::{Code, Fault, WallRow};
 use tokio::net::UnixListener;
@@ -38,9 +39,11 @@ use self::lock::StateLock;
 use self::places::Places;
 pub use self::wall::{WallConfig, raise_walls};
 use crate::host::{Host, Until};
+use crate::listen::Bound;
 use crate::load::blocking;
-use crate::metrics::{self, Endpoint, Kind, Listener, MetricsAddress};
+use crate::metrics::{self, Endpoint, Kind, MetricsAddress};
 use crate::watch::{Begun, Watch};
+use crate::web::{BoundListener, ListenerConfig, WebListener};
 
 /// The name of the control socket inside the state directory.
 pub const SOCKET_NAME: &str = "control.sock";
@@ -86,6 +89,8 @@ pub struct DaemonConfig {
     pub metrics: Option<MetricsAddress>,
     /// The walls that stand around the process, for whoever asks how it is.
     pub walls: Vec<WallRow>,
+    /// Where plugins are served over HTTP.
+    pub listeners: Vec<ListenerConfig>,
 }
 
 impl Default for DaemonConfig {
@@ -102,6 +107,7 @@ impl Default for DaemonConfig {
             signals: true,
             metrics: None,
             walls: Vec::new(),
+            listeners: Vec::new(),
         }
     }
 }
@@ -110,6 +116,7 @@ impl Default for DaemonConfig {
 pub struct Daemon {
     shared: Arc<Shared>,
     metrics: Option<SocketAddr>,
+    listeners: Vec<(String, SocketAddr)>,
     ended: tokio::task::JoinHandle<Result<(), Fault>>,
 }
 
@@ -174,6 +181,11 @@ impl Daemon {
         self.metrics
     }
 
+    /// Where plugins are served over HTTP, by the names of the listeners.
+    pub fn listeners(&self) -> &[(String, SocketAddr)] {
+        &self.listeners
+    }
+
     /// Has it stop: no new calls, those in flight may go on for `drain`
     /// (absent: as configured), then they are interrupted. Can be said again
     /// to shorten that; operators are answered meanwhile.
@@ -224,6 +236,10 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
         Some(address) => Some(metrics::bind(address).await?),
         None => None,
     };
+    let mut listeners = Vec::new();
+    for listener in &config.listeners {
+        listeners.push(host.bind_listener(listener).await?);
+    }
     let shared = Arc::new(Shared {
         host,
         config,
@@ -273,17 +289,30 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
         });
     }
     let metrics = endpoint.as_ref().map(Endpoint::address);
-    let ended = handle.spawn(run(shared.clone(), listener, endpoint, lock));
+    // When what is to be served there is there.
+    let web: Vec<WebListener> = listeners.into_iter().map(BoundListener::serve).collect();
+    let listeners = web
+        .iter()
+        .map(|web| (web.name().to_owned(), web.address()))
+        .collect();
+    let serving = Listeners {
+        control: listener,
+        metrics: endpoint,
+        web,
+    };
+    let ended = handle.spawn(run(shared.clone(), serving, lock));
     Ok(Daemon {
         shared,
         metrics,
+        listeners,
         ended,
     })
 }
 
-fn serve_metrics(shared: &Arc<Shared>, listener: Listener) -> Endpoint {
+fn serve_metrics(shared: &Arc<Shared>, bound: Bound) -> Endpoint {
     let counting = shared.clone();
-    let endpoint = listener.serve(
+    let endpoint = Endpoint::begin(
+        bound,
         Arc::new(move || counting.metrics()),
         &shared.host.inner.tasks.handle,
     );
@@ -317,19 +346,27 @@ async fn begin(shared: &Shared) -> Result<(UnixListener, Option<Watch>), Fault> 
     Ok((socket::bind(&shared.socket)?, watch))
 }
 
+/// What a daemon listens at.
+struct Listeners {
+    control: UnixListener,
+    metrics: Option<Endpoint>,
+    web: Vec<WebListener>,
+}
+
 /// Accepts until everything has ended that a stop ends, in order.
-async fn run(
-    shared: Arc<Shared>,
-    listener: UnixListener,
-    endpoint: Option<Endpoint>,
-    lock: StateLock,
-) -> Result<(), Fault> {
+async fn run(shared: Arc<Shared>, listeners: Listeners, lock: StateLock) -> Result<(), Fault> {
+    let Listeners {
+        control: listener,
+        metrics: endpoint,
+        web,
+    } = listeners;
     let connections = TaskTracker::new();
     let farewell = CancellationToken::new();
     let ending = async {
         shared.stop.cancelled().await;
         let drain = (*shared.until.borrow()).map(|until| until.saturating_duration_since(Instant::now()));
         tracing::info!(?drain, "stopping");
+        web.iter().for_each(WebListener::stop);
         shared.host.shut_down(shared.until.subscribe()).await
     };
     // Operators are served until the last call has ended: they may look at
@@ -343,6 +380,7 @@ async fn run(
     if let Err(error) = std::fs::remove_file(&shared.socket) {
         tracing::warn!(%error, "the control socket could not be removed");
     }
+    join_all(web.into_iter().map(|web| web.close(FAREWELL))).await;
     if let Some(endpoint) = endpoint {
         endpoint.close().await;
     }

@@ -42,13 +42,38 @@ impl Inner {
         args: &[u8],
         context: &CallContext,
     ) -> Result<Entered, Fault> {
+        self.enter_where(found, context, |found| self.follow(found, args, context))
+            .await
+    }
+
+    /// The same for what answers HTTP requests, which `handler` finds in a
+    /// generation.
+    pub(crate) async fn enter_web(
+        &self,
+        found: &mut Found,
+        context: &CallContext,
+        handler: fn(&Arc<Loaded>) -> Result<Found, Fault>,
+    ) -> Result<Entered, Fault> {
+        self.enter_where(found, context, |found| {
+            *found = handler(&self.registry.get(&found.loaded.name)?)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn enter_where(
+        &self,
+        found: &mut Found,
+        context: &CallContext,
+        follow: impl Fn(&mut Found) -> Result<(), Fault>,
+    ) -> Result<Entered, Fault> {
         let mut attempt = Attempt::first();
         loop {
             match found.loaded.plugin.enter(context, attempt).await {
                 Ok(entered) => return Ok(entered),
                 Err(NotEntered::Fault(fault)) => return Err(fault),
                 Err(NotEntered::Moved(next)) => {
-                    self.follow(found, args, context)?;
+                    follow(found)?;
                     attempt = next;
                 }
             }

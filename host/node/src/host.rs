@@ -29,6 +29,7 @@ use crate::registry::Registry;
 use crate::remember::Remembered;
 use crate::request::{Caller, Cancels};
 use crate::watch::Descriptors;
+use crate::web::Web;
 
 /// A host. Cheap to clone; it ends with the last clone, or by
 /// [`Host::shutdown`].
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) logs: Logs,
     pub(crate) remembered: Option<Remembered>,
     pub(crate) descriptors: Descriptors,
+    pub(crate) web: Web,
     pub(crate) tasks: Tasks,
     pub(crate) principal: Principal,
     /// The same, as requests need it.

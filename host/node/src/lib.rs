@@ -45,6 +45,7 @@ mod handover;
 mod health;
 mod host;
 mod links;
+mod listen;
 mod load;
 mod logs;
 mod metrics;
@@ -57,6 +58,7 @@ mod secrets;
 mod status;
 mod unload;
 mod watch;
+mod web;
 
 pub use call::{Args, CallOptions, CallReply, MethodHandle, TypedHandle};
 pub use check::CheckReport;
@@ -68,7 +70,10 @@ pub use load::{LoadReport, LoadRequest, Source};
 
 pub use logs::{FOLLOWER_BEHIND, Follower, GUEST_TARGET, KEPT_BYTES, KEPT_LINES, Line, Logs};
 pub use metrics::{InvalidMetricsAddress, MetricsAddress};
-pub use odeon_authority::{GrantSet, HostLimits, Limits, LimitsPatch, Placing, Principal};
+pub use odeon_authority::{
+    GrantSet, HostLimits, InvalidRoute, Limits, LimitsPatch, ListenerName, Placing, Principal, Route,
+    RoutePath,
+};
 pub use odeon_protocol::{Code, Fault};
 pub use odeon_rmi::{CancelOutcome, Event, Outcome, RequestLimits, Status, Watcher};
 pub use odeon_runtime::{
@@ -80,6 +85,7 @@ pub use replace::{ReplaceReport, ReplaceRequest};
 pub use request::CallRequest;
 pub use secrets::MAX_SECRET;
 pub use unload::{UnloadMode, UnloadReport};
+pub use web::{InvalidListener, ListenerConfig, TlsFiles, WebListener};
 
 /// The documents whose code has to compile.
 #[cfg(doctest)]

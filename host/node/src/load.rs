@@ -35,6 +35,7 @@ use crate::grants::BY_POLICY;
 use crate::host::{Host, no_more_plugins};
 use crate::links;
 use crate::registry::{Loaded, Origin, Reservation};
+use crate::web;
 
 /// What was put into service.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,6 +196,7 @@ impl Host {
             let absent = absent.await.and_then(|absent| absent);
             warnings.extend(absent.map_err(&settling)?);
         }
+        let route = self.settle_route(admission.name(), &request).map_err(&settling)?;
         let prepared = inner.tasks.unless_stopping(inner.runtime.prepare(&bytes, spec));
         let plugin = prepared.await.map_err(Failed::at(LoadStep::Compile))??;
         warnings.extend(links::unused(&plugin));
@@ -203,6 +205,9 @@ impl Host {
             let (offer, terms) = &offered;
             let (name, granted) = (admission.name(), admission.grants());
             plugin.regrant(self.grants_of(&policy, name, (offer, terms), granted));
+        }
+        if let Some(at) = &route {
+            web::check_handler(&plugin, at).map_err(&settling)?;
         }
         let size = bytes.len();
         drop(bytes);
@@ -215,7 +220,7 @@ impl Host {
             .clone()
             .unwrap_or_else(|| inner.principal.clone());
         let origin = Origin::new(&admission, offered, principal, asked, request, size);
-        let loaded = Arc::new(Loaded::new(plugin, origin));
+        let loaded = Arc::new(Loaded::new(plugin, origin, route));
         let report = LoadReport {
             name: loaded.name.clone(),
             generation: loaded.generation,
@@ -248,6 +253,9 @@ impl Host {
         // Until it is published, so that a review sees it or it sees the
         // policy that the review goes by.
         let turn = self.inner.gatekeeper.turn();
+        let route = loaded.route.as_ref();
+        self.check_route(&loaded.name, route)
+            .map_err(Failed::at(LoadStep::Settle))?;
         self.link_again(&loaded.plugin)
             .map_err(Failed::at(LoadStep::Link))?;
         self.decide_again(&loaded).map_err(Failed::on_record)?;
@@ -278,6 +286,9 @@ impl Host {
             started,
         } = ready;
         let _turn = self.inner.gatekeeper.turn();
+        let route = loaded.route.as_ref();
+        self.check_route(&loaded.name, route)
+            .map_err(Failed::at(LoadStep::Settle))?;
         self.decide_again(&loaded).map_err(Failed::on_record)?;
         let unlinked = Failed::at(LoadStep::Link);
         self.link_again(&loaded.plugin).map_err(&unlinked)?;

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use odeon_runtime::PluginStats;
 
 pub use self::address::{InvalidMetricsAddress, MetricsAddress};
-pub(crate) use self::endpoint::{Endpoint, Listener, bind};
+pub(crate) use self::endpoint::{Endpoint, bind};
 pub(crate) use self::text::{Kind, Text};
 use crate::host::Host;
 
@@ -46,6 +46,7 @@ impl Host {
     pub(crate) fn write_metrics(&self) -> Text {
         let mut text = Text::default();
         self.write_host(&mut text);
+        crate::web::write_metrics(&self.inner.web, &mut text);
         let rows = self.rows();
         write_counts(&mut text, &rows);
         write_latencies(&mut text, &rows);

@@ -10,6 +10,7 @@
 
 mod loaded;
 mod origin;
+mod routes;
 mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::loaded::{Loaded, MethodEntry, bad_arguments};
 pub(crate) use self::origin::Origin;
+pub(crate) use self::routes::{Routes, ServedAt};
 pub(crate) use self::tally::Tally;
 
 /// The generations that serve calls, by name.
@@ -35,6 +37,7 @@ pub(crate) type Names = HashMap<Box<str>, Arc<Loaded>>;
 /// Every slot of a host.
 pub(crate) struct Registry {
     names: ArcSwap<Names>,
+    routes: ArcSwap<Routes>,
     slots: Mutex<BTreeMap<PluginName, Place>>,
     /// A reservation was given back.
     given_back: Notify,
@@ -106,6 +109,7 @@ impl Registry {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Registry {
             names: ArcSwap::from_pointee(Names::default()),
+            routes: ArcSwap::from_pointee(Routes::default()),
             slots: Mutex::default(),
             given_back: Notify::new(),
             longest_message: AtomicUsize::new(0),
@@ -119,6 +123,12 @@ impl Registry {
     #[inline]
     pub(crate) fn names(&self) -> Guard<Arc<Names>> {
         self.names.load()
+    }
+
+    /// What is served over HTTP now, and where.
+    #[inline]
+    pub(crate) fn routes(&self) -> Guard<Arc<Routes>> {
+        self.routes.load()
     }
 
     /// Every loaded generation, by name.
@@ -402,6 +412,10 @@ impl Registry {
         // Writers hold the lock of the slots, so no change is lost.
         let mut names = Names::clone(&self.names.load());
         change(&mut names);
+        let served = |names: &Names| names.values().any(|loaded| loaded.route.is_some());
+        if served(&names) || served(&self.names.load()) {
+            self.routes.store(Arc::new(Routes::of(&names)));
+        }
         self.names.store(Arc::new(names));
     }
 }

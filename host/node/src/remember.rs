@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use odeon_authority::{
     Bound, ClassWish, DescriptorFolder, Event, FileError, FolderError, GrantSet, InstanceMode, LimitsPatch,
-    Links, Placing, Principal, PublicKey, SignedAs, read_operators_text, replace_private,
+    Links, Placing, Principal, PublicKey, Route, SignedAs, read_operators_text, replace_private,
 };
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use parking_lot::Mutex;
@@ -76,6 +76,8 @@ struct Row {
     secrets: BTreeMap<String, PathBuf>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     links: Links,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    http: Option<Route>,
 }
 
 /// What was to be done at the next start under a name, if anything was.
@@ -159,6 +161,7 @@ impl Remembered {
             config: request.config.clone(),
             secrets: request.secrets.clone(),
             links: request.links.clone(),
+            http: request.http.clone(),
         };
         let mut before = None;
         self.change(|written| before = written.loads.insert(loaded.name.clone(), row))?;
@@ -248,6 +251,7 @@ impl Row {
         request.config = self.config;
         request.secrets = self.secrets;
         request.links = self.links;
+        request.http = self.http;
         request.principal = Some(Principal::Host);
         request
     }

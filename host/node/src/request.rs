@@ -4,6 +4,7 @@
 //! ended into how its request did.
 
 mod cancels;
+mod life;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,13 +12,13 @@ use std::time::{Duration, Instant};
 use odeon_authority::{Event as AuditEvent, Principal};
 use odeon_protocol::{Code, Fault, Fingerprint, Kind, Serial};
 use odeon_rmi::{
-    Account, Answer, CancelOutcome, CancelReason, CancelSignal, IfAbandoned, NewRequest, Outcome, Running,
-    Ticket, Watcher,
+    Account, Answer, CancelOutcome, CancelReason, CancelSignal, IfAbandoned, NewRequest, Outcome, Ticket,
+    Watcher,
 };
-use odeon_runtime::{Behalf, CallContext, Interrupt, ProgressSink, Reason, StartedHook};
-use parking_lot::Mutex;
+use odeon_runtime::{Behalf, CallContext, Interrupt, Reason};
 
 pub(crate) use self::cancels::Cancels;
+pub(crate) use self::life::Life;
 use crate::call::{Args, guest_error, is_err, prepared};
 use crate::entry::Found;
 use crate::host::{Host, Inner};
@@ -171,7 +172,7 @@ impl Host {
 /// Somebody who calls, in the forms that requests need: made once, for many.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    /// The name in tables.
+    /// Its name in tables.
     text: Arc<str>,
     /// The chain of callers that the guest sees.
     chain: Arc<[Principal]>,
@@ -196,6 +197,11 @@ impl Caller {
         }
     }
 
+    /// The name in tables.
+    pub(crate) fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
     pub(crate) fn chain(&self) -> &Arc<[Principal]> {
         &self.chain
     }
@@ -213,14 +219,6 @@ struct Work {
     signal: CancelSignal,
 }
 
-/// Where the request is, for the hooks that the runtime calls on the guest's
-/// thread.
-enum Life {
-    Pending(Ticket),
-    Running(Running),
-    Over,
-}
-
 impl Work {
     async fn run(self, ticket: Ticket) {
         let Work {
@@ -236,7 +234,7 @@ impl Work {
         let interrupt = Interrupt::new();
         let serial = ticket.serial();
         let user_data = ticket.user_data().cloned();
-        let life = Arc::new(Mutex::new(Life::Pending(ticket)));
+        let life = Life::of(ticket);
         let context = CallContext {
             serial: Some(serial),
             callers,
@@ -245,8 +243,8 @@ impl Work {
             wait_until,
             start_by,
             interrupt: interrupt.clone(),
-            progress: Some(progress(&life)),
-            started: Some(started(&life)),
+            progress: Some(life.progress()),
+            started: Some(life.started()),
             via: None,
         };
         let began = Instant::now();
@@ -277,57 +275,11 @@ impl Work {
             }
             Err(fault) => ended(fault, signal.reason()),
         };
-        let life = std::mem::replace(&mut *life.lock(), Life::Over);
-        match (life, outcome) {
-            (Life::Running(running), outcome) => running.finish(outcome),
-            // Never started: whatever the outcome says, nothing was executed.
-            (Life::Pending(ticket), Outcome::Cancelled(fault)) => ticket.withdraw(fault),
-            (Life::Pending(ticket), Outcome::Rejected(fault) | Outcome::Failed { fault, .. }) => {
-                ticket.reject(fault)
-            }
-            (Life::Pending(ticket), Outcome::Succeeded(_)) => {
-                ticket.reject(Fault::new(
-                    Code::Internal,
-                    "a request ended that was never started",
-                ));
-            }
-            // It was withdrawn before it could start, and has had its end.
-            (Life::Over, _) => {}
-        }
+        life.end(outcome);
     }
 }
 
-/// Marks the request started when its call leaves the plugin's queue.
-fn started(life: &Arc<Mutex<Life>>) -> StartedHook {
-    let life = life.clone();
-    Arc::new(move || {
-        let mut life = life.lock();
-        match std::mem::replace(&mut *life, Life::Over) {
-            Life::Pending(ticket) => {
-                *life = Life::Running(ticket.start()?);
-                Ok(())
-            }
-            other => {
-                *life = other;
-                Ok(())
-            }
-        }
-    })
-}
-
-fn progress(life: &Arc<Mutex<Life>>) -> ProgressSink {
-    let life = Arc::downgrade(life);
-    Arc::new(move |progress| {
-        if let Some(life) = life.upgrade()
-            && let Life::Running(running) = &*life.lock()
-            && let Err(error) = running.progress(progress.completed, progress.total, &progress.details)
-        {
-            tracing::debug!(serial = %running.serial(), %error, "a progress report was dropped");
-        }
-    })
-}
-
-fn runtime_reason(reason: CancelReason) -> Reason {
+pub(crate) fn runtime_reason(reason: CancelReason) -> Reason {
     match reason {
         CancelReason::Caller | CancelReason::Operator => Reason::Cancelled,
         CancelReason::Deadline => Reason::WaitEnded,
@@ -338,7 +290,7 @@ fn runtime_reason(reason: CancelReason) -> Reason {
 }
 
 /// How a request ended whose call ended with this fault.
-fn ended(fault: Fault, cancelled: Option<CancelReason>) -> Outcome {
+pub(crate) fn ended(fault: Fault, cancelled: Option<CancelReason>) -> Outcome {
     if fault.code == Code::Expired {
         return Outcome::Rejected(fault);
     }

@@ -70,7 +70,8 @@ impl SecretSource for SecretFiles {
     }
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+/// What is in a file that only its owner can read.
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     use rustix::fs::OFlags;
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = OpenOptions::new()

@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 
 use odeon_protocol::{
-    DescribeReply, Fault, InFlightRow, LatencyRow, LinkRow, MethodRow, PluginName, PluginRow, PluginState,
-    RequestTotals, StatusReport,
+    DescribeReply, Fault, InFlightRow, LatencyRow, LinkRow, ListenerRow, MethodRow, PluginName, PluginRow,
+    PluginState, RequestTotals, StatusReport,
 };
 use odeon_runtime::{InstanceModel, Latencies, Plugin};
 
 use crate::host::Host;
 use crate::registry::{Loaded, MethodEntry};
+use crate::web::Known;
 
 impl Host {
     /// What is loaded, by name.
@@ -99,6 +100,7 @@ impl Host {
             folder,
             descriptors,
             walls: Vec::new(),
+            listeners: inner.web.all().iter().map(|known| listener_row(known)).collect(),
         }
     }
 
@@ -200,6 +202,19 @@ fn row(loaded: &Loaded) -> PluginRow {
             .map(|(limit, times)| ((*limit).to_owned(), *times))
             .collect(),
         links: links(&loaded.plugin),
+        http: loaded
+            .route
+            .as_ref()
+            .map(|at| format!("{}{}", at.listener, at.path)),
+    }
+}
+
+fn listener_row(known: &Known) -> ListenerRow {
+    ListenerRow {
+        name: known.name.to_string(),
+        address: known.address.to_string(),
+        tls: known.tls,
+        connections: known.counts.connections() as u64,
     }
 }
 

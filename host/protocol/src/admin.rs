@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use reply::{
     AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, FolderRow, GrantReply,
-    InFlightRow, LatencyRow, LinkRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow,
-    MetricsReply, PluginRow, PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
-    WallRow,
+    InFlightRow, LatencyRow, LinkRow, ListenerRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow,
+    MetricsReply, PluginRow, PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply, WallRow,
 };
 
 use crate::{
@@ -154,6 +153,9 @@ pub struct Load {
     /// The plugins that serve interfaces which it imports.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub links: BTreeMap<String, PluginName>,
+    /// Where it is served over HTTP (`web/hello`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
 }
 
 /// What is to come in the place of a loaded plugin. What is not named here
@@ -239,6 +241,7 @@ impl AdminRequest {
                 absolute(&load.path)?;
                 within("grants", load.grants.len(), MAX_GRANTS)?;
                 within("limits", load.limits.len(), MAX_LIMITS)?;
+                within("http", load.http.as_ref().map_or(0, String::len), MAX_PATH)?;
                 within("links", load.links.len(), MAX_LINKS)
             }
             AdminRequest::Grant { add, revoke, .. } => {

@@ -199,6 +199,8 @@ codes! {
     ResultTooLarge = "ODN-2012", Trapped, Guest, Unsafe;
     /// Plugins call each other in a circle, or deeper than they may.
     LinkDepth = "ODN-2013", Trapped, Guest, Unsafe;
+    /// The guest gave no HTTP response that can be sent.
+    NoHttpResponse = "ODN-2014", Trapped, Guest, Unsafe;
 
     /// There is no such file, or it cannot be read.
     FileUnreadable = "ODN-3001", NotFound, Peer, Safe;
@@ -240,6 +242,8 @@ codes! {
     ProviderMissing = "ODN-3019", Unavailable, Operator, Safe;
     /// Plugins that are linked to this one would not link to what replaces it.
     DependantsBroken = "ODN-3020", Conflict, Operator, Never;
+    /// Another plugin is served over HTTP at this path.
+    RouteTaken = "ODN-3022", Conflict, Operator, Never;
 
     /// The component is not signed and nothing else lets it in.
     Unsigned = "ODN-4001", Denied, Operator, Never;

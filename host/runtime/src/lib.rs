@@ -47,12 +47,13 @@ pub use control::{
 pub use describe::{Description, Export, Import, ImportedFunction, Needs, TooComplex};
 pub use engine::{EngineClass, PoolSize, UnknownClass};
 pub use interfaces::egress::{Lookup, LookupError, LookupPlace, Resolver, StaticResolver, SystemResolver};
+pub use interfaces::http::{BrokenOff, Incoming, RequestBody, RequestBodyError, ResponseBody};
 pub use latency::Latencies;
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
 pub use links::{Alone, Hop, LinkSpec, Neighbours};
 pub use plugin::{
     Attempt, Entered, HandoverError, LifecycleError, Method, MethodId, NotEntered, Place, Plugin,
-    PluginStats, Reply, Snapshot, TypedMethod,
+    PluginStats, Reply, Snapshot, TypedMethod, WebHandler,
 };
 pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};
 pub use sinks::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream};

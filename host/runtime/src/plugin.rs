@@ -15,6 +15,7 @@ mod serve;
 mod stats;
 mod typed;
 mod wait;
+mod web;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -28,6 +29,7 @@ use self::idle::Idle;
 pub use self::lifecycle::LifecycleError;
 pub use self::stats::PluginStats;
 pub use self::typed::TypedMethod;
+pub use self::web::WebHandler;
 use crate::compile::Native;
 use crate::control::{Interrupt, Reason};
 use crate::describe::Description;

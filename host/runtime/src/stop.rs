@@ -11,6 +11,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use crate::codec::BadValue;
 use crate::control::Reason;
 use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES};
+use crate::interfaces::http::NoResponse;
 use crate::links::PassedOn;
 use crate::meter::{Meter, Refused};
 
@@ -195,6 +196,9 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
             ),
         );
     }
+    if let Some(none) = error.downcast_ref::<NoResponse>() {
+        return no_response(none, limits);
+    }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Fault::new(
             Code::StackLimit,
@@ -210,6 +214,22 @@ fn cause(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limit
         ),
         Some(trap) => Fault::new(Code::Trapped, format!("the guest trapped: {trap}")),
         None => engine_words(error, limits),
+    }
+}
+
+/// What is said of a guest that ended well and gave no response to send.
+fn no_response(none: &NoResponse, limits: &odeon_authority::Limits) -> Fault {
+    match none {
+        NoResponse::Error(_) => Fault::new(Code::GuestError, none.to_string()),
+        NoResponse::Nothing | NoResponse::Status(_) => Fault::new(Code::NoHttpResponse, none.to_string()),
+        NoResponse::Headers(_) => limit_fault(
+            Code::NoHttpResponse,
+            "header-bytes",
+            &format!(
+                "{none}, expected at most limits.header-bytes = {}",
+                limits.header_bytes
+            ),
+        ),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     limits::LimitsPatch,
     link::Links,
     placement::{ClassWish, InstanceMode, Placing},
+    route::Route,
     unit::Patience,
 };
 
@@ -52,6 +53,8 @@ pub(super) enum Form {
     Secrets,
     /// A table of plugins, under the names of interfaces.
     Links,
+    /// A [`Route`], in parts.
+    Route,
 }
 
 macro_rules! fields {
@@ -104,6 +107,8 @@ fields! {
             "For each secret the file that holds it, which only its owner can read.";
         "links" links: Links, Form::Links,
             "For each interface that the component imports from another plugin the name of that plugin.";
+        "http" http: Option<Route>, Form::Route,
+            "Where the plugin is served over HTTP: `path` on the listener `listener` of the host's configuration, which can be left out where there is one. Absent: nowhere.";
         "drain" drain: Option<Patience>, Form::Time,
             "How long calls may go on when the host replaces or unloads the plugin because its descriptor or component has changed. Absent: as the host is configured.";
         "health-window" health_window: Option<Patience>, Form::Time,

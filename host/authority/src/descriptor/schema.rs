@@ -10,10 +10,17 @@ use super::{
     Descriptor,
     fields::{DescriptorField, Form},
 };
-use crate::limits::{LimitField, LimitForm, Limits};
+use crate::{
+    limits::{LimitField, LimitForm, Limits},
+    route::RoutePath,
+};
 
 /// A plugin's name, as a pattern.
 const NAME: &str = "^[a-z][a-z0-9.-]{0,63}$";
+
+/// A listener's name, and the path of a route, as patterns.
+const LISTENER: &str = "^[a-z][a-z0-9-]{0,31}$";
+const PATH: &str = "^/$|^(/[A-Za-z0-9._~-]+)+$";
 
 /// The name of a secret, as a pattern.
 const SECRET: &str = "^[A-Za-z0-9._-]{1,64}$";
@@ -75,6 +82,15 @@ fn form(form: Form) -> Value {
             "maxProperties": MAX_LINKS,
             "propertyNames": { "pattern": INTERFACE },
             "additionalProperties": { "type": "string", "pattern": NAME },
+        }),
+        Form::Route => json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["path"],
+            "properties": {
+                "listener": { "type": "string", "pattern": LISTENER },
+                "path": { "type": "string", "pattern": PATH, "maxLength": RoutePath::MAX },
+            },
         }),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use odeon::Route;
 use odeon_protocol::{AdminRequest, Load, LoadReply, PluginName};
 
 use super::Context;
@@ -38,6 +39,9 @@ pub(crate) struct Args {
     /// The plugin that serves an interface which it imports: odeon-samples:markdown/markdown=markdown
     #[arg(long = "link", value_name = "INTERFACE=PLUGIN")]
     links: Vec<Pair>,
+    /// Serve it over HTTP: web/hello is the path /hello of the host's listener `web`
+    #[arg(long, value_name = "LISTENER/PATH")]
+    http: Option<Route>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
@@ -50,6 +54,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         grants: grant_lines(&args.grants)?,
         limits: by_name(&args.limits, "--limit")?,
         links: links(&args.links)?,
+        http: args.http.as_ref().map(ToString::to_string),
     });
     let reply: LoadReply = context.ask_waiting(&request, || format!("loading {}", args.file.display()))?;
     for warning in &reply.warnings {

@@ -123,6 +123,7 @@ async fn serve(
         log_level: Some(log_control(journal.clone())),
         metrics: config.metrics,
         walls,
+        listeners: config.listeners,
         ..usual
     };
     let daemon = odeon::daemon::serve(host, daemon).await?;

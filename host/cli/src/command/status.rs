@@ -1,7 +1,8 @@
 //! `odeon status`: how a host is.
 
 use odeon_protocol::{
-    AdminRequest, Code, DescriptorRow, DescriptorState, FolderRow, InFlightRow, StatusReport, WallRow,
+    AdminRequest, Code, DescriptorRow, DescriptorState, FolderRow, InFlightRow, PluginRow, StatusReport,
+    WallRow,
 };
 
 use super::{Context, list};
@@ -39,10 +40,39 @@ fn text(report: &StatusReport) -> String {
     if let Some(folder) = &report.folder {
         text.push_str(&format!("\n{}\n", descriptors(folder, &report.descriptors)));
     }
+    if !report.listeners.is_empty() {
+        text.push_str(&format!("\n{}\n", listeners(report)));
+    }
     if !report.in_flight.is_empty() {
         text.push_str(&format!("\n{}\n", in_flight(&report.in_flight)));
     }
     text.trim_end().to_owned()
+}
+
+/// Where plugins are served over HTTP, and which.
+fn listeners(report: &StatusReport) -> String {
+    let mut table = table(&["listener", "address", "tls", "connections", "serves"]);
+    for row in &report.listeners {
+        let here = |plugin: &&PluginRow| {
+            let listener = plugin.http.as_deref().and_then(|route| route.split('/').next());
+            listener == Some(&*row.name)
+        };
+        let served = report.plugins.iter().filter(here);
+        let served: Vec<String> = served
+            .map(|plugin| {
+                let route = plugin.http.as_deref().unwrap_or_default();
+                format!("{} {}", clean(route.trim_start_matches(&*row.name)), plugin.name)
+            })
+            .collect();
+        table.add_row([
+            clean(&row.name),
+            clean(&row.address),
+            if row.tls { "yes" } else { "no" }.to_owned(),
+            row.connections.to_string(),
+            served.join("\n"),
+        ]);
+    }
+    lines(&table)
 }
 
 /// The requests in numbers, as one line.

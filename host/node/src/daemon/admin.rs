@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use odeon_authority::{Grant, GrantSet, LimitsPatch, Principal};
+use odeon_authority::{Grant, GrantSet, InvalidRoute, LimitsPatch, Principal};
 use odeon_protocol::{
     AdminReply, AdminRequest, CancelReply, Code, Fault, GrantReply, Load, LoadReply, LogLevelReply,
     MetricsReply, PluginName, Replace, ReplaceReply, UnloadReply,
@@ -105,6 +105,14 @@ async fn load(shared: &Shared, load: Load, principal: Principal) -> Result<LoadR
         .iter()
         .map(|(name, word)| (name.as_str(), word.as_str()));
     request.limits = LimitsPatch::from_words(limits).map_err(|error| invalid(error.to_string()))?;
+    request.http = match &load.http {
+        Some(route) => Some(
+            route
+                .parse()
+                .map_err(|error: InvalidRoute| invalid(error.to_string()))?,
+        ),
+        None => None,
+    };
     let report = shared.host.load(request).await?;
     Ok(LoadReply {
         plugin: shared.host.row(&report.name)?,

@@ -25,6 +25,7 @@ use crate::registry::Registry;
 use crate::remember::Remembered;
 use crate::request::{Caller, Cancels};
 use crate::watch::Descriptors;
+use crate::web::Web;
 
 /// How a host is set up. Everything but the compiler has a default.
 pub struct HostBuilder {
@@ -310,6 +311,7 @@ impl HostBuilder {
             logs: Logs::new(self.log_sink),
             remembered,
             descriptors: Descriptors::default(),
+            web: Web::default(),
             tasks,
             caller: Caller::new(&self.principal),
             cancels: Cancels::new(self.host_limits.audit_interval.duration()),

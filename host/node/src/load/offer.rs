@@ -277,6 +277,7 @@ fn fill_in(request: &mut LoadRequest, descriptor: Descriptor) -> PathBuf {
     for (name, file) in descriptor.secrets {
         request.secrets.entry(name).or_insert(file);
     }
+    request.http = request.http.take().or(descriptor.http);
     descriptor.source
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use odeon_authority::{Bound, Descriptor, GrantSet, LimitsPatch, Links, Placing, Principal, SignedAs};
+use odeon_authority::{Bound, Descriptor, GrantSet, LimitsPatch, Links, Placing, Principal, Route, SignedAs};
 use odeon_protocol::PluginName;
 
 /// Where a component comes from.
@@ -48,6 +48,8 @@ pub struct LoadRequest {
     pub secrets: BTreeMap<String, PathBuf>,
     /// The plugins that serve interfaces which the component imports.
     pub links: Links,
+    /// Where it is served over HTTP.
+    pub http: Option<Route>,
     /// Who asks; absent: the host's own principal.
     pub principal: Option<Principal>,
     /// Kept in the list of loads that are repeated at the next start, unless
@@ -113,6 +115,7 @@ impl LoadRequest {
             placing: Placing::default(),
             secrets: BTreeMap::new(),
             links: Links::new(),
+            http: None,
             principal: None,
             remember,
             signed_as: None,
@@ -154,6 +157,13 @@ impl LoadRequest {
     #[must_use]
     pub fn linked(mut self, interface: impl Into<String>, provider: PluginName) -> Self {
         self.links.insert(interface.into(), provider);
+        self
+    }
+
+    /// Serves it over HTTP.
+    #[must_use]
+    pub fn served_at(mut self, route: Route) -> Self {
+        self.http = Some(route);
         self
     }
 

@@ -1,9 +1,8 @@
 //! Metrics over HTTP, for a collector on this machine.
 //!
-//! Owns the listener and what a peer of it may cost: few at a time, each with
-//! one short request, one answer and a few seconds for both. Whoever comes when
-//! all places are taken waits where it costs the host nothing. It can ask for
-//! metrics and for nothing else.
+//! Owns what a peer of it may cost: few at a time, each with one short request,
+//! one answer and a few seconds for both. It can ask for metrics and for
+//! nothing else.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,18 +16,13 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use odeon_protocol::{Code, Fault};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
+use odeon_protocol::Fault;
+use tokio::net::TcpStream;
+use tokio_util::sync::DropGuard;
 
 use super::{MetricsAddress, text};
+use crate::listen::{self, Bound, Serving, Stream};
 use crate::load::blocking;
-
-mod stream;
-
-use self::stream::Stream;
 
 /// The most peers at a time.
 const MOST_PEERS: usize = 16;
@@ -38,8 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_HEAD: usize = 8 * 1024;
 /// The most header fields of a request.
 const MAX_FIELDS: usize = 64;
-/// How long nobody is accepted after that failed.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// What writes the metrics down.
 pub(crate) type Render = Arc<dyn Fn() -> String + Send + Sync>;
@@ -47,14 +39,8 @@ pub(crate) type Render = Arc<dyn Fn() -> String + Send + Sync>;
 /// Metrics that are served. Dropping it ends that soon.
 pub(crate) struct Endpoint {
     address: SocketAddr,
-    tasks: TaskTracker,
-    stop: DropGuard,
-}
-
-/// An address that was taken and where nobody is answered yet.
-pub(crate) struct Listener {
-    listener: TcpListener,
-    address: SocketAddr,
+    serving: Serving,
+    _stop: DropGuard,
 }
 
 /// Takes the address.
@@ -62,47 +48,28 @@ pub(crate) struct Listener {
 /// # Errors
 ///
 /// `ODN-5005` when somebody else listens there, `ODN-3016` when nobody can.
-pub(crate) async fn bind(address: MetricsAddress) -> Result<Listener, Fault> {
-    let taken = |error: std::io::Error| {
-        let (code, fix) = match error.kind() {
-            std::io::ErrorKind::AddrInUse => (
-                Code::WrongState,
-                "expected nobody, found somebody who listens there already; end that",
-            ),
-            _ => (Code::ConfigInvalid, "expected an address that can be listened at"),
-        };
-        Fault::new(
-            code,
-            format!(
-                "telemetry.metrics: metrics cannot be served at {address}: {fix}, or choose another address ({error})"
-            ),
-        )
-    };
-    let listener = TcpListener::bind(address.get()).await.map_err(taken)?;
-    let address = listener.local_addr().map_err(taken)?;
-    Ok(Listener { listener, address })
-}
-
-impl Listener {
-    /// Serves metrics on this runtime from now on.
-    pub(crate) fn serve(self, render: Render, handle: &tokio::runtime::Handle) -> Endpoint {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let accepting = Accepting {
-            listener: self.listener,
-            render,
-            tasks: tasks.clone(),
-            stop: stop.clone(),
-        };
-        tasks.spawn_on(accepting.run(), handle);
-        Endpoint {
-            address: self.address,
-            tasks,
-            stop: stop.drop_guard(),
-        }
-    }
+pub(crate) async fn bind(address: MetricsAddress) -> Result<Bound, Fault> {
+    listen::bind(address.get(), "telemetry.metrics: metrics").await
 }
 
 impl Endpoint {
+    /// Serves metrics on this runtime from now on.
+    pub(crate) fn begin(bound: Bound, render: Render, handle: &tokio::runtime::Handle) -> Self {
+        let serving = Serving::default();
+        let (address, stop) = (bound.address(), serving.stop.clone());
+        bound.serve(MOST_PEERS, &serving, handle, move |stream, _| {
+            let (stop, serving) = (stop.clone(), serve(stream, render.clone()));
+            Some(async move {
+                stop.run_until_cancelled(serving).await;
+            })
+        });
+        Endpoint {
+            address,
+            _stop: serving.stop.clone().drop_guard(),
+            serving,
+        }
+    }
+
     /// Where they are served.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
@@ -110,44 +77,9 @@ impl Endpoint {
 
     /// Ends it, and waits until the address is free.
     pub(crate) async fn close(self) {
-        drop(self.stop);
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-}
-
-struct Accepting {
-    listener: TcpListener,
-    render: Render,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-}
-
-impl Accepting {
-    async fn run(self) {
-        let stop = self.stop.clone();
-        stop.run_until_cancelled(self.accept()).await;
-    }
-
-    async fn accept(&self) -> Option<Infallible> {
-        let places = Arc::new(Semaphore::new(MOST_PEERS));
-        loop {
-            let place = places.clone().acquire_owned().await.ok()?;
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let serving = serve(stream, self.render.clone());
-                    let stop = self.stop.clone();
-                    self.tasks.spawn(async move {
-                        stop.run_until_cancelled(serving).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a collector of metrics could not be accepted");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
+        self.serving.stop.cancel();
+        self.serving.tasks.close();
+        self.serving.tasks.wait().await;
     }
 }
 

@@ -16,9 +16,9 @@ use odeon_protocol::{
     Code, Fault, Fingerprint, FunctionType, Generation, MemberPath, PluginName, Problem, ValueError,
     ValueLimits, resolve_member,
 };
-use odeon_runtime::{MethodId, Plugin};
+use odeon_runtime::{MethodId, Plugin, WebHandler};
 
-use super::Origin;
+use super::{Origin, ServedAt};
 use crate::load::LoadRequest;
 
 /// A generation that was put into service.
@@ -27,6 +27,8 @@ pub(crate) struct Loaded {
     pub(crate) generation: Generation,
     pub(crate) plugin: Plugin,
     pub(crate) origin: Origin,
+    /// Where it is served over HTTP, if it is.
+    pub(crate) route: Option<ServedAt>,
     pub(crate) limits: ValueLimits,
     methods: Vec<MethodEntry>,
     forms: Forms,
@@ -52,7 +54,7 @@ pub(crate) struct MethodEntry {
 }
 
 impl Loaded {
-    pub(crate) fn new(plugin: Plugin, origin: Origin) -> Self {
+    pub(crate) fn new(plugin: Plugin, origin: Origin, route: Option<ServedAt>) -> Self {
         let spec = plugin.spec();
         let (name, generation) = (spec.name.clone(), spec.generation);
         let message = usize::try_from(spec.limits.message.bytes()).unwrap_or(usize::MAX);
@@ -90,6 +92,7 @@ impl Loaded {
             generation,
             plugin,
             origin,
+            route,
             limits,
             methods,
             forms,
@@ -106,7 +109,7 @@ impl Loaded {
         Loaded {
             generation: number,
             allowed: ArcSwapOption::new(before.allowed.load_full()),
-            ..Loaded::new(before.plugin.clone(), before.origin.clone())
+            ..Loaded::new(before.plugin.clone(), before.origin.clone(), before.route.clone())
         }
     }
 
@@ -166,6 +169,17 @@ impl Loaded {
                 None => Err(fault),
             }
         })
+    }
+
+    /// The number of the method that answers HTTP requests, and what the
+    /// runtime needs for that.
+    pub(crate) fn web_handler(&self) -> Option<(usize, WebHandler)> {
+        let handler = self.plugin.web_handler()?;
+        let index = self
+            .methods
+            .iter()
+            .position(|method| method.id == handler.method())?;
+        Some((index, handler))
     }
 
     #[inline]

@@ -224,6 +224,9 @@ pub struct PluginRow {
     /// The interfaces that other plugins serve for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<LinkRow>,
+    /// Where it is served over HTTP: a listener and a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
 }
 
 /// An interface that one plugin serves for another.
@@ -318,6 +321,9 @@ pub struct StatusReport {
     /// What the kernel refuses the host and what it starts.
     #[serde(default)]
     pub walls: Vec<WallRow>,
+    /// Where plugins are served over HTTP.
+    #[serde(default)]
+    pub listeners: Vec<ListenerRow>,
 }
 
 /// A wall around a process, besides the sandbox.
@@ -329,6 +335,19 @@ pub struct WallRow {
     pub wall: String,
     /// Whether it stands, in words.
     pub state: String,
+}
+
+/// A listener for HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerRow {
+    /// Its name.
+    pub name: String,
+    /// Its address and port.
+    pub address: String,
+    /// Whether clients have to speak TLS.
+    pub tls: bool,
+    /// How many connections there are.
+    pub connections: u64,
 }
 
 /// The folder of descriptors.

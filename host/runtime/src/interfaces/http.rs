@@ -1,4 +1,5 @@
-//! `wasi:http`: requests of guests, of WASI 0.2 and 0.3.
+//! `wasi:http`, of WASI 0.2 and 0.3: requests of guests, and those that guests
+//! answer (`incoming`).
 //!
 //! Owns how a request leaves the host: asked of [`Egress`] by its host, then
 //! by the very address it is sent to, on a connection of its own, counted and
@@ -9,6 +10,7 @@ mod connect;
 mod error;
 mod exchange;
 mod guard;
+mod incoming;
 mod kept;
 
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use wasmtime_wasi_http::{
 };
 
 use self::exchange::{Exchange, exchange};
+pub(crate) use self::incoming::{Answered, NoResponse, name};
+pub use self::incoming::{BrokenOff, Exchange as Incoming, RequestBody, RequestBodyError, ResponseBody};
 use self::kept::Kept;
 use crate::interfaces::egress::Egress;
 use crate::link::Flavour;

@@ -79,7 +79,10 @@ impl Wanted {
         let index = resolve_member(&exports, &self.member).map_err(|error| {
             // Whoever may not call all of them is not told what they are called.
             let all = grants.call(&self.plugin, &self.member, |_| false);
-            all.map_or_else(|denied| self.denied(present, &denied.to_string()), |()| error.into())
+            all.map_or_else(
+                |denied| self.denied(present, &denied.to_string()),
+                |()| error.into(),
+            )
         })?;
         let is = |granted: &MemberPath| resolve_member(&exports, granted) == Ok(index);
         let allowed = grants.call(&self.plugin, &self.member, is);

@@ -14,11 +14,12 @@ use odeon_protocol::{Code, Fault};
 
 use super::entry::no_threads;
 use super::running::{Running, broke_off};
-use super::{MethodId, Plugin, Reply};
+use super::{MethodId, Plugin, Reply, WebHandler};
 use crate::call_clock::CallClock;
 use crate::control::{CANCEL_GRACE, CallContext, Interrupt, Reason};
 use crate::gate::OwnedPass;
 use crate::instance::Instance;
+use crate::interfaces::http::Incoming;
 use crate::state::{Budget, HostState};
 use crate::stop::Stop;
 use crate::ticker::TICK;
@@ -155,14 +156,17 @@ impl Plugin {
         let _pass = pass;
         let shared = &*self.shared;
         let ticker = &shared.unit.ticker;
-        let _ungated = match target {
-            Target::Method(_) => {
+        let _ungated = match &target {
+            Target::Method(_) | Target::Web(..) => {
                 ticker.awake();
                 None
             }
             Target::Hook(_) => Some(ticker.ungated()),
         };
-        let (Target::Method(called) | Target::Hook(called)) = target;
+        let called = match &target {
+            Target::Method(method) | Target::Hook(method) => *method,
+            Target::Web(handler, _) => handler.method,
+        };
         let via = context.via.clone();
         let context = Some(Box::new(context));
         let begin = |state: &mut HostState| {
@@ -186,8 +190,7 @@ impl Plugin {
                 }
             }
         };
-        let (Target::Method(method) | Target::Hook(method)) = target;
-        let found = template.methods.get(method.0).zip(shared.method_type(method));
+        let found = template.methods.get(called.0).zip(shared.method_type(called));
         let Some((index, ty)) = found else {
             return Err(Fault::new(
                 Code::MethodNotFound,
@@ -196,21 +199,25 @@ impl Plugin {
         };
         // The direct codec is for exports that are lifted synchronously; of a
         // component with any other, all go by way of decoded values.
-        let called = match shared.source.description.async_lifted {
-            true => instance.call_lifted(index, ty, &args, &shared.values).await,
-            false => instance.call_async(index, &args).await,
+        let outcome = match target {
+            Target::Web(handler, exchange) => instance.answer(handler, index, *exchange).await,
+            _ if shared.source.description.async_lifted => {
+                instance.call_lifted(index, ty, &args, &shared.values).await
+            }
+            _ => instance.call_async(index, &args).await,
         };
-        shared.settle(instance, shared.within_depth(method, called))
+        shared.settle(instance, shared.within_depth(called, outcome))
     }
 }
 
 /// What is called.
-#[derive(Clone, Copy, Debug)]
 pub(super) enum Target {
     /// What a caller called.
     Method(MethodId),
     /// What the host itself calls, before, between and after calls.
     Hook(MethodId),
+    /// What answers a request that came in over HTTP.
+    Web(WebHandler, Box<Incoming>),
 }
 
 /// Takes from what the caller's task may do, before it has to let others run,

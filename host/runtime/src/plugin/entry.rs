@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use odeon_protocol::{Code, Executed, Fault, Generation};
 
 use super::drive::{Target, at};
-use super::{MethodId, Plugin, Reply, Shared, wait};
+use super::{MethodId, Plugin, Reply, Shared, WebHandler, wait};
 use crate::control::CallContext;
 use crate::gate::{Arrival, OwnedPass, Pass, Refusal};
+use crate::interfaces::http::Incoming;
 use crate::link::Flavour;
 use crate::stop::Stop;
 
@@ -262,6 +263,30 @@ impl Entered {
         plugin
             .drive(target, args, context, budget, Some(pass), admitted)
             .await
+    }
+
+    /// Answers a request that came in over HTTP. The response goes where the
+    /// exchange says as soon as its body begins; this ends when the guest has,
+    /// and its instance, and the place in the gate, are there until then.
+    /// Dropping the future ends the call and breaks the response off.
+    ///
+    /// # Errors
+    ///
+    /// The fault that ended the call. What has been sent by then is not whole.
+    pub async fn answer(
+        self,
+        handler: WebHandler,
+        exchange: Incoming,
+        context: CallContext,
+    ) -> Result<(), Fault> {
+        let Entered { plugin, pass } = self;
+        let admitted = pass.since();
+        let budget = plugin.shared.budget;
+        let target = Target::Web(handler, Box::new(exchange));
+        let ended = plugin
+            .drive(target, Vec::new(), context, budget, Some(pass), admitted)
+            .await;
+        ended.map(drop)
     }
 }
 

@@ -1,0 +1,152 @@
+//! One request and its answer.
+//!
+//! Owns the order: the head is looked at, the plugin is found, the request is
+//! taken as a call is, and answered by the plugin or with the reason why not.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Either, Full};
+use hyper::body::Incoming as Sent;
+use odeon_authority::Principal;
+use odeon_protocol::{Code, Fault};
+use odeon_rmi::{IfAbandoned, NewRequest};
+use odeon_runtime::Incoming;
+use tokio::sync::oneshot;
+
+use super::Known;
+use super::body::{LimitedBody, field_bytes, too_long};
+use super::head;
+use super::pace::{Pace, Times};
+use super::refusal::Refusal;
+use super::response::{Abandoned, GuestBody};
+use super::work::{Work, handler};
+use crate::host::Inner;
+use crate::registry::Loaded;
+use crate::request::Caller;
+
+/// What answers the requests of one listener.
+pub(super) struct Desk {
+    inner: Arc<Inner>,
+    known: Arc<Known>,
+    caller: Caller,
+    times: Times,
+}
+
+/// An answer: the guest's, or the host's own.
+pub(super) type Answer = Response<Either<GuestBody, Full<Bytes>>>;
+
+impl Desk {
+    pub(super) fn new(inner: Arc<Inner>, known: Arc<Known>, times: Times) -> Self {
+        let listener = known.name.clone();
+        Desk {
+            inner,
+            known,
+            caller: Caller::new(&Principal::Web { listener }),
+            times,
+        }
+    }
+
+    pub(super) fn times(&self) -> Times {
+        self.times
+    }
+
+    /// Answers a request, in any case.
+    pub(super) async fn answer(&self, request: Request<Sent>, pace: &Pace) -> Answer {
+        let looked_at = pace.begin(|seen| head::check(&request, seen));
+        let answered = match looked_at {
+            Ok(()) => self.ask(request, pace).await,
+            Err(refusal) => Err(refusal),
+        };
+        let answer = match answered {
+            Ok(response) => response.map(Either::Left),
+            Err(refusal) => {
+                tracing::debug!(listener = &*self.known.name, fault = %refusal.fault, "a request was refused");
+                pace.complete();
+                refusal.response().map(Either::Right)
+            }
+        };
+        self.known.counts.answered(answer.status());
+        answer
+    }
+
+    /// Has the plugin answer that is served at the request's path.
+    async fn ask(&self, request: Request<Sent>, pace: &Pace) -> Result<Response<GuestBody>, Refusal> {
+        let loaded = self.find(&request)?;
+        within_limits(&request, &loaded)?;
+        let found = handler(&loaded)?;
+        let target = found.method()?.path.clone();
+        let new = NewRequest {
+            // Its client going is said by hand, and only while it matters.
+            if_abandoned: IfAbandoned::LetRun,
+            ..NewRequest::new(target, self.caller.text().clone())
+        };
+        let inner = &self.inner;
+        let (ticket, watcher) = inner.requests.accept(new)?;
+        let mut abandoned = Abandoned::new(inner.clone(), ticket.serial());
+        let method = request.method().clone();
+        let body_limit = loaded.plugin.spec().limits.http_body.bytes();
+        let (head, body) = request.into_parts();
+        let body = LimitedBody::new(body, loaded.plugin.clone(), self.times.stall);
+        let trouble = body.trouble();
+        let (give, given) = oneshot::channel();
+        let (tell, mut ended) = oneshot::channel();
+        let work = Work {
+            inner: inner.clone(),
+            found,
+            exchange: Incoming {
+                request: Request::from_parts(head, body.boxed_unsync()),
+                tls: self.known.tls,
+                response: give,
+            },
+            caller: self.caller.clone(),
+            signal: watcher.signal(),
+            ended: tell,
+        };
+        inner.tasks.spawn(work.run(ticket));
+        drop(watcher);
+        if let Ok(response) = given.await {
+            return Ok(GuestBody::of(response, &method, ended, abandoned, pace));
+        }
+        let ended = (&mut ended).await;
+        abandoned.complete();
+        Err(match ended {
+            Ok(Err(fault)) => trouble.explain(fault, body_limit),
+            _ => Fault::new(Code::Internal, "the request broke off in the host; see its log").into(),
+        })
+    }
+
+    fn find(&self, request: &Request<Sent>) -> Result<Arc<Loaded>, Refusal> {
+        let routes = self.inner.registry.routes();
+        let found = routes.find(&self.known.name, request.uri().path());
+        found.cloned().ok_or_else(|| {
+            Fault::new(
+                Code::PluginNotFound,
+                "expected a path at which a plugin is served; nothing is here",
+            )
+            .into()
+        })
+    }
+}
+
+/// Refuses what the plugin does not take, before it is asked.
+fn within_limits(request: &Request<Sent>, loaded: &Loaded) -> Result<(), Refusal> {
+    let limits = &loaded.plugin.spec().limits;
+    let most = limits.header_bytes.bytes();
+    let found = field_bytes(request.headers());
+    let refusal = if found > most {
+        Refusal::too_large(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "header-bytes",
+            format!("expected at most {most} bytes of header fields (limits.header-bytes), found {found}"),
+        )
+    } else if request.body().size_hint().lower() > limits.http_body.bytes() {
+        too_long(limits.http_body.bytes())
+    } else {
+        return Ok(());
+    };
+    loaded.plugin.refused(&refusal.fault);
+    Err(refusal)
+}
