@@ -113,6 +113,7 @@ fn sets_are_bounded_and_without_contradiction() {
 fn files_say_the_same_as_tables_texts_or_a_list() {
     let tables = r#"
         secret = ["token"]
+        call = ["calc", "other/math.add"]
         tcp = "db.example.com:5432"
         [env]
         MODE = "fast"
@@ -137,11 +138,13 @@ fn files_say_the_same_as_tables_texts_or_a_list() {
         "env=MODE=fast",
         "env=LANG",
         "secret=token",
+        "call=calc",
+        "call=other/math.add",
     ]);
     assert_eq!(grants, same);
     for wrong in [
         "frob = 1",
-        "call = \"calc\"",
+        "call = \"Calc\"",
         "[[fs]]\nhost = \"/a\"\nguest = \"/b::c\"",
         "[[http]]\nport = 80",
         "[[http]]\nhost = \"a\"\nhots = 1",
