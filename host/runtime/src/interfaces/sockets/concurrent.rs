@@ -120,7 +120,7 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         let (data, exhausted) = counted::sent(&mut store, data, egress, route)?;
         let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
         let sent = <WasiSockets as HostTcpSocketWithStore<HostState>>::send(wasis, socket, data)?;
-        counted::outcome(&mut store, sent, exhausted, slot)
+        counted::outcome(&mut store, sent, exhausted, slot, counted::Tell::new())
     }
 
     fn receive(
@@ -132,8 +132,9 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         let route = egress.slots.route(socket.rep());
         let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
         let (data, received) = <WasiSockets as HostTcpSocketWithStore<HostState>>::receive(wasis, socket)?;
-        let (data, cut_off) = counted::received(&mut store, data, route)?;
-        let received = counted::outcome(&mut store, received, cut_off, slot)?;
+        let (tell, told) = counted::Tell::new();
+        let (data, cut_off) = counted::received(&mut store, data, route, tell.clone())?;
+        let received = counted::outcome(&mut store, received, cut_off, slot, (tell, told))?;
         Ok((data, received))
     }
 }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use odeon_authority::Protocol;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::PollSender;
 use wasmtime::component::{
@@ -30,6 +31,25 @@ const PIECE: usize = 64 << 10;
 type Store<'a> = Access<'a, HostState, HasSockets>;
 type Outcome = Result<(), ErrorCode>;
 
+/// Who is told how the sending or receiving ended, once.
+#[derive(Clone)]
+pub(super) struct Tell(Arc<Mutex<Option<oneshot::Sender<Outcome>>>>);
+
+impl Tell {
+    /// And what he hears it by.
+    pub(super) fn new() -> (Self, oneshot::Receiver<Outcome>) {
+        let (tell, told) = oneshot::channel();
+        (Tell(Arc::new(Mutex::new(Some(tell)))), told)
+    }
+
+    fn ended(&self, outcome: Outcome) {
+        if let Some(tell) = self.0.lock().take() {
+            // Nobody waits for it any more if this fails.
+            drop(tell.send(outcome));
+        }
+    }
+}
+
 /// What a guest sends, counted, and whether it was cut off.
 pub(super) fn sent(
     store: &mut Store<'_>,
@@ -37,16 +57,19 @@ pub(super) fn sent(
     egress: Arc<Egress>,
     route: Option<Route>,
 ) -> wasmtime::Result<(StreamReader<u8>, Arc<AtomicBool>)> {
-    watched(store, data, Some(egress), route)
+    watched(store, data, Some(egress), route, None)
 }
 
-/// What a guest is sent, and whether it was cut off.
+/// What a guest is sent, and whether it was cut off. If the guest does not want
+/// the rest, or is not to have it, that is the end of receiving: the peer may
+/// never say another word.
 pub(super) fn received(
     store: &mut Store<'_>,
     data: StreamReader<u8>,
     route: Option<Route>,
+    tell: Tell,
 ) -> wasmtime::Result<(StreamReader<u8>, Arc<AtomicBool>)> {
-    watched(store, data, None, route)
+    watched(store, data, None, route, Some(tell))
 }
 
 fn watched(
@@ -54,6 +77,7 @@ fn watched(
     data: StreamReader<u8>,
     counted: Option<Arc<Egress>>,
     route: Option<Route>,
+    tell: Option<Tell>,
 ) -> wasmtime::Result<(StreamReader<u8>, Arc<AtomicBool>)> {
     let cut_off = Arc::new(AtomicBool::new(false));
     let (into, from) = mpsc::channel(1);
@@ -67,6 +91,7 @@ fn watched(
             }
         }),
         cut_off: cut_off.clone(),
+        tell,
     };
     let watcher = Watcher {
         counted,
@@ -86,12 +111,12 @@ pub(super) fn outcome(
     sent: FutureReader<Outcome>,
     cut_off: Arc<AtomicBool>,
     slot: Option<Arc<Slot>>,
+    (tell, told): (Tell, oneshot::Receiver<Outcome>),
 ) -> wasmtime::Result<FutureReader<Outcome>> {
-    let (tell, told) = oneshot::channel();
     sent.pipe(
         store.as_context_mut(),
         Verdict {
-            tell: Some(tell),
+            tell,
             cut_off,
             _slot: slot,
         },
@@ -158,6 +183,20 @@ struct Pieces {
     /// Wakes whoever waits for the next piece when the way is lost.
     lost: Pin<Box<dyn Future<Output = ()> + Send>>,
     cut_off: Arc<AtomicBool>,
+    /// Who is told when this is dropped before the other side has ended; nobody
+    /// where the other side ends by itself then.
+    tell: Option<Tell>,
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if let Some(tell) = &self.tell {
+            tell.ended(match self.cut_off.load(Ordering::Acquire) {
+                true => Err(ErrorCode::AccessDenied),
+                false => Ok(()),
+            });
+        }
+    }
 }
 
 impl StreamProducer<HostState> for Pieces {
@@ -179,7 +218,13 @@ impl StreamProducer<HostState> for Pieces {
                 destination.set_buffer(BytesMut::from(piece));
                 Poll::Ready(Ok(StreamResult::Completed))
             }
-            Poll::Ready(None) => Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Ready(None) => {
+                // How the other side ended, it tells itself.
+                if !self.cut_off.load(Ordering::Acquire) {
+                    self.tell = None;
+                }
+                Poll::Ready(Ok(StreamResult::Dropped))
+            }
             Poll::Pending if self.lost.as_mut().poll(context).is_ready() => {
                 self.cut_off.store(true, Ordering::Release);
                 Poll::Ready(Ok(StreamResult::Dropped))
@@ -191,7 +236,7 @@ impl StreamProducer<HostState> for Pieces {
 }
 
 struct Verdict {
-    tell: Option<oneshot::Sender<Outcome>>,
+    tell: Tell,
     cut_off: Arc<AtomicBool>,
     _slot: Option<Arc<Slot>>,
 }
@@ -200,7 +245,7 @@ impl FutureConsumer<HostState> for Verdict {
     type Item = Outcome;
 
     fn poll_consume(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         _: &mut Context<'_>,
         store: StoreContextMut<'_, HostState>,
         mut source: Source<'_, Outcome>,
@@ -213,10 +258,7 @@ impl FutureConsumer<HostState> for Verdict {
         } else {
             outcome.unwrap_or(Ok(()))
         };
-        if let Some(tell) = self.tell.take() {
-            // Nobody waits for it any more if this fails.
-            drop(tell.send(outcome));
-        }
+        self.tell.ended(outcome);
         Poll::Ready(Ok(()))
     }
 }
