@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    found::compare,
+    found::{compare, look},
     ground::{Base, Ground, P, Site},
 };
 
@@ -82,6 +82,29 @@ fn a_load_whose_version_cannot_be_kept_is_not_done_again_at_the_next_start() {
     let found = compare(&site).unwrap();
     assert!(found.serving.is_empty() && found.known.is_empty(), "{found:?}");
     drop(host);
+}
+
+/// What the list cannot have, the next start must not be held to. Enforced by
+/// `Host::keep`.
+#[test]
+fn a_replace_that_cannot_be_listed_keeps_no_version_that_the_next_start_is_refused_by() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let ground = Ground::new();
+    let site = ground.site("list", Base::One);
+    let list = site.state.join("loads.toml");
+    let mode = |mode| std::fs::set_permissions(&list, std::fs::Permissions::from_mode(mode)).unwrap();
+    let host = site.serve(false);
+    // Not the operator's own any more, so that it is neither read nor written.
+    mode(0o666);
+    let replaced = site.odeon(&["replace", P, &ground.file(P, 2), "--json"]);
+    assert!(
+        replaced.status == Some(0) && replaced.out.contains("will not be repeated"),
+        "{replaced:?}"
+    );
+    drop(host);
+    mode(0o600);
+    let found = look(&site, false).unwrap();
+    assert_eq!((found.serving[P], found.known[P]), (1, 1));
 }
 
 /// Enforced by `Host::bring_back`.
