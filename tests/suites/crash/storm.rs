@@ -92,8 +92,12 @@ fn chosen<'a>(phase: &'a Phase, calls: u64, start: u64, dice: &mut Dice, points:
             number,
             phase,
             call: place / 2 + 1,
-            at: if place % 2 == 0 { At::Entry } else { At::Exit },
-            again: (number % AGAIN == 0).then(|| dice.at(start)),
+            at: if place.is_multiple_of(2) {
+                At::Entry
+            } else {
+                At::Exit
+            },
+            again: number.is_multiple_of(AGAIN).then(|| dice.at(start)),
         });
     }
 }

@@ -30,7 +30,10 @@ fn every_field_is_read_and_paths_are_beside_the_file() {
     let wall = config.wall.unwrap();
     assert_eq!(
         (wall.read, wall.write),
-        (vec!["/srv/odeon/in".into()], vec!["/out".into()])
+        (
+            vec![Path::new("/srv/odeon/in").to_owned()],
+            vec![Path::new("/out").to_owned()]
+        )
     );
     assert_eq!(
         HostConfig::parse("", Path::new("")).unwrap(),

@@ -15,7 +15,7 @@ pub(crate) struct Failed {
     /// None: that it failed is on record already, as a decision.
     step: Option<LoadStep>,
     mismatches: Vec<String>,
-    fault: Fault,
+    fault: Box<Fault>,
 }
 
 /// What is known of a load before it fails.
@@ -31,7 +31,7 @@ impl Failed {
         move |fault| Failed {
             step: Some(step),
             mismatches: Vec::new(),
-            fault,
+            fault: Box::new(fault),
         }
     }
 
@@ -40,7 +40,7 @@ impl Failed {
         Failed {
             step: None,
             mismatches: Vec::new(),
-            fault,
+            fault: Box::new(fault),
         }
     }
 }
@@ -60,7 +60,7 @@ impl From<LoadError> for Failed {
         Failed {
             step: Some(step),
             mismatches,
-            fault: error.into(),
+            fault: Box::new(error.into()),
         }
     }
 }
@@ -119,7 +119,7 @@ impl Host {
 
     /// Writes down that it failed, and gives the fault to answer with.
     pub(super) async fn note_failed(&self, about: About, failed: Failed) -> Fault {
-        let (host, fault) = (self.clone(), failed.fault.clone());
+        let (host, fault) = (self.clone(), Fault::clone(&failed.fault));
         let noted = blocking(move || host.note_failed_now(about, failed)).await;
         noted.unwrap_or(fault)
     }
@@ -132,6 +132,7 @@ impl Host {
             mismatches,
             fault,
         } = failed;
+        let fault = *fault;
         let Some(step) = step.filter(|_| fault.code != Code::Draining) else {
             return fault;
         };
