@@ -42,6 +42,9 @@ struct Refusal {
     unrecorded: Option<Fault>,
 }
 
+/// Plugins whose grants could not be changed as the policy says, and why.
+type Unrecorded = Vec<(PluginName, Fault)>;
+
 impl Host {
     /// Decides again about everything that is loaded, and takes out what the
     /// trust policy does not let in any more: it takes no new calls at once,
@@ -115,7 +118,7 @@ impl Host {
     /// could not take out was closed by that for good. What it takes away is gone
     /// from this moment on, what it grants when that is on record; gives also
     /// what could not be recorded.
-    fn measure_all(&self) -> Result<(Vec<Refusal>, Vec<(PluginName, Fault)>), Fault> {
+    fn measure_all(&self) -> Result<(Vec<Refusal>, Unrecorded), Fault> {
         let _turn = self.inner.gatekeeper.turn();
         let policy = self.inner.gatekeeper.policy_for_review()?;
         let (mut refused, mut changes) = (Vec::new(), Vec::new());

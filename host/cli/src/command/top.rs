@@ -278,11 +278,13 @@ mod tests {
             memory_bytes: 0,
             limits_hit: [("cpu".to_owned(), 40), ("queue".to_owned(), 2)].into(),
             links: Vec::new(),
+            http: None,
         };
         StatusReport {
             folder: None,
             descriptors: Vec::new(),
             walls: Vec::new(),
+            listeners: Vec::new(),
             version: "0.1.0".into(),
             pid: 7,
             uptime_ms,

@@ -22,11 +22,17 @@ fn a_meeting_is_remembered_until_one_of_those_who_met_is_another() {
     let narrowed = Narrowed::default();
     let own = granted(&["secret=a", "secret=b"]);
     let first = granted(&["secret=a"]);
-    let left = narrowed.of(&own, &[first.clone()]);
+    let left = narrowed.of(&own, std::slice::from_ref(&first));
     assert_eq!(left.set().lines(), ["secret=a"]);
-    assert!(Arc::ptr_eq(&left, &narrowed.of(&own, &[first.clone()])));
+    assert!(Arc::ptr_eq(
+        &left,
+        &narrowed.of(&own, std::slice::from_ref(&first))
+    ));
     let second = granted(&["secret=b"]);
-    assert_eq!(narrowed.of(&own, &[second.clone()]).set().lines(), ["secret=b"]);
+    assert_eq!(
+        narrowed.of(&own, std::slice::from_ref(&second)).set().lines(),
+        ["secret=b"]
+    );
     assert!(narrowed.of(&own, &[first, second]).set().lines().is_empty());
 }
 
