@@ -24,6 +24,7 @@ fn load(path: &str) -> Load {
         grants: vec![],
         limits: BTreeMap::new(),
         links: BTreeMap::new(),
+        http: None,
     }
 }
 
@@ -40,6 +41,8 @@ fn every_request_is_read_back_and_its_op_is_this() {
         transient: true,
         grants: vec!["fs=/srv/data,rw".into()],
         limits: [("memory".to_owned(), "64MiB".to_owned())].into(),
+        links: [("a:b/c".to_owned(), name())].into(),
+        http: Some("web/calc".into()),
         ..load("/tmp/calc.wasm")
     };
     let directive = Some("info,odeon=debug".to_owned());

@@ -11,10 +11,10 @@ use crate::host::soon;
 
 /// Calls, takes everything away when the guest has begun to use it, and gives
 /// what the call came to.
-async fn interrupted(plugin: &Plugin, invocation: &str, mut used: impl FnMut() -> bool) -> String {
+async fn interrupted(plugin: &Plugin, invocation: &str, used: impl FnMut() -> bool) -> String {
     let running = tokio::spawn(told(plugin, invocation));
     soon("it runs", || plugin.stats().in_flight == 1).await;
-    soon("it uses it", &used).await;
+    soon("it uses it", used).await;
     plugin.regrant(grants::<&str>(&[]));
     tokio::time::timeout(std::time::Duration::from_secs(10), running)
         .await

@@ -33,6 +33,7 @@ fn load_of(guest: &str, name: &str) -> AdminRequest {
         ]
         .into(),
         links: Default::default(),
+        http: None,
     })
 }
 
