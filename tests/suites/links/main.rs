@@ -18,6 +18,7 @@ mod calls;
 mod check;
 mod context;
 mod cycles;
+mod deputies;
 mod faults;
 mod host;
 mod rmi;

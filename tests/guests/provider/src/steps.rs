@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use odeon_sdk::request;
+use odeon_sdk::{request, secrets};
 
 /// What another plugin does with steps.
 pub(crate) type Next = fn(&[String]) -> Result<String, String>;
@@ -33,6 +33,12 @@ pub(crate) fn perform(steps: &[String], next: Next) -> Result<String, String> {
         "count" => {
             TIMES.set(TIMES.get() + 1);
             Ok(TIMES.get().to_string())
+        }
+        "secret" => {
+            let name = rest.first().ok_or("expected a name")?;
+            let shown = secrets::get(name).and_then(|secret| secret.reveal());
+            let shown = shown.map_err(|error| format!("{error:?}"))?;
+            String::from_utf8(shown).map_err(|error| error.to_string())
         }
         "error" => Err("as it was told".into()),
         "trap" => std::process::abort(),

@@ -1,0 +1,39 @@
+//! What a plugin that is linked to another has that one do.
+
+use odeon_authority::GrantSet;
+use odeon_runtime::Grants;
+use odeon_tests::runtime::call;
+
+use crate::town::{Town, perform};
+
+/// Enforced by `Outgoing::of` (the chain) and `Warrant::on_behalf`: by default a
+/// provider uses nothing for one who may not use it himself; where the policy has
+/// it act for him, it does.
+#[tokio::test]
+async fn a_provider_uses_for_its_caller_what_both_may_unless_it_acts_for_him() {
+    let town = Town::new();
+    let spec = town.spec("provider").grant("secret=token");
+    let records = spec.records();
+    records.keep_secret("token", b"ab");
+    let provider = town.load(&spec, "guest-provider").await;
+    let caller = town
+        .load(&town.caller("caller", "provider"), "guest-caller")
+        .await;
+    let (shown, through) = (perform(["secret", "token"]), perform(["next", "secret", "token"]));
+    assert_eq!(call(&provider, &shown).await.unwrap(), r#"ok("ab")"#);
+
+    let refused = call(&caller, &through).await.unwrap();
+    assert!(refused.starts_with("err("), "{refused}");
+    let whose = records.whose();
+    let denied = whose.last().expect("it is on record");
+    assert_eq!(denied.chain, ["caller", "provider"]);
+    assert!(denied.rule.contains("[[deputy]]"), "{denied:?}");
+
+    provider.regrant(Grants {
+        set: GrantSet::parse(["secret=token"]).unwrap(),
+        acts_for: vec!["caller".parse().unwrap()],
+        ..Grants::default()
+    });
+    assert_eq!(call(&caller, &through).await.unwrap(), r#"ok("ab")"#);
+    assert_eq!(call(&provider, &shown).await.unwrap(), r#"ok("ab")"#);
+}
