@@ -91,11 +91,12 @@ impl ReplaceRequest {
     fn load(&self, before: &Loaded) -> Result<LoadRequest, Fault> {
         let mut load = match (&self.source, &before.origin.asked.source) {
             // A descriptor says all there is to say.
-            (Some(source @ Source::Descriptor(_)), _) => LoadRequest {
+            (Some(source @ Source::Descriptor(path)), _) => LoadRequest {
                 source: source.clone(),
                 name: Some(self.name.clone()),
-                in_folder: false,
-                ..before.asked()
+                transient: origin.asked.transient,
+                remember: origin.asked.remember,
+                ..LoadRequest::descriptor(path)
             },
             // The operator names file and plugin in one breath.
             (Some(source), _) => LoadRequest {
