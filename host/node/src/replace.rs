@@ -84,11 +84,12 @@ impl ReplaceRequest {
         let origin = &before.origin;
         let mut load = match (&self.source, &origin.asked.source) {
             // A descriptor says all there is to say.
-            (Some(source @ Source::Descriptor(_)), _) => LoadRequest {
+            (Some(source @ Source::Descriptor(path)), _) => LoadRequest {
                 source: source.clone(),
                 name: Some(self.name.clone()),
-                in_folder: false,
-                ..origin.asked.clone()
+                transient: origin.asked.transient,
+                remember: origin.asked.remember,
+                ..LoadRequest::descriptor(path)
             },
             // The operator names file and plugin in one breath.
             (Some(source), _) => LoadRequest {
