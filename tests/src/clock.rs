@@ -1,5 +1,8 @@
 //! Time on the wall and on the processor.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -23,10 +26,58 @@ pub fn process_cpu() -> Duration {
 pub const QUIET: f64 = 0.02;
 
 /// The share of a core that this process uses over the second that begins now.
-pub fn share_of_a_core() -> f64 {
+fn share_of_a_core() -> f64 {
     let (wall, cpu) = (Instant::now(), process_cpu());
     std::thread::sleep(Duration::from_secs(1));
     (process_cpu() - cpu).as_secs_f64() / wall.elapsed().as_secs_f64()
+}
+
+/// What is wrong with the second that begins now, if something is: the process
+/// uses 2 % of a core or more of it, though nothing is to run any more. Names the
+/// threads that did.
+pub fn busy_second() -> Option<String> {
+    let before = threads();
+    let share = share_of_a_core();
+    if share < QUIET {
+        return None;
+    }
+    let ran = threads().into_iter().filter_map(|(id, now)| {
+        let before = before
+            .get(&id)
+            .map_or((0, 0), |thread| (thread.user, thread.system));
+        let (user, system) = (
+            now.user.saturating_sub(before.0),
+            now.system.saturating_sub(before.1),
+        );
+        (user + system > 0).then(|| format!("{} ({user} ticks, {system} in the kernel)", now.name))
+    });
+    let ran: Vec<_> = ran.collect();
+    Some(format!("{share:.3} of a core busy, by {ran:?}"))
+}
+
+/// What the kernel says of one thread.
+struct Thread {
+    name: String,
+    user: u64,
+    system: u64,
+}
+
+/// The threads of this process, by their number.
+fn threads() -> BTreeMap<OsString, Thread> {
+    let listed = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let threads = listed.filter_map(|entry| {
+        let said = fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name is in parentheses, and may have some of its own.
+        let (head, rest) = said.rsplit_once(") ")?;
+        let fields: Vec<_> = rest.split(' ').collect();
+        let thread = Thread {
+            name: head.split_once(" (")?.1.to_owned(),
+            user: fields.get(11)?.parse().ok()?,
+            system: fields.get(12)?.parse().ok()?,
+        };
+        Some((entry.file_name(), thread))
+    });
+    threads.collect()
 }
 
 /// Fails unless the process uses less than 2 % of a core over the second that
@@ -37,10 +88,10 @@ pub fn share_of_a_core() -> f64 {
 /// When it is busier.
 #[track_caller]
 pub fn assert_quiet() {
-    let used = share_of_a_core();
+    let busy = busy_second();
     assert!(
-        used < QUIET,
-        "expected less than {QUIET} of a core while nothing runs, found {used:.3}"
+        busy.is_none(),
+        "expected less than {QUIET} of a core while nothing runs, found {busy:?}"
     );
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use odeon::{Args, CallOptions, Code, Host, LimitsPatch, Lookup, LookupPlace, Placing, Resolver, UnloadMode};
 use odeon_authority::ClassWish;
-use odeon_tests::clock::{QUIET, process_cpu, share_of_a_core};
+use odeon_tests::clock::{busy_second, process_cpu};
 
 use crate::harness::{OK, Server, answer};
 use crate::host::{at, builder, ephemeral, request, state};
@@ -173,8 +173,8 @@ async fn all_end(host: &Host, rows: &[Row], clock: Clock) {
 
 /// What is wrong with the second after a row, if something is.
 async fn busy_after(what: &str) -> Option<String> {
-    let share = tokio::task::spawn_blocking(share_of_a_core).await.unwrap();
-    (share >= QUIET).then(|| format!("{what} leaves {share:.3} of a core busy"))
+    let busy = tokio::task::spawn_blocking(busy_second).await.unwrap();
+    busy.map(|busy| format!("{what} leaves {busy}"))
 }
 
 /// Falls with `HostState::must_stop` (`deadline_ms`) where a guest computes and

@@ -222,21 +222,21 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
     })
     .await;
 
-    // The median of ten looks within each thousand: one look may meet a
-    // generation more or less.
-    let median = |of: &[(u64, usize)]| {
-        let (mut memory, mut files): (Vec<_>, Vec<_>) = of.iter().copied().unzip();
+    // Of memory the median of ten looks within each thousand: one look may meet a
+    // generation more or less. Of descriptors the least of them: a look may meet
+    // a file that is being read, but what is never closed is in every look.
+    let looks = |of: &[(u64, usize)]| {
+        let (mut memory, files): (Vec<_>, Vec<_>) = of.iter().copied().unzip();
         memory.sort_unstable();
-        files.sort_unstable();
-        (memory[memory.len() / 2], files[files.len() / 2])
+        (memory[memory.len() / 2], files.into_iter().min().unwrap())
     };
     let (first, last) = (
-        median(&footprints[..10]),
-        median(&footprints[footprints.len() - 10..]),
+        looks(&footprints[..10]),
+        looks(&footprints[footprints.len() - 10..]),
     );
     println!(
         "each thousand: {:?}",
-        footprints.chunks(10).map(median).collect::<Vec<_>>()
+        footprints.chunks(10).map(looks).collect::<Vec<_>>()
     );
     println!("memory and descriptors: {first:?} in the first thousand, {last:?} in the last");
     assert!(last.0 * 100 <= first.0 * 105, "memory: {first:?}, {last:?}");

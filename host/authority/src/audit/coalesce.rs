@@ -2,14 +2,14 @@
 //!
 //! Owns the counting: the first of a kind is written at once, the rest are
 //! counted and written once per interval; what a plugin's code does for longer
-//! than that is written ever more seldom, down to once an hour. Per plugin only so many different
-//! targets, and so many different failures to load, are told apart; the others
-//! share one line. Neither takes the other's room. Secrets that were shown are
-//! always told apart.
+//! than that is written ever more seldom, down to once an hour. Per plugin only
+//! so many different targets, and so many different failures to load, are told
+//! apart; the others share one line. Neither takes the other's room. Secrets that
+//! were shown are always told apart.
 //!
-//! **Invariant:** what could not be written stays counted, and is nobody's
-//! "counted beside a line that is on record", until [`Coalescer::unwritten`]
-//! is not told so any more.
+//! **Invariant:** after [`Coalescer::unwritten`], whatever that line was about
+//! stays counted and is [`Noted::NotOnRecord`], until a line about it is due
+//! again and gets written.
 
 use std::{
     collections::HashMap,

@@ -678,8 +678,8 @@ fn the_first_denial_is_written_at_once_and_repeats_after_an_interval_and_then_af
     );
 }
 
-// Passes by `Repeated::kin` and `Repeated::lumped`: whoever is denied much hides no use of a
-// secret behind it.
+// Passes by `Repeated::kin` and `Repeated::lumped`: whoever is denied much hides
+// no use of a secret behind it.
 #[test]
 fn a_shown_secret_is_named_however_many_denials_came_before() {
     let plugin = "calc".parse().unwrap();

@@ -4,9 +4,10 @@
 //! ends, so a file that was left behind locks nobody out.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Fault};
 
@@ -16,6 +17,18 @@ pub(crate) struct StateLock {
 }
 
 impl StateLock {
+    /// How long whoever wants it waits for whoever only looks.
+    const LOOK: Duration = Duration::from_millis(100);
+
+    /// Whether a host that serves has it. Says so too when that cannot be seen.
+    pub(crate) fn is_held(folder: &Path) -> bool {
+        match File::open(folder.join("lock")) {
+            // Shared, and given back at once: several may look at a time.
+            Ok(file) => file.try_lock_shared().is_err(),
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        }
+    }
+
     pub(crate) fn take(folder: &Path) -> Result<Self, Fault> {
         let path = folder.join("lock");
         let failed =
@@ -28,7 +41,7 @@ impl StateLock {
             .truncate(false)
             .mode(0o600);
         let mut file = options.open(&path).map_err(failed)?;
-        match file.try_lock() {
+        match Self::wait_for(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -56,5 +69,18 @@ impl StateLock {
             .and_then(|_| writeln!(file, "{}", std::process::id()))
             .map_err(failed)?;
         Ok(StateLock { _file: file })
+    }
+
+    /// Locks it, unless another host has it for longer than a look takes.
+    fn wait_for(file: &File) -> Result<(), TryLockError> {
+        let until = Instant::now() + Self::LOOK;
+        loop {
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                ended => return ended,
+            }
+        }
     }
 }

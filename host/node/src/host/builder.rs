@@ -241,7 +241,7 @@ impl HostBuilder {
         let audit = Audit::open_sized(&folder, key, self.host_limits.audit_size)?;
         // A host that will be turned away, because another serves from this state
         // directory, changes nothing of what that one said.
-        if !self.one_shot && StateLock::take(&folder).is_ok() {
+        if !self.one_shot && !StateLock::is_held(&folder) {
             audit.say_elsewhere(elsewhere.as_deref())?;
         }
         let start = match self.one_shot {

@@ -1,8 +1,9 @@
 //! What was made of the descriptors so far.
 //!
 //! Owns the memory of the watcher: which plugin is there because of which file,
-//! what was refused and is not tried again as it is, or not at once, and what somebody took out
-//! by hand. It knows no files and no registry; what it is told decides.
+//! what was refused and is not tried again as it is, or not at once, and what
+//! somebody took out by hand. It knows no files and no registry; what it is told
+//! decides.
 //!
 //! **Invariant:** it has entries for files that are in the folder, and for
 //! plugins that one of those put into service, and for nothing else.

@@ -9,7 +9,7 @@
 //!   its own name that was not refused.
 //! - What was refused, unloaded by hand or superseded is left alone until the
 //!   file says something else. What was refused for a reason that passes, such as
-//!   a full disk, is forgotten to be after a while.
+//!   a full disk, is tried again after a while.
 //! - Nothing is unloaded while a file is unsettled: it may be the same one under
 //!   another name.
 
