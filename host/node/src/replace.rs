@@ -94,8 +94,8 @@ impl ReplaceRequest {
             (Some(source @ Source::Descriptor(path)), _) => LoadRequest {
                 source: source.clone(),
                 name: Some(self.name.clone()),
-                transient: origin.asked.transient,
-                remember: origin.asked.remember,
+                transient: before.origin.asked.transient,
+                remember: before.origin.asked.remember,
                 ..LoadRequest::descriptor(path)
             },
             // The operator names file and plugin in one breath.
