@@ -39,6 +39,8 @@ pub(crate) enum Stop {
     HostCallBytes,
     #[error("too many handles")]
     Handles,
+    #[error("a connection that is open may not be used any more")]
+    ConnectionDenied,
 }
 
 impl Stop {
@@ -98,6 +100,11 @@ impl Stop {
                 Code::HandleLimit,
                 "handles",
                 &format!("the guest holds more than {} handles", limits.handles),
+            ),
+            Stop::ConnectionDenied => Fault::new(
+                Code::GrantRevoked,
+                "the plugin holds a connection that it may not use any more; load it again with the grant, or \
+                 call it again without",
             ),
         }
     }

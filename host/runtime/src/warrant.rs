@@ -97,10 +97,15 @@ impl Warrant {
     /// waits is woken up to ask.
     pub(crate) fn set(&self, grants: Grants) {
         self.now.store(Arc::new(grants.into()));
+        self.notify();
+    }
+
+    /// Wakes what waits in [`Self::changed`].
+    pub(crate) fn notify(&self) {
         self.changed.notify_waiters();
     }
 
-    /// Ends when the grants have changed since this was called.
+    /// Ends when what may be used can have changed since this was called.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }

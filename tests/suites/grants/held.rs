@@ -1,6 +1,8 @@
 //! What was opened before a grant was taken away.
 
-use odeon_tests::runtime::spec;
+use odeon_protocol::Code;
+use odeon_tests::guests;
+use odeon_tests::runtime::{call, spec};
 
 use crate::ground::{Folder, HELLO, Peer, grants, resident, told};
 use crate::host::soon;
@@ -137,4 +139,28 @@ async fn timed_who_waits_for_a_peer_is_told_when_the_rule_is_gone() {
         "{:?}",
         began.elapsed()
     );
+}
+
+/// Enforced by `counted::Watch`: of WASI 0.3, receiving asks nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_ends_that_may_receive_from_a_connection_of_0_3_whose_rule_is_gone() {
+    let peer = Peer::new(false);
+    let rule = format!("tcp=127.0.0.1:{}", peer.port());
+    let spec = crate::ground::with(spec().resident(), &[&rule]);
+    let runtime = odeon_tests::runtime::runtime();
+    let component = guests::bytes("wat-streams");
+    let plugin = spec.prepare(&runtime, &component).await.expect("it links");
+    let connect = |times: u32| format!("connect-and-keep({}, {times})", peer.port());
+    assert_eq!(told(&plugin, &connect(1)).await, "1");
+    // Another rule, and still this one.
+    plugin.regrant(grants(&[rule.as_str(), "tcp=127.0.0.1:9"]));
+    assert_eq!(told(&plugin, &connect(0)).await, "0");
+    assert_eq!(peer.closed(), 0);
+    plugin.regrant(grants(&["tcp=127.0.0.1:9"]));
+    let fault = call(&plugin, &connect(0)).await.unwrap_err();
+    assert_eq!(fault.code, Code::GrantRevoked, "{fault}");
+    soon("the peer hears of it", || peer.closed() == 1).await;
+    assert_eq!(spec.records().denials().len(), 1);
+    // The next instance has no connection.
+    assert_eq!(told(&plugin, &connect(0)).await, "0");
 }

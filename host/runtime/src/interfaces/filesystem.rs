@@ -193,31 +193,21 @@ impl Filesystem<'_> {
     fn audited<T>(&self, descriptor: u32, path: &str, intent: Intent, result: FsResult<T>) -> FsResult<T> {
         if let Err(error) = &result
             && let Some(code) = error.downcast_ref()
-            && let Some(reason) = self.reason(descriptor, path, intent, *code)
         {
-            self.deny(descriptor, path, reason);
+            let refused = matches!(code, ErrorCode::NotPermitted | ErrorCode::ReadOnly);
+            match self.root(descriptor) {
+                // It is the grant that says so.
+                Some(root) if refused && intent == Intent::Change && self.read_only(descriptor) => {
+                    root.deny_writing(self.present, &self.target(descriptor, path));
+                }
+                _ => {
+                    if let Some(reason) = reason(path, *code) {
+                        self.deny(descriptor, path, reason);
+                    }
+                }
+            }
         }
         result
-    }
-
-    fn reason(&self, descriptor: u32, path: &str, intent: Intent, code: ErrorCode) -> Option<&'static str> {
-        match code {
-            ErrorCode::NotPermitted | ErrorCode::ReadOnly
-                if intent == Intent::Change && self.read_only(descriptor) =>
-            {
-                Some("the directory is granted for reading only; allow it with fs=HOSTDIR::GUESTDIR,rw")
-            }
-            ErrorCode::NotPermitted if path::is_absolute(path) => {
-                Some("an absolute path leads out of the directory")
-            }
-            ErrorCode::NotPermitted if path::climbs(path) => Some("the path leads out of the directory"),
-            ErrorCode::NotPermitted => {
-                Some("a link leads out of the directory, or the host's file system does not permit it")
-            }
-            ErrorCode::Access => Some("the host's own permissions do not allow it"),
-            ErrorCode::ReadOnly => Some("the host's file system is read-only"),
-            _ => None,
-        }
     }
 
     /// The file behind a descriptor, if it is one that may be written to.
@@ -230,5 +220,21 @@ impl Filesystem<'_> {
             Ok(Descriptor::File(file)) if !file.perms.write_not_permitted() => Some(file.file.clone()),
             _ => None,
         }
+    }
+}
+
+/// What a refusal by the file system comes from, where it is no matter of grants.
+fn reason(path: &str, code: ErrorCode) -> Option<&'static str> {
+    match code {
+        ErrorCode::NotPermitted if path::is_absolute(path) => {
+            Some("an absolute path leads out of the directory")
+        }
+        ErrorCode::NotPermitted if path::climbs(path) => Some("the path leads out of the directory"),
+        ErrorCode::NotPermitted => {
+            Some("a link leads out of the directory, or the host's file system does not permit it")
+        }
+        ErrorCode::Access => Some("the host's own permissions do not allow it"),
+        ErrorCode::ReadOnly => Some("the host's file system is read-only"),
+        _ => None,
     }
 }

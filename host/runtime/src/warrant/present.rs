@@ -32,6 +32,8 @@ impl Present {
         let behalf = behalf_of(context);
         if !(behalf.is_nobody() && self.behalf.load().is_nobody()) {
             self.behalf.store(Arc::new(behalf));
+            // What waits asks again, for whom this call is.
+            self.unit.warrant.notify();
         }
     }
 

@@ -14,6 +14,9 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use super::Intent;
 use crate::warrant::Present;
 
+const READING_ONLY: &str =
+    "the directory is granted for reading only; allow it with fs=HOSTDIR::GUESTDIR,rw";
+
 /// A granted directory as it was when something in it was opened.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Root {
@@ -35,6 +38,12 @@ impl Root {
         }
     }
 
+    /// Writes down that something in it was not written to, as it is granted for
+    /// reading only.
+    pub(super) fn deny_writing(&self, present: &Present, target: &str) {
+        present.deny("fs", target, READING_ONLY, &self.wanted(Access::ReadWrite));
+    }
+
     /// Whether something in it may be used like this.
     pub(super) fn check(&self, present: &Present, intent: Intent) -> Result<(), Refused> {
         let access = match intent {
@@ -54,7 +63,7 @@ impl Refused {
     /// Writes it down, and makes it the guest's error.
     pub(super) fn told(&self, present: &Present, root: &Root, target: &str) -> ErrorCode {
         let reason = match present.allows(&root.wanted(Access::Read)) {
-            true => "the directory is granted for reading only; allow it with fs=HOSTDIR::GUESTDIR,rw",
+            true => READING_ONLY,
             false => "the directory is not granted now",
         };
         present.deny("fs", target, reason, &root.wanted(self.access));

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Dir, FileType};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorType, DirectoryEntry, ErrorCode};
 
@@ -31,7 +31,7 @@ pub(super) struct Listing {
 impl Listing {
     /// Begins at the first entry.
     pub(super) async fn open(dir: Arc<File>, guard: Guard, opened: Arc<Opened>) -> FsResult<Self> {
-        let rest = blocking(move || Dir::read_from(&dir).map_err(io::Error::from)).await?;
+        let rest = blocking(move || read(&dir)).await?;
         Ok(Listing {
             guard,
             _opened: opened,
@@ -56,6 +56,14 @@ impl Listing {
         }
         Ok(self.batch.pop_front().transpose()?)
     }
+}
+
+/// Begins to read a directory, which may have been opened as no more than a
+/// place in the file system.
+fn read(dir: &File) -> io::Result<Dir> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let readable = rustix::fs::openat(dir, ".", flags, Mode::empty())?;
+    Ok(Dir::new(readable)?)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> FsResult<T> {

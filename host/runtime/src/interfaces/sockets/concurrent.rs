@@ -4,6 +4,7 @@ mod accepted;
 mod counted;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use odeon_authority::Protocol;
 use wasmtime::AsContextMut as _;
@@ -117,10 +118,10 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         let egress = store.get().egress;
         let slot = egress.slots.of(socket.rep());
         let route = egress.slots.route(socket.rep());
-        let (data, exhausted) = counted::sent(&mut store, data, egress, route)?;
+        let (data, cut_off) = counted::sent(&mut store, data, egress, route)?;
         let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
         let sent = <WasiSockets as HostTcpSocketWithStore<HostState>>::send(wasis, socket, data)?;
-        counted::outcome(&mut store, sent, exhausted, slot, counted::Tell::new())
+        counted::outcome(&mut store, sent, cut_off, slot, None)
     }
 
     fn receive(
@@ -132,9 +133,8 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         let route = egress.slots.route(socket.rep());
         let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
         let (data, received) = <WasiSockets as HostTcpSocketWithStore<HostState>>::receive(wasis, socket)?;
-        let (tell, told) = counted::Tell::new();
-        let (data, cut_off) = counted::received(&mut store, data, route, tell.clone())?;
-        let received = counted::outcome(&mut store, received, cut_off, slot, (tell, told))?;
+        let watched = counted::watch(&mut store, route)?;
+        let received = counted::outcome(&mut store, received, Arc::default(), slot, Some(watched))?;
         Ok((data, received))
     }
 }

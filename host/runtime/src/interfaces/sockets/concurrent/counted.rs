@@ -1,8 +1,10 @@
-//! The streams between a guest and its connection, watched in between.
+//! The streams between a guest and its connection, watched.
 //!
-//! What goes either way goes through a channel of one piece: whether the
-//! connection may be used is asked before it enters, what the guest sends is
-//! counted, and nothing is read ahead of what the other side takes.
+//! What the guest sends goes through a channel of one piece: whether the
+//! connection may be used is asked, and the piece counted, before it enters, and
+//! nothing is read ahead of what the connection takes. What it receives comes
+//! from the engine itself, so that the connection is let go of in the moment the
+//! guest does not want the rest; that it may not be used any more ends the call.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,11 +13,10 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use odeon_authority::Protocol;
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::PollSender;
 use wasmtime::component::{
-    Access, Destination, FutureConsumer, FutureReader, Source, StreamConsumer, StreamProducer, StreamReader,
+    Access, Accessor, AccessorTask, Destination, FutureConsumer, FutureReader, Source, StreamConsumer, StreamProducer, StreamReader,
     StreamResult,
 };
 use wasmtime::{AsContextMut as _, StoreContextMut};
@@ -24,6 +25,7 @@ use wasmtime_wasi::p3::bindings::sockets::types::ErrorCode;
 use super::super::HasSockets;
 use crate::interfaces::egress::{Egress, Route, Slot};
 use crate::state::HostState;
+use crate::stop::Stop;
 
 /// The most bytes that are between the guest and its connection.
 const PIECE: usize = 64 << 10;
@@ -31,53 +33,12 @@ const PIECE: usize = 64 << 10;
 type Store<'a> = Access<'a, HostState, HasSockets>;
 type Outcome = Result<(), ErrorCode>;
 
-/// Who is told how the sending or receiving ended, once.
-#[derive(Clone)]
-pub(super) struct Tell(Arc<Mutex<Option<oneshot::Sender<Outcome>>>>);
-
-impl Tell {
-    /// And what he hears it by.
-    pub(super) fn new() -> (Self, oneshot::Receiver<Outcome>) {
-        let (tell, told) = oneshot::channel();
-        (Tell(Arc::new(Mutex::new(Some(tell)))), told)
-    }
-
-    fn ended(&self, outcome: Outcome) {
-        if let Some(tell) = self.0.lock().take() {
-            // Nobody waits for it any more if this fails.
-            drop(tell.send(outcome));
-        }
-    }
-}
-
 /// What a guest sends, counted, and whether it was cut off.
 pub(super) fn sent(
     store: &mut Store<'_>,
     data: StreamReader<u8>,
     egress: Arc<Egress>,
     route: Option<Route>,
-) -> wasmtime::Result<(StreamReader<u8>, Arc<AtomicBool>)> {
-    watched(store, data, Some(egress), route, None)
-}
-
-/// What a guest is sent, and whether it was cut off. If the guest does not want
-/// the rest, or is not to have it, that is the end of receiving: the peer may
-/// never say another word.
-pub(super) fn received(
-    store: &mut Store<'_>,
-    data: StreamReader<u8>,
-    route: Option<Route>,
-    tell: Tell,
-) -> wasmtime::Result<(StreamReader<u8>, Arc<AtomicBool>)> {
-    watched(store, data, None, route, Some(tell))
-}
-
-fn watched(
-    store: &mut Store<'_>,
-    data: StreamReader<u8>,
-    counted: Option<Arc<Egress>>,
-    route: Option<Route>,
-    tell: Option<Tell>,
 ) -> wasmtime::Result<(StreamReader<u8>, Arc<AtomicBool>)> {
     let cut_off = Arc::new(AtomicBool::new(false));
     let (into, from) = mpsc::channel(1);
@@ -91,16 +52,47 @@ fn watched(
             }
         }),
         cut_off: cut_off.clone(),
-        tell,
     };
     let watcher = Watcher {
-        counted,
+        egress,
         route,
         into: PollSender::new(into),
         cut_off: cut_off.clone(),
     };
     data.pipe(store.as_context_mut(), watcher)?;
     Ok((StreamReader::new(store.as_context_mut(), pieces)?, cut_off))
+}
+
+/// Watches over what a guest receives, until what is given here is dropped.
+pub(super) fn watch(store: &mut Store<'_>, route: Option<Route>) -> wasmtime::Result<Watched> {
+    let (watched, over) = oneshot::channel();
+    if let Some(route) = route {
+        store.spawn(Watch { route, over })?;
+    }
+    Ok(Watched(watched))
+}
+
+/// Something that is received.
+pub(super) struct Watched(#[expect(dead_code, reason = "dropping it is what it is for")] oneshot::Sender<()>);
+
+/// Ends the call in which a connection is lost that the guest may receive from.
+struct Watch {
+    route: Route,
+    over: oneshot::Receiver<()>,
+}
+
+impl AccessorTask<HostState, HasSockets> for Watch {
+    async fn run(self, _: &Accessor<HostState, HasSockets>) -> wasmtime::Result<()> {
+        tokio::select! {
+            biased;
+            // Nothing is sent: it was dropped.
+            _ = self.over => Ok(()),
+            () = self.route.lost() => {
+                self.route.tell();
+                Err(Stop::ConnectionDenied.into())
+            }
+        }
+    }
 }
 
 /// How the sending or receiving ended, with a denial if the stream was cut
@@ -111,22 +103,23 @@ pub(super) fn outcome(
     sent: FutureReader<Outcome>,
     cut_off: Arc<AtomicBool>,
     slot: Option<Arc<Slot>>,
-    (tell, told): (Tell, oneshot::Receiver<Outcome>),
+    watched: Option<Watched>,
 ) -> wasmtime::Result<FutureReader<Outcome>> {
+    let (tell, told) = oneshot::channel();
     sent.pipe(
         store.as_context_mut(),
         Verdict {
-            tell,
+            tell: Some(tell),
             cut_off,
             _slot: slot,
+            _watched: watched,
         },
     )?;
     FutureReader::new(store.as_context_mut(), told)
 }
 
 struct Watcher {
-    /// Who counts, if anybody does.
-    counted: Option<Arc<Egress>>,
+    egress: Arc<Egress>,
     route: Option<Route>,
     into: PollSender<Bytes>,
     cut_off: Arc<AtomicBool>,
@@ -136,8 +129,7 @@ impl Watcher {
     /// Whether this many bytes may go on.
     fn lets_through(&self, bytes: usize) -> bool {
         let open = self.route.as_ref().is_none_or(|route| route.check().is_ok());
-        let counted = |egress: &Arc<Egress>| egress.charge(bytes, Protocol::Tcp).is_ok();
-        open && self.counted.as_ref().is_none_or(counted)
+        open && self.egress.charge(bytes, Protocol::Tcp).is_ok()
     }
 }
 
@@ -183,20 +175,6 @@ struct Pieces {
     /// Wakes whoever waits for the next piece when the way is lost.
     lost: Pin<Box<dyn Future<Output = ()> + Send>>,
     cut_off: Arc<AtomicBool>,
-    /// Who is told when this is dropped before the other side has ended; nobody
-    /// where the other side ends by itself then.
-    tell: Option<Tell>,
-}
-
-impl Drop for Pieces {
-    fn drop(&mut self) {
-        if let Some(tell) = &self.tell {
-            tell.ended(match self.cut_off.load(Ordering::Acquire) {
-                true => Err(ErrorCode::AccessDenied),
-                false => Ok(()),
-            });
-        }
-    }
 }
 
 impl StreamProducer<HostState> for Pieces {
@@ -218,13 +196,7 @@ impl StreamProducer<HostState> for Pieces {
                 destination.set_buffer(BytesMut::from(piece));
                 Poll::Ready(Ok(StreamResult::Completed))
             }
-            Poll::Ready(None) => {
-                // How the other side ended, it tells itself.
-                if !self.cut_off.load(Ordering::Acquire) {
-                    self.tell = None;
-                }
-                Poll::Ready(Ok(StreamResult::Dropped))
-            }
+            Poll::Ready(None) => Poll::Ready(Ok(StreamResult::Dropped)),
             Poll::Pending if self.lost.as_mut().poll(context).is_ready() => {
                 self.cut_off.store(true, Ordering::Release);
                 Poll::Ready(Ok(StreamResult::Dropped))
@@ -236,16 +208,17 @@ impl StreamProducer<HostState> for Pieces {
 }
 
 struct Verdict {
-    tell: Tell,
+    tell: Option<oneshot::Sender<Outcome>>,
     cut_off: Arc<AtomicBool>,
     _slot: Option<Arc<Slot>>,
+    _watched: Option<Watched>,
 }
 
 impl FutureConsumer<HostState> for Verdict {
     type Item = Outcome;
 
     fn poll_consume(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
         store: StoreContextMut<'_, HostState>,
         mut source: Source<'_, Outcome>,
@@ -258,7 +231,10 @@ impl FutureConsumer<HostState> for Verdict {
         } else {
             outcome.unwrap_or(Ok(()))
         };
-        self.tell.ended(outcome);
+        if let Some(tell) = self.tell.take() {
+            // Nobody waits for it any more if this fails.
+            drop(tell.send(outcome));
+        }
         Poll::Ready(Ok(()))
     }
 }
