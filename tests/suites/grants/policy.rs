@@ -73,7 +73,10 @@ async fn what_the_policy_takes_away_is_gone_from_what_runs_and_what_it_gives_bac
     let denials = events(state.path(), "denial");
     assert_eq!(denials.len(), 2, "{denials:#?}");
     // The guest asked for writing at first, which was never granted.
-    assert_eq!(denials[0]["reason"].as_str().unwrap().split(';').next(), Some("the directory is granted for reading only"));
+    assert_eq!(
+        denials[0]["reason"].as_str().unwrap().split(';').next(),
+        Some("the directory is granted for reading only")
+    );
     assert_eq!(denials[1]["rule"], "trust policy: name b* takes it away");
 }
 

@@ -194,20 +194,33 @@ impl Filesystem<'_> {
         if let Err(error) = &result
             && let Some(code) = error.downcast_ref()
         {
-            let refused = matches!(code, ErrorCode::NotPermitted | ErrorCode::ReadOnly);
-            match self.root(descriptor) {
-                // It is the grant that says so.
-                Some(root) if refused && intent == Intent::Change && self.read_only(descriptor) => {
-                    root.deny_writing(self.present, &self.target(descriptor, path));
-                }
-                _ => {
-                    if let Some(reason) = reason(path, *code) {
-                        self.deny(descriptor, path, reason);
-                    }
+            let target = || self.target(descriptor, path);
+            self.explain((descriptor, path), target, intent, *code);
+        }
+        result
+    }
+
+    /// Writes down why the file system refused something, if that is a matter of
+    /// who may what.
+    fn explain(
+        &self,
+        (descriptor, path): (u32, &str),
+        target: impl FnOnce() -> String,
+        intent: Intent,
+        code: ErrorCode,
+    ) {
+        let refused = matches!(code, ErrorCode::NotPermitted | ErrorCode::ReadOnly);
+        match self.root(descriptor) {
+            // It is the grant that says so.
+            Some(root) if refused && intent == Intent::Change && self.read_only(descriptor) => {
+                root.deny_writing(self.present, &target());
+            }
+            _ => {
+                if let Some(reason) = reason(path, code) {
+                    self.unit.deny("fs", &target(), reason);
                 }
             }
         }
-        result
     }
 
     /// The file behind a descriptor, if it is one that may be written to.

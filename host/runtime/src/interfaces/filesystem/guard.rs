@@ -14,8 +14,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use super::Intent;
 use crate::warrant::Present;
 
-const READING_ONLY: &str =
-    "the directory is granted for reading only; allow it with fs=HOSTDIR::GUESTDIR,rw";
+const READING_ONLY: &str = "the directory is granted for reading only; allow it with fs=HOSTDIR::GUESTDIR,rw";
 
 /// A granted directory as it was when something in it was opened.
 #[derive(Debug, PartialEq, Eq)]

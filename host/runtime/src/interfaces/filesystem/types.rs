@@ -71,10 +71,8 @@ impl Filesystem<'_> {
         {
             // The side that explains the refusal is the one to go by.
             let new = self.read_only(to.0) || path::is_absolute(to.1) || path::climbs(to.1);
-            let (descriptor, path) = if new { to } else { from };
-            if let Some(reason) = self.reason(descriptor, path, Intent::Change, *code) {
-                self.unit.deny("fs", &self.both(from, to), reason);
-            }
+            let decisive = if new { to } else { from };
+            self.explain(decisive, || self.both(from, to), Intent::Change, *code);
         }
         result
     }

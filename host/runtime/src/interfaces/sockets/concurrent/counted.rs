@@ -16,8 +16,8 @@ use odeon_authority::Protocol;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::PollSender;
 use wasmtime::component::{
-    Access, Accessor, AccessorTask, Destination, FutureConsumer, FutureReader, Source, StreamConsumer, StreamProducer, StreamReader,
-    StreamResult,
+    Access, Accessor, AccessorTask, Destination, FutureConsumer, FutureReader, Source, StreamConsumer,
+    StreamProducer, StreamReader, StreamResult,
 };
 use wasmtime::{AsContextMut as _, StoreContextMut};
 use wasmtime_wasi::p3::bindings::sockets::types::ErrorCode;
