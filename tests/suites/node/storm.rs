@@ -136,6 +136,16 @@ fn on_a_thread(host: &Host, stage: &Arc<Stage>, typed: bool) -> std::thread::Joi
     })
 }
 
+/// Waits until every old generation is gone.
+async fn nobody_leaves(host: &Host) {
+    soon("every old generation is gone", || {
+        host.status_dump()["replaced"]
+            .as_array()
+            .is_some_and(Vec::is_empty)
+    })
+    .await;
+}
+
 /// Resident memory of this process in KiB, and its open descriptors.
 fn footprint() -> (u64, usize) {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -201,6 +211,9 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
             stage.slow.store(report.loaded.generation.0, Ordering::SeqCst);
         }
         if round >= WARM_UP && round % 100 == 99 {
+            // A generation that is leaving has memory, and a descriptor for what
+            // its instances begin with.
+            nobody_leaves(&host).await;
             footprints.push(footprint());
         }
     }
@@ -215,16 +228,11 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
     }
     println!("calls of each caller: {made:?}");
     assert!(made.iter().all(|calls| *calls > 100), "{made:?}");
-    soon("every old generation is gone", || {
-        host.status_dump()["replaced"]
-            .as_array()
-            .is_some_and(Vec::is_empty)
-    })
-    .await;
+    nobody_leaves(&host).await;
 
-    // Of memory the median of ten looks within each thousand: one look may meet a
-    // generation more or less. Of descriptors the least of them: a look may meet
-    // a file that is being read, but what is never closed is in every look.
+    // Of memory the median of ten looks within each thousand. Of descriptors the
+    // least of them: a look may meet a file that is being read, but what is never
+    // closed is in every look.
     let looks = |of: &[(u64, usize)]| {
         let (mut memory, files): (Vec<_>, Vec<_>) = of.iter().copied().unzip();
         memory.sort_unstable();
