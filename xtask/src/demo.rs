@@ -65,6 +65,14 @@ const SCENES: &[Scene] = &[
         play: scenes::replace,
     },
     Scene {
+        heading: "Plugins that use plugins",
+        play: scenes::links,
+    },
+    Scene {
+        heading: "A plugin that answers HTTP requests",
+        play: scenes::web,
+    },
+    Scene {
         heading: "What was decided is on record",
         play: scenes::audit,
     },

@@ -23,6 +23,11 @@ const SAMPLES: &[(&str, u64, &[&str])] = &[
             "wasi:io/streams",
         ],
     ),
+    (
+        "web-hello",
+        48,
+        &["wasi:http/types", "wasi:io/error", "wasi:io/streams"],
+    ),
 ];
 
 #[tokio::test]

@@ -16,12 +16,18 @@ const USAGE: i32 = 2;
 const DENIED: i32 = 3;
 const ENDED_EARLY: i32 = 5;
 const STOPPED: i32 = 6;
+const UNAVAILABLE: i32 = 8;
 const OWN_ERROR: i32 = 1;
 
 const CALCULATOR: &str = "sample-calculator.wasm";
 const INDEXER: &str = "sample-file-indexer.wasm";
 const COUNTER: &str = "sample-counter.wasm";
 const COUNTER_V2: &str = "sample-counter-v2.wasm";
+const MARKDOWN: &str = "sample-markdown.wasm";
+/// Uses the two before it.
+const NOTEBOOK: &str = "sample-notebook.wasm";
+const WEB: &str = "sample-web-hello.wasm";
+const FETCHER: &str = "sample-http-fetcher.wasm";
 /// Traps whatever is called.
 const BAD: &str = "wat-traps.wasm";
 /// One file with many attacks; each name it is loaded under makes one of them.
@@ -54,7 +60,12 @@ pub(super) fn mistakes(stage: &mut Stage) -> Result<()> {
 }
 
 pub(super) fn serve(stage: &mut Stage) -> Result<()> {
-    stage.serve(&["serve"])?;
+    stage.say("odeon.toml names an address at which plugins are served over HTTP");
+    stage.write(
+        "odeon.toml",
+        "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:0\"\n",
+    )?;
+    stage.serve(&["serve", "--config", "odeon.toml"])?;
     stage.odeon(0, &["status"])?;
     stage.odeon(0, &["trust", "list"])?;
     Ok(())
@@ -178,6 +189,41 @@ pub(super) fn replace(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn links(stage: &mut Stage) -> Result<()> {
+    stage.odeon(0, &["load", MARKDOWN, "--allow-unsigned"])?;
+    let links = [
+        "--link",
+        "odeon-samples:markdown/renderer=markdown",
+        "--link",
+        "odeon-samples:counter/counting=counter",
+    ];
+    let load = ["load", NOTEBOOK, "--allow-unsigned"];
+    stage.odeon(0, &[&load[..], &links].concat())?;
+    let compose = ["call", "notebook/compose", "\"# One\""];
+    stage.odeon(0, &compose)?.has("<h1>One</h1>")?.has("43")?;
+    stage.say("without its provider a plugin stays, and is told at once");
+    stage.odeon(0, &["unload", "markdown"])?;
+    stage.odeon(UNAVAILABLE, &compose)?.complains("ODN-1016")?;
+    stage.odeon(0, &["load", MARKDOWN, "--allow-unsigned"])?;
+    stage.odeon(0, &compose)?.has("<h1>One</h1>")?;
+    Ok(())
+}
+
+pub(super) fn web(stage: &mut Stage) -> Result<()> {
+    stage.odeon(0, &["load", WEB, "--allow-unsigned", "--http", "web/hello"])?;
+    let status = stage.odeon(0, &["status", "--json"])?;
+    let address = listener(&status.stdout)?;
+    stage.say("another plugin asks, which needs a grant for that");
+    let fetch = format!("fetch(\"http://{address}/hello?demo\")");
+    let run = ["run", FETCHER, &fetch, "--allow-unsigned"];
+    stage.odeon(OWN_ERROR, &run)?.has("denied")?;
+    let grant = format!("http={address}");
+    stage
+        .odeon(0, &[&run[..], &["--grant", &grant]].concat())?
+        .has("status: 200")?;
+    Ok(())
+}
+
 pub(super) fn audit(stage: &mut Stage) -> Result<()> {
     stage.odeon(0, &["audit", "--verify"])?.has("unbroken")?;
     Ok(())
@@ -195,6 +241,17 @@ fn load_hostile(stage: &mut Stage, name: &str, flags: &[&str]) -> Result<()> {
     let load = ["load", HOSTILE, "--name", name, "--allow-unsigned"];
     stage.odeon(0, &[&load, flags].concat())?;
     Ok(())
+}
+
+/// The address of the only listener in the JSON of a status.
+fn listener(json: &str) -> Result<String> {
+    let status: serde_json::Value =
+        serde_json::from_str(json.trim()).context("expected one JSON document")?;
+    let address = status.pointer("/listeners/0/address");
+    address
+        .and_then(serde_json::Value::as_str)
+        .map(str::to_owned)
+        .context("expected the address of a listener in the answer")
 }
 
 /// The serial in the JSON of a call.
