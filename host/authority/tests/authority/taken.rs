@@ -52,6 +52,16 @@ fn names_go_and_others_stay() {
     );
 }
 
+// Passes by `CallGrant::is_touched_by`: what is denied for one method is left to
+// no wider grant, which could not be told apart from it.
+#[test]
+fn calls_go_with_the_plugin_or_the_method() {
+    assert_eq!(without(&["call=a", "call=b"], &["call=a"]), ["call=b"]);
+    assert_eq!(without(&["call=a/add", "call=a/sub"], &["call=a"]), [""; 0]);
+    assert_eq!(without(&["call=a/add", "call=a/sub"], &["call=a/add"]), ["call=a/sub"]);
+    assert_eq!(without(&["call=a", "call=b"], &["call=a/add"]), ["call=b"]);
+}
+
 // Passes by `Endpoint::covers`, and `EgressPolicy::excepted` for what is part of
 // a wider rule.
 #[test]
