@@ -41,6 +41,19 @@ pub struct GrantReport {
     pub warnings: Vec<String>,
 }
 
+impl GrantReport {
+    fn unchanged(loaded: &Loaded) -> Self {
+        GrantReport {
+            name: loaded.name.clone(),
+            generation: loaded.generation,
+            grants: loaded.plugin.granted(),
+            added: Vec::new(),
+            removed: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// A change that has begun: what is lost is lost.
 pub(crate) struct Change {
     plugin: Plugin,
@@ -64,7 +77,7 @@ impl Host {
     /// manifest, the trust policy's ceilings and what that takes away hold as
     /// before. A load that is remembered is remembered on the new terms.
     ///
-    /// With nothing to add or to take, says what it may use.
+    /// With nothing to add or to take, says what it may use, and waits for nothing.
     ///
     /// # Errors
     ///
@@ -80,6 +93,11 @@ impl Host {
         revoke: Vec<Grant>,
         principal: &Principal,
     ) -> Result<GrantReport, Fault> {
+        if add.is_empty() && revoke.is_empty() {
+            // Whoever only looks is in nobody's way.
+            let loaded = self.inner.registry.get(name)?;
+            return Ok(GrantReport::unchanged(&loaded));
+        }
         // Held, so that no replace goes on from the terms of before.
         let (reservation, loaded) = self.inner.registry.claim_to_replace(name)?;
         let (host, principal) = (self.clone(), principal.clone());
@@ -100,17 +118,6 @@ impl Host {
     ) -> Result<GrantReport, Fault> {
         let _turn = self.inner.gatekeeper.turn();
         let before = loaded.plugin.granted();
-        let report = |added, removed, warnings| GrantReport {
-            name: loaded.name.clone(),
-            generation: loaded.generation,
-            grants: loaded.plugin.granted(),
-            added,
-            removed,
-            warnings,
-        };
-        if add.is_empty() && revoke.is_empty() {
-            return Ok(report(Vec::new(), Vec::new(), Vec::new()));
-        }
         if let Source::Descriptor(file) = &loaded.origin.asked.source {
             return Err(Fault::new(
                 Code::WrongState,
@@ -170,7 +177,12 @@ impl Host {
         }
         loaded.allow(allowed);
         warnings.extend(self.keep_changed(loaded));
-        Ok(report(added, removed, warnings))
+        Ok(GrantReport {
+            added,
+            removed,
+            warnings,
+            ..GrantReport::unchanged(loaded)
+        })
     }
 
     /// All that a plugin may use to whom this was granted, and who is asked why

@@ -273,7 +273,7 @@ codes! {
     SignedForOther = "ODN-4013", Denied, Guest, Never;
     /// The plugin may not call this plugin or method by name.
     CallDenied = "ODN-4014", Denied, Operator, Never;
-    /// A grant was taken away that the call used, and the call could not be told.
+    /// A grant was taken away while the call used it.
     GrantRevoked = "ODN-4015", Denied, Operator, Unsafe;
 
     /// No host answers at the socket.

@@ -58,7 +58,10 @@ fn names_go_and_others_stay() {
 fn calls_go_with_the_plugin_or_the_method() {
     assert_eq!(without(&["call=a", "call=b"], &["call=a"]), ["call=b"]);
     assert_eq!(without(&["call=a/add", "call=a/sub"], &["call=a"]), [""; 0]);
-    assert_eq!(without(&["call=a/add", "call=a/sub"], &["call=a/add"]), ["call=a/sub"]);
+    assert_eq!(
+        without(&["call=a/add", "call=a/sub"], &["call=a/add"]),
+        ["call=a/sub"]
+    );
     assert_eq!(without(&["call=a", "call=b"], &["call=a/add"]), ["call=b"]);
 }
 
