@@ -9,7 +9,8 @@
 use std::collections::BTreeSet;
 
 use odeon_authority::{
-    Event, Grant, GrantSet, NamePattern, Offer, Policy, Principal, Sides, Terms, Text, Verdict, decide,
+    Event, Grant, GrantSet, NamePattern, Offer, Policy, PolicyError, Principal, Sides, Terms, Text, Verdict,
+    decide,
 };
 use odeon_protocol::{Code, Fault, Generation, PluginName};
 use odeon_runtime::{Grants, Plugin};
@@ -23,6 +24,9 @@ pub(crate) const BY_POLICY: &str = "trust policy";
 
 /// And of one that an operator makes.
 const BY_OPERATOR: &str = "operator's terms";
+
+/// And of one that has no effect as long as the trust policy allows less.
+const BY_OPERATOR_LATER: &str = "operator's terms, under what the trust policy allows";
 
 /// What became of a change of grants.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +63,8 @@ pub(crate) struct Change {
     plugin: Plugin,
     name: PluginName,
     generation: Generation,
-    to: Grants,
+    /// What it may use then, if that is another than by now.
+    to: Option<Grants>,
     added: Vec<String>,
     removed: Vec<String>,
     rule: &'static str,
@@ -68,6 +73,41 @@ pub(crate) struct Change {
 impl Change {
     pub(crate) fn name(&self) -> &PluginName {
         &self.name
+    }
+
+    /// What was taken, then what is given, as one. What is given again was never
+    /// away for long enough to be told of.
+    fn both(taken: Option<Change>, given: Option<Change>) -> Option<Change> {
+        let (mut taken, mut given) = match (taken, given) {
+            (Some(taken), Some(given)) => (taken, given),
+            (one, other) => return one.or(other),
+        };
+        let again: Vec<String> = given
+            .added
+            .iter()
+            .filter(|line| taken.removed.contains(line))
+            .cloned()
+            .collect();
+        taken.removed.append(&mut given.removed);
+        taken.removed.retain(|line| !again.contains(line));
+        given.added.retain(|line| !again.contains(line));
+        given.removed = taken.removed;
+        Some(given)
+    }
+
+    /// Of the operator's terms alone: the trust policy allows less, so that
+    /// nothing else is changed by now.
+    fn of_terms(loaded: &Loaded, add: &[Grant], revoke: &[Grant]) -> Change {
+        let lines = |grants: &[Grant]| grants.iter().map(|grant| masked(&line(grant))).collect();
+        Change {
+            plugin: loaded.plugin.clone(),
+            name: loaded.name.clone(),
+            generation: loaded.generation,
+            to: None,
+            added: lines(add),
+            removed: lines(revoke),
+            rule: BY_OPERATOR_LATER,
+        }
     }
 }
 
@@ -83,9 +123,10 @@ impl Host {
     ///
     /// `ODN-1001` when no such plugin is loaded; `ODN-1011` when something else
     /// is being done with it; `ODN-5005` when a descriptor says what it may use;
-    /// `ODN-1004` when something to be taken is not granted; a 40xx code when it
-    /// would not be let in now; `ODN-4012` when the change cannot be recorded:
-    /// what was to be taken is gone then all the same.
+    /// `ODN-1004` when something to be taken is not granted; a 40xx code when
+    /// something is added and it would not be let in now; `ODN-4012` when the
+    /// change cannot be recorded. In the last two cases what was to be taken is
+    /// gone all the same, from generations that were replaced as well.
     pub async fn grant(
         &self,
         name: &PluginName,
@@ -117,7 +158,6 @@ impl Host {
         principal: &Principal,
     ) -> Result<GrantReport, Fault> {
         let _turn = self.inner.gatekeeper.turn();
-        let before = loaded.plugin.granted();
         if let Source::Descriptor(file) = &loaded.origin.asked.source {
             return Err(Fault::new(
                 Code::WrongState,
@@ -128,52 +168,46 @@ impl Host {
                 ),
             ));
         }
-        let (offer, mut terms) = loaded
-            .offered()
-            .ok_or_else(|| Fault::new(Code::Internal, "nothing is known of what was decided about it"))?;
-        // Where no grants were named, they were the row's that lets it in.
-        let mut allowed = terms.grants.take().unwrap_or_else(|| GrantSet {
-            except: BTreeSet::new(),
-            ..before.clone()
-        });
+        let mut kept = terms_of(loaded).ok_or_else(nothing_known)?;
         for grant in revoke {
-            if !allowed.take_out(grant) {
-                return Err(not_granted(grant, &allowed));
+            if !kept.take_out(grant) {
+                return Err(not_granted(grant, &kept));
             }
         }
+        let mut allowed = kept.clone();
         for grant in add {
             allowed
                 .add(grant.clone())
                 .map_err(|error| Fault::new(Code::InvalidArguments, error.to_string()))?;
         }
-        terms.grants = Some(allowed.clone());
         let policy = self.inner.gatekeeper.policy();
-        let decision = decide(policy.as_ref(), offer, &terms);
-        let granted = match &decision.verdict {
-            Verdict::Allow { grants, .. } => GrantSet::clone(grants),
-            Verdict::Deny { code, message, .. } => return Err(Fault::new(*code, message.clone())),
+        let mut warnings = Vec::new();
+        // Before anything is decided that can fail: what is taken is gone.
+        let taken = match revoke {
+            [] => None,
+            revoke => {
+                self.take_from_replaced(&loaded.name, revoke);
+                let taken = self.take(loaded, policy.as_ref().ok(), &kept);
+                warnings.extend(self.keep_changed(loaded));
+                taken
+            }
         };
-        let policy = policy.map_err(|error| Fault::new(error.code(), error.to_string()))?;
-        let manifest = offer.manifest.as_ref().ok().and_then(Option::as_ref);
-        let mut added_terms = GrantSet::default();
-        for grant in add {
-            // It was added to others; alone it can be too.
-            drop(added_terms.add(grant.clone()));
-        }
-        let mut warnings = unused(manifest, &granted, Some(&added_terms));
-        warnings.extend(absent(&added_terms.fs));
-        let grants = self.grants_of(&policy, &loaded.name, (offer, &terms), &granted);
-        let change = self.begin_change(loaded, grants, BY_OPERATOR);
-        let (added, removed) = change.as_ref().map_or_else(Default::default, |change| {
-            (change.added.clone(), change.removed.clone())
-        });
-        // Also if it cannot be recorded: what was taken stays so.
-        if !revoke.is_empty() && add.is_empty() {
-            loaded.allow(allowed.clone());
-            warnings.extend(self.keep_changed(loaded));
-        }
-        if let Some(change) = change {
+        let given = match add {
+            // What is left was let in with more.
+            [] => Ok(None),
+            add => self.give(loaded, policy, &allowed, add, &mut warnings),
+        };
+        let (given, refused) = match given {
+            Ok(given) => (given, None),
+            Err(fault) => (None, Some(fault)),
+        };
+        let change = Change::both(taken, given).unwrap_or_else(|| Change::of_terms(loaded, add, revoke));
+        let (added, removed) = (change.added.clone(), change.removed.clone());
+        if !revoke.is_empty() || refused.is_none() {
             self.finish_change(change, principal)?;
+        }
+        if let Some(fault) = refused {
+            return Err(fault);
         }
         loaded.allow(allowed);
         warnings.extend(self.keep_changed(loaded));
@@ -183,6 +217,69 @@ impl Host {
             warnings,
             ..GrantReport::unchanged(loaded)
         })
+    }
+
+    /// Takes away what the operator's terms do not have any more.
+    fn take(&self, loaded: &Loaded, policy: Option<&Policy>, kept: &GrantSet) -> Option<Change> {
+        loaded.allow(kept.clone());
+        let left = GrantSet::intersect(&loaded.plugin.granted(), kept);
+        let to = match (policy, loaded.offered()) {
+            (Some(policy), Some((offer, terms))) => Grants {
+                acts_for: loaded.plugin.acts_for(),
+                ..self.grants_of(policy, &loaded.name, (offer, &terms), &left)
+            },
+            // Nobody can be asked whose word it is.
+            _ => Grants {
+                env: self.variables(&left),
+                set: left,
+                acts_for: loaded.plugin.acts_for(),
+                sides: None,
+            },
+        };
+        self.begin_change(loaded, to, BY_OPERATOR)
+    }
+
+    /// The same for generations that were replaced: their calls may go on, and
+    /// one of them may come back.
+    fn take_from_replaced(&self, name: &PluginName, revoke: &[Grant]) {
+        let replaced = self.inner.registry.replaced();
+        for old in replaced.iter().filter(|old| old.name == *name) {
+            let Some(mut kept) = terms_of(old) else { continue };
+            for grant in revoke {
+                kept.take_out(grant);
+            }
+            // The record is of the plugin, whatever the generation.
+            drop(self.take(old, None, &kept));
+        }
+    }
+
+    /// Decides what the operator's terms come to with what is added.
+    fn give(
+        &self,
+        loaded: &Loaded,
+        policy: Result<Policy, PolicyError>,
+        allowed: &GrantSet,
+        add: &[Grant],
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Change>, Fault> {
+        let (offer, mut terms) = loaded.offered().ok_or_else(nothing_known)?;
+        terms.grants = Some(allowed.clone());
+        let decision = decide(policy.as_ref(), offer, &terms);
+        let granted = match &decision.verdict {
+            Verdict::Allow { grants, .. } => GrantSet::clone(grants),
+            Verdict::Deny { code, message, .. } => return Err(Fault::new(*code, message.clone())),
+        };
+        let policy = policy.map_err(|error| Fault::new(error.code(), error.to_string()))?;
+        let manifest = offer.manifest.as_ref().ok().and_then(Option::as_ref);
+        let mut added = GrantSet::default();
+        for grant in add {
+            // It was added to others; alone it can be too.
+            drop(added.add(grant.clone()));
+        }
+        warnings.extend(unused(manifest, &granted, Some(&added)));
+        warnings.extend(absent(&added.fs));
+        let grants = self.grants_of(&policy, &loaded.name, (offer, &terms), &granted);
+        Ok(self.begin_change(loaded, grants, BY_OPERATOR))
     }
 
     /// All that a plugin may use to whom this was granted, and who is asked why
@@ -230,7 +327,7 @@ impl Host {
             generation: loaded.generation,
             added: shown(has.difference(&had).collect()),
             removed: shown(had.difference(&has).collect()),
-            to,
+            to: Some(to),
             rule,
         })
     }
@@ -245,7 +342,9 @@ impl Host {
             rule: change.rule.into(),
             principal: principal.to_string().into(),
         })?;
-        change.plugin.regrant(change.to);
+        if let Some(to) = change.to {
+            change.plugin.regrant(to);
+        }
         tracing::info!(
             plugin = change.name.as_str(),
             generation = change.generation.0,
@@ -274,11 +373,31 @@ fn masked(line: &str) -> String {
     }
 }
 
-#[cold]
-fn not_granted(grant: &Grant, allowed: &GrantSet) -> Fault {
+/// What the operator allows a plugin by now. Where he named no grants, they were
+/// the row's that lets it in.
+fn terms_of(loaded: &Loaded) -> Option<GrantSet> {
+    let (_, terms) = loaded.offered()?;
+    Some(terms.grants.unwrap_or_else(|| GrantSet {
+        except: BTreeSet::new(),
+        ..loaded.plugin.granted()
+    }))
+}
+
+/// A grant as on a command line.
+fn line(grant: &Grant) -> String {
     let mut set = GrantSet::default();
     // One grant goes into an empty set.
     drop(set.add(grant.clone()));
+    set.complete_lines().join(" ")
+}
+
+#[cold]
+fn nothing_known() -> Fault {
+    Fault::new(Code::Internal, "nothing is known of what was decided about it")
+}
+
+#[cold]
+fn not_granted(grant: &Grant, allowed: &GrantSet) -> Fault {
     let has = match allowed.lines() {
         lines if lines.is_empty() => "none".to_owned(),
         lines => lines.join(" "),
@@ -287,7 +406,7 @@ fn not_granted(grant: &Grant, allowed: &GrantSet) -> Fault {
         Code::InvalidArguments,
         format!(
             "--revoke {}: expected one of the grants that the operator allows, found {has}",
-            set.lines().join(" ")
+            masked(&line(grant))
         ),
     )
 }

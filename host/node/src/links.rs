@@ -80,8 +80,8 @@ impl Host {
         Err(Fault::new(
             Code::DependantsBroken,
             format!(
-                "plugins that are linked to {name} would not link to this version of it; replace or unload them first, \
-                 or say --break-links:\n{}",
+                "plugins that are linked to {name} would not link to this version of it; unload them first, or say \
+                 --break-links and replace them then:\n{}",
                 words.join("\n")
             ),
         )

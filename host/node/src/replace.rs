@@ -21,7 +21,7 @@ use crate::handover::Held;
 use crate::health::Health;
 use crate::host::{Host, no_more_plugins};
 use crate::load::{About, LoadReport, LoadRequest, Source, Way, blocking};
-use crate::registry::{Claim, Loaded, Registry, Taken};
+use crate::registry::{Claim, Loaded, Registry, ServedAt, Taken};
 use crate::unload::LET_GO;
 
 /// How many generations of one name may have calls left at a time. A further
@@ -378,7 +378,7 @@ impl Host {
                 }
                 return Err(fault);
             }
-            let revived = Arc::new(Loaded::revived(&old, number));
+            let revived = Arc::new(Loaded::revived(&old, number, host.route_of_old(&old)));
             host.keep_again(&revived);
             reservation.switch(revived, &worse);
             let tasks = &host.inner.tasks;
@@ -393,6 +393,25 @@ impl Host {
             "rolled back to the generation before"
         );
         Ok(true)
+    }
+
+    /// Where a generation that comes back is served: its path, unless the one in
+    /// between had given that up, and another plugin has it by now.
+    fn route_of_old(&self, old: &Loaded) -> Option<ServedAt> {
+        let at = old.route.clone()?;
+        let routes = self.inner.registry.routes();
+        let owner = routes.at(&at).map(|owner| owner.name.clone());
+        let owner = owner.filter(|owner| *owner != old.name);
+        if let Some(owner) = &owner {
+            let (plugin, path) = (old.name.as_str(), &*at.path);
+            tracing::warn!(
+                plugin,
+                path,
+                owner = owner.as_str(),
+                "it comes back without its path"
+            );
+        }
+        owner.is_none().then_some(at)
     }
 
     async fn see_off_bad(self, bad: Leaving, terms: Terms) {

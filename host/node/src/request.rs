@@ -298,6 +298,8 @@ pub(crate) fn ended(fault: Fault, cancelled: Option<CancelReason>) -> Outcome {
         (Kind::Cancelled | Kind::Timeout | Kind::TargetGone, Some(reason)) => {
             Outcome::Cancelled(reason.fault())
         }
+        // It ran, and what ended it is another plugin's.
+        _ if fault.is_passed_on() => Outcome::failed(fault),
         (Kind::Cancelled | Kind::Timeout | Kind::TargetGone, None) => Outcome::Cancelled(fault),
         (Kind::Overloaded | Kind::Unavailable, _) => Outcome::Rejected(fault),
         _ => Outcome::failed(fault),

@@ -54,13 +54,13 @@ impl SecretFiles {
 }
 
 impl SecretSource for SecretFiles {
+    fn place(&self, name: &str) -> Option<PathBuf> {
+        self.own.get(name).or_else(|| self.host.get(name)).cloned()
+    }
+
     fn reveal(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-        let path = self
-            .own
-            .get(name)
-            .or_else(|| self.host.get(name))
-            .ok_or(SecretError::NotFound)?;
-        read(path).map_err(|why| {
+        let path = self.place(name).ok_or(SecretError::NotFound)?;
+        read(&path).map_err(|why| {
             // For the operator alone: the guest learns only that there is none.
             if self.tell(name, Instant::now()) {
                 tracing::warn!(secret = name, why, "a secret cannot be read");

@@ -178,6 +178,13 @@ impl Descriptors {
     pub(crate) fn departed(&self, name: &PluginName, generation: Generation, reason: &str) {
         let mut state = self.state.lock();
         let Some(state) = state.as_mut() else { return };
+        // A provider may be waiting for whoever would not link to it.
+        let refused = &mut state.applied.refused;
+        let before = refused.len();
+        refused.retain(|_, refused| refused.problem.code != Code::DependantsBroken);
+        if state.watched && refused.len() < before {
+            self.again.notify_one();
+        }
         let gone = match reason {
             // It is no file's any more.
             GONE => {

@@ -7,6 +7,8 @@
 //! **Invariant:** an implementation returns at once: it is called on the
 //! thread of the guest, between two of its instructions.
 
+use std::path::PathBuf;
+
 use odeon_protocol::{Generation, PluginName, Serial};
 use zeroize::Zeroizing;
 
@@ -114,4 +116,8 @@ pub trait SecretSource: Send + Sync {
     ///
     /// When there is none, or the source cannot be read.
     fn reveal(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError>;
+
+    /// Where that is kept, if there is one. Two plugins have the same secret when
+    /// it is kept in the same place, whatever they call it.
+    fn place(&self, name: &str) -> Option<PathBuf>;
 }

@@ -180,6 +180,9 @@ impl HostState {
         if now >= call.deadline_ms || clock.is_over() {
             return Some(call.deadline);
         }
+        if self.egress.as_ref().is_some_and(|egress| egress.has_lost_one()) {
+            return Some(Stop::ConnectionDenied);
+        }
         (spent > call.cpu_micros).then_some(Stop::Cpu)
     }
 }

@@ -3,12 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
-use odeon::{Code, Host, LoadRequest};
+use odeon::{Args, CallOptions, Code, Host, LoadRequest, ReplaceRequest, Source};
 use odeon_authority::Grant;
 use odeon_tests::guests;
 
 use crate::ground::{Folder, GUEST};
-use crate::host::{at, fault, request, state};
+use crate::host::{at, fault, request, soon, state};
 use crate::policy::{events, policy, told};
 
 fn parsed(texts: &[&str]) -> Vec<Grant> {
@@ -19,6 +19,17 @@ async fn grant(host: &Host, add: &[&str], revoke: &[&str]) -> Result<odeon::Gran
     let name = "b".parse().unwrap();
     host.grant(&name, parsed(add), parsed(revoke), host.principal())
         .await
+}
+
+fn by(component: &str, health_window: Duration) -> ReplaceRequest {
+    ReplaceRequest {
+        allow_unsigned: true,
+        health_window,
+        ..ReplaceRequest::new(
+            "b".parse().unwrap(),
+            Source::Component(guests::component(component)),
+        )
+    }
 }
 
 /// Enforced by `Host::change_terms`.
@@ -108,6 +119,94 @@ async fn a_remembered_load_is_remembered_on_the_new_terms() {
     assert_eq!(
         host.describe(&"b".parse().unwrap()).unwrap().grants,
         ["secret=more", "secret=token"]
+    );
+}
+
+/// Enforced by `Host::take_from_replaced`: calls of a version that is leaving go
+/// on, and lose what is taken as those of the one that serves do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_a_version_that_was_replaced_loses_what_is_taken() {
+    let state = state();
+    let host = at(state.path());
+    host.load(request(GUEST, "b", &["env=A=1"])).await.unwrap();
+    let caller = host.clone();
+    let running = tokio::spawn(async move {
+        let args = Args::Wave("\"A\"");
+        caller
+            .call("b/long.variable-until-gone", args, CallOptions::default())
+            .await
+    });
+    soon("it runs", || host.list()[0].in_flight == 1).await;
+    host.replace(by(GUEST, Duration::ZERO)).await.unwrap();
+    grant(&host, &[], &["env=A"]).await.unwrap();
+    let reply = running.await.unwrap().unwrap();
+    assert_eq!(reply.generation.0, 1, "the old one answered");
+    assert_eq!(events(state.path(), "grant-change").len(), 1);
+}
+
+/// Enforced by `Host::take_from_replaced`: a version that comes back has lost
+/// what was taken while it was away.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_does_not_come_back_with_the_version_before() {
+    let state = state();
+    let host = at(state.path());
+    host.load(request(GUEST, "b", &["env=A=1"])).await.unwrap();
+    host.replace(by("wat-traps", Duration::from_secs(30)))
+        .await
+        .unwrap();
+    grant(&host, &[], &["env=A"]).await.unwrap();
+    for _ in 0..3 {
+        let trap = host.call("b/unreachable", Args::Wave(""), CallOptions::default());
+        assert_eq!(fault(trap.await).code, Code::Trapped);
+    }
+    soon("it is back", || host.list()[0].generation.0 == 3).await;
+    assert_eq!(told(&host, "b/long.variable", "\"A\"", &[]).await, "none");
+    assert_eq!(grant(&host, &[], &[]).await.unwrap().grants.lines(), [""; 0]);
+}
+
+/// Enforced by `Host::take`, before anything that can fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_is_gone_whatever_comes_of_what_is_added() {
+    let state = state();
+    let digest = odeon_protocol::Digest::of(&guests::bytes(GUEST));
+    policy(state.path(), &format!("[[digest]]\ndigest = \"{digest}\"\n"));
+    let host = at(state.path());
+    let load = LoadRequest::component(guests::component(GUEST)).named("b".parse().unwrap());
+    let given = odeon::GrantSet::parse(["env=A=1", "env=B=2"]).unwrap();
+    host.load(load.with_grants(given)).await.unwrap();
+    // The policy cannot be read: nothing is added, and what is taken is gone.
+    policy(state.path(), "nonsense");
+    let refused = fault(grant(&host, &["env=C=3"], &["env=A"]).await);
+    assert_eq!(refused.code, Code::PolicyUnreadable, "{refused}");
+    assert_eq!(told(&host, "b/long.variable", "\"A\"", &[]).await, "none");
+    assert_eq!(events(state.path(), "grant-change").len(), 1);
+    // Taking alone asks nobody.
+    policy(state.path(), &format!("[[digest]]\ndigest = \"{digest}\"\n"));
+    host.review().await.unwrap();
+    assert_eq!(told(&host, "b/long.variable", "\"A\"", &[]).await, "none");
+    // Nor does it need the record.
+    fs::write(state.path().join("audit.head"), "nonsense").unwrap();
+    let unrecorded = fault(grant(&host, &["env=C=3"], &["env=B"]).await);
+    assert_eq!(unrecorded.code, Code::AuditUnwritable, "{unrecorded}");
+    assert_eq!(grant(&host, &[], &[]).await.unwrap().grants.lines(), [""; 0]);
+    let remembered = fs::read_to_string(state.path().join("loads.toml")).unwrap();
+    assert!(!remembered.contains("env="), "{remembered}");
+}
+
+/// Enforced by `Change::of_terms`.
+#[tokio::test(flavor = "multi_thread")]
+async fn terms_that_have_no_effect_by_now_are_on_record() {
+    let state = state();
+    policy(state.path(), "[[name]]\nname = \"b\"\ngrants = []\n");
+    let host = at(state.path());
+    host.load(request(GUEST, "b", &[])).await.unwrap();
+    let report = grant(&host, &["secret=token"], &[]).await.unwrap();
+    assert_eq!(report.grants.lines(), [""; 0]);
+    let changes = events(state.path(), "grant-change");
+    assert_eq!(changes[0]["added"], serde_json::json!(["secret=token"]));
+    assert_eq!(
+        changes[0]["rule"],
+        "operator's terms, under what the trust policy allows"
     );
 }
 

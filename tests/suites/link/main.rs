@@ -34,7 +34,7 @@ async fn every_missing_import_is_named_with_its_fix() {
          - odeon-tests:nobody/has-this@1.0.0: there is no such interface\n\
          \x20 expected an interface of this host, found odeon-tests:nobody/has-this@1.0.0\n\
          \x20 a component can import WASI, wasi:logging, wasi:config and odeon:plugin; if a plugin exports this \
-         interface, name it: --link odeon-tests:nobody/has-this=PLUGIN, or [links] in the descriptor\n\
+         interface, load it with `odeon load --link odeon-tests:nobody/has-this=PLUGIN`, or [links] in its descriptor\n\
          - wasi:cli/exit@0.2.12 exit-politely: the interface has no such function\n\
          \x20 expected a function of wasi:cli/exit@0.2.12, found exit-politely; the nearest is exit\n\
          \x20 build the component against wasi:cli/exit@0.2.12, which is what this host has\n\

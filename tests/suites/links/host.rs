@@ -4,7 +4,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use odeon::{Args, CallOptions, Compiler, Fault, Host, LoadRequest, ReplaceRequest, Source, UnloadMode};
+use odeon::{
+    Args, CallOptions, CallRequest, Compiler, Fault, Host, LoadRequest, Outcome, ReplaceRequest, Source,
+    UnloadMode,
+};
 use odeon_protocol::{Code, LinkRow, PluginName};
 use odeon_tests::guests;
 
@@ -63,6 +66,26 @@ async fn a_plugin_uses_another_and_the_list_says_which() {
     };
     assert_eq!(links(&host, "caller"), [row]);
     assert_eq!(links(&host, "provider"), []);
+}
+
+/// Enforced by `request::ended`: rejected is what was not executed, and the
+/// plugin that asked another one was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_whose_plugin_found_no_provider_has_failed() {
+    let host = host();
+    pair(&host).await;
+    host.unload(&name("provider"), UnloadMode::Now, host.principal())
+        .await
+        .unwrap();
+    let call = CallRequest::new("caller/add", Args::Wave("2, 3"));
+    let (_, mut watcher) = host.request(call).unwrap();
+    let fault = match watcher.outcome().await {
+        Some(Outcome::Failed { fault, .. }) => fault,
+        other => panic!("expected that it failed: {other:?}"),
+    };
+    assert_eq!(fault.code, Code::LinkUnavailable, "{fault}");
+    assert_eq!(host.totals().failed, 1);
+    assert_eq!(host.totals().rejected, 0);
 }
 
 /// Enforced by `links::missing`.

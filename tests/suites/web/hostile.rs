@@ -12,6 +12,8 @@ async fn two_lengths_for_one_body_are_refused() {
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
         "transfer-encoding: chunked\r\ncONTENT-lENGTH: 0\r\n",
+        // A body that looks like the head of the next request.
+        "Content-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nPOST /w/length HTTP/1.1\r\nHost: test\r\n",
         "Content-Length: 5\r\nContent-Length: 6\r\n",
         "Transfer-Encoding: gzip\r\n",
         "Transfer-Encoding: chunked, gzip\r\n",

@@ -247,7 +247,7 @@ fn load_hostile(stage: &mut Stage, name: &str, flags: &[&str]) -> Result<()> {
 fn listener(json: &str) -> Result<String> {
     let status: serde_json::Value =
         serde_json::from_str(json.trim()).context("expected one JSON document")?;
-    let address = status.pointer("/listeners/0/address");
+    let address = status.pointer("/status/listeners/0/address");
     address
         .and_then(serde_json::Value::as_str)
         .map(str::to_owned)

@@ -3,7 +3,7 @@
 //! Owns the meeting of two plugins' grants. Unlike the meeting of what is asked
 //! for and what is allowed, these are two sets of what somebody has: a directory
 //! is the same by its place on the host, whatever either guest calls it, and a
-//! variable keeps the value of whose it is.
+//! variable by its value.
 
 use super::{FsGrant, GrantSet};
 
@@ -13,7 +13,7 @@ impl GrantSet {
     ///
     /// - **fs**: directories that both have, each as this plugin calls it, with
     ///   the smaller access. One above or below does not count.
-    /// - **env**: names that both have, with this plugin's values.
+    /// - **env**: variables that both have with the same value.
     /// - the rest as in [`GrantSet::intersect`].
     #[must_use]
     pub fn on_behalf_of(&self, other: &GrantSet) -> GrantSet {
@@ -25,7 +25,7 @@ impl GrantSet {
                 .filter_map(|grant| shared(grant, &other.fs))
                 .collect(),
             env: own
-                .filter(|(name, _)| other.env.contains_key(*name))
+                .filter(|(name, value)| other.env.get(*name) == Some(*value))
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             ..GrantSet::intersect(self, other)

@@ -142,7 +142,8 @@ fn two_plugins_share_what_both_have() {
         "fs=/srv::/more,rw",
         "tcp=*.test:443",
         "tcp=*:80",
-        "env=A=2",
+        "env=A=1",
+        "env=B=2",
         "secret=y",
     ]);
     let shared = own.on_behalf_of(&other);

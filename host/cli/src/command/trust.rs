@@ -168,7 +168,8 @@ fn take_away(args: &Revoke, context: &Context) -> Done {
             .say(&format!("note: revoked all the same: {}", failure.fault.message));
     }
     edit.save()?;
-    let document = serde_json::json!({ "revoked": lines, "kind": "grant", "name": names.to_string() });
+    let document =
+        serde_json::json!({ "revoked": lines.join(" "), "kind": "grant", "name": names.to_string() });
     context
         .out
         .either(&document, || format!("revoked {} from {names}", lines.join(" ")))

@@ -104,12 +104,12 @@ impl Loaded {
     }
 
     /// A generation that was replaced, in service again under another number.
-    pub(crate) fn revived(before: &Loaded, number: Generation) -> Self {
+    pub(crate) fn revived(before: &Loaded, number: Generation, route: Option<ServedAt>) -> Self {
         before.plugin.revive(number);
         Loaded {
             generation: number,
             allowed: ArcSwapOption::new(before.allowed.load_full()),
-            ..Loaded::new(before.plugin.clone(), before.origin.clone(), before.route.clone())
+            ..Loaded::new(before.plugin.clone(), before.origin.clone(), route)
         }
     }
 

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use odeon_authority::Limits;
 use odeon_protocol::Fault;
 use odeon_runtime::{Plugin, RequestBodyError};
 
@@ -36,6 +37,7 @@ pub(super) struct Trouble(Arc<AtomicU8>);
 impl Trouble {
     const TOO_LONG: u8 = 1;
     const TOO_SLOW: u8 = 2;
+    const TRAILERS: u8 = 3;
 
     fn set(&self, what: u8) {
         self.0.store(what, Ordering::Relaxed);
@@ -43,9 +45,10 @@ impl Trouble {
 
     /// What the client is told when the guest has no answer: the fault, unless
     /// the body was the reason.
-    pub(super) fn explain(&self, fault: Fault, limit: u64) -> Refusal {
+    pub(super) fn explain(&self, fault: Fault, limits: &Limits) -> Refusal {
         match self.0.load(Ordering::Relaxed) {
-            Trouble::TOO_LONG => too_long(limit),
+            Trouble::TOO_LONG => too_long(limits.http_body.bytes()),
+            Trouble::TRAILERS => trailers_too_long(limits.header_bytes.bytes()),
             Trouble::TOO_SLOW => Refusal::bad(
                 StatusCode::REQUEST_TIMEOUT,
                 "expected a body of at least 1 KiB a second, found one that comes more slowly",
@@ -61,6 +64,14 @@ pub(super) fn too_long(limit: u64) -> Refusal {
         StatusCode::PAYLOAD_TOO_LARGE,
         "http-body",
         format!("expected a body of at most {limit} bytes (limits.http-body), found a longer one"),
+    )
+}
+
+fn trailers_too_long(limit: u64) -> Refusal {
+    Refusal::too_large(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "header-bytes",
+        format!("expected trailers of at most {limit} bytes (limits.header-bytes), found longer ones"),
     )
 }
 
@@ -96,6 +107,8 @@ impl LimitedBody {
         if let Some(trailers) = frame.trailers_ref() {
             let most = limits.header_bytes.bytes();
             if field_bytes(trailers) > most {
+                self.trouble.set(Trouble::TRAILERS);
+                self.plugin.refused(&trailers_too_long(most).fault);
                 return Err(RequestBodyError::TrailersTooLong(most));
             }
         }

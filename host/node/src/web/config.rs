@@ -90,7 +90,7 @@ impl ListenerConfig {
     }
 
     /// The files of its certificate.
-    pub(super) fn files(&self) -> Option<&TlsFiles> {
+    pub(crate) fn files(&self) -> Option<&TlsFiles> {
         self.tls.as_ref()
     }
 

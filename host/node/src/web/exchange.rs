@@ -87,7 +87,7 @@ impl Desk {
         let (ticket, watcher) = inner.requests.accept(new)?;
         let mut abandoned = Abandoned::new(inner.clone(), ticket.serial());
         let method = request.method().clone();
-        let body_limit = loaded.plugin.spec().limits.http_body.bytes();
+        let plugin = loaded.plugin.clone();
         let (head, body) = request.into_parts();
         let body = LimitedBody::new(body, loaded.plugin.clone(), self.times.stall);
         let trouble = body.trouble();
@@ -113,7 +113,7 @@ impl Desk {
         let ended = (&mut ended).await;
         abandoned.complete();
         Err(match ended {
-            Ok(Err(fault)) => trouble.explain(fault, body_limit),
+            Ok(Err(fault)) => trouble.explain(fault, &plugin.spec().limits),
             _ => Fault::new(Code::Internal, "the request broke off in the host; see its log").into(),
         })
     }

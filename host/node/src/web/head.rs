@@ -44,7 +44,7 @@ fn one_length<B>(request: &Request<B>, seen: &[u8]) -> Result<(), Refusal> {
     };
     let Some(head) = head_of(request, seen) else {
         return refused(
-            "one in a request that was sent before the response to the one before it was complete",
+            "one in a request that does not begin where the one before it and its response had ended",
         );
     };
     match has_field(head, CONTENT_LENGTH.as_str()) {
@@ -53,26 +53,27 @@ fn one_length<B>(request: &Request<B>, seen: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// The bytes of this request's head. Before them there can be the rest of a body
-/// that nobody has read, and behind them the beginning of its own.
+/// The bytes of this request's head, which has to be the first that was seen:
+/// what stands behind it is its body, and can look like a head. Where something
+/// stands before it, nobody can tell which is which.
 fn head_of<'a, B>(request: &Request<B>, seen: &'a [u8]) -> Option<&'a [u8]> {
-    const VERSION: &[u8] = b" HTTP/1.";
     let uri = request.uri();
     let target = uri
         .path_and_query()
         .map_or_else(|| uri.path(), |target| target.as_str());
-    let mut before = seen;
-    loop {
-        let at = before
-            .windows(VERSION.len())
-            .rposition(|bytes| bytes == VERSION)?;
-        before = before.get(..at)?;
-        if before.ends_with(target.as_bytes()) {
-            let head = seen.get(at..)?;
-            let end = find(head, b"\n\r\n").or_else(|| find(head, b"\n\n"))?;
-            return head.get(..end);
-        }
+    // Empty lines before a request are allowed.
+    let begin = seen.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let head = seen.get(begin..)?;
+    let line = head.split(|byte| *byte == b'\n').next()?.trim_ascii_end();
+    let line = line.strip_prefix(request.method().as_str().as_bytes())?;
+    let asked = line
+        .strip_suffix(b" HTTP/1.1")
+        .or_else(|| line.strip_suffix(b" HTTP/1.0"))?;
+    if !asked.starts_with(b" ") || !asked.ends_with(target.as_bytes()) {
+        return None;
     }
+    let ends = [find(head, b"\n\r\n"), find(head, b"\n\n")];
+    head.get(..ends.into_iter().flatten().min()?)
 }
 
 fn has_field(head: &[u8], name: &str) -> bool {
@@ -120,10 +121,15 @@ mod tests {
 
     #[test]
     fn a_length_beside_a_coding_is_found_in_the_bytes() {
-        let chunked = request("/a", &[("host", "x"), ("transfer-encoding", "chunked")]);
-        let rows: [(&str, bool); 6] = [
+        let mut chunked = request("/a", &[("host", "x"), ("transfer-encoding", "chunked")]);
+        *chunked.method_mut() = Method::POST;
+        let coded = "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let both = "POST /a HTTP/1.1\r\nContent-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let rows: [(&str, bool); 12] = [
+            (coded, true),
+            (&format!("\r\n{coded}"), true),
             (
-                "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "POST http://x/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
                 true,
             ),
             (
@@ -134,11 +140,16 @@ mod tests {
                 "POST /a HTTP/1.1\nTransfer-Encoding: chunked\ncontent-length:3\n\n",
                 false,
             ),
-            // The rest of a body before it, and a length in a body behind it.
+            // A body that looks like a head tells nothing, one way or the other.
             (
-                "3\r\nabc\r\n0\r\n\r\nPOST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nContent-Length: 3\r\n",
-                true,
+                &format!("{both}0\r\n\r\nPOST /a HTTP/1.1\r\nHost: x\r\n\r\n"),
+                false,
             ),
+            (&format!("{both}0\r\n\r\n{coded}"), false),
+            (&format!("{coded}4c\r\n{both}"), true),
+            (&format!("{coded}Content-Length: 3\r\n"), true),
+            // Something stands before it.
+            (&format!("3\r\nabc\r\n0\r\n\r\n{coded}"), false),
             // A head that was not seen whole.
             ("Transfer-Encoding: chunked\r\n\r\n", false),
             ("", false),

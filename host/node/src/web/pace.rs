@@ -220,7 +220,11 @@ impl<S: AsyncWrite + Unpin> Write for Paced<S> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_flush(cx) {
             Poll::Pending => this.stalled(cx),
-            ready => ready,
+            ready => {
+                // Nobody is waited for now.
+                this.writing.moved(0);
+                ready
+            }
         }
     }
 

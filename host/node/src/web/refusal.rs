@@ -45,15 +45,19 @@ impl Refusal {
         let body = serde_json::json!({ "ok": false, "fault": {
             "code": fault.code,
             "kind": fault.kind(),
-            "message": fault.message,
+            "message": match fault.is_passed_on() {
+                // Which plugins there are is nobody's business out there.
+                true => "another plugin that it uses ended the call",
+                false => &fault.message,
+            },
             "blame": fault.code.blame(),
-            "retry": fault.code.retry(),
+            "retry": fault.retry(),
         }});
         let mut response = Response::new(Full::new(format!("{body}\n").into()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE && fault.code.retry() == Retry::Safe {
+        if self.status == StatusCode::SERVICE_UNAVAILABLE && fault.retry() == Retry::Safe {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.close {
@@ -114,5 +118,12 @@ mod tests {
             assert_eq!(response.status().as_u16(), status, "{code}");
             assert_eq!(response.headers().contains_key(RETRY_AFTER), again, "{code}");
         }
+        // The plugin ran; it is another one that was busy.
+        let chain = ["web/handle".to_owned(), "provider/add".to_owned()];
+        let passed_on = Fault::new(Code::Overloaded, "words").passed_on(&chain);
+        let response = Refusal::from(passed_on).response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!response.headers().contains_key(RETRY_AFTER));
+        assert!(!format!("{:?}", response.body()).contains("provider"));
     }
 }

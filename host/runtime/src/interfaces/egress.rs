@@ -51,6 +51,8 @@ pub(crate) struct Egress {
     queries_left: AtomicU64,
     /// The limits that were reached in this call and are in the audit.
     reported: AtomicU8,
+    /// The ways that a guest uses without a word to the host.
+    watched: Mutex<Vec<Arc<Route>>>,
 }
 
 /// A use that no grant covers. It is in the audit.
@@ -84,6 +86,19 @@ enum Limit {
     Connections = 4,
 }
 
+/// A way that is looked at while the guest runs.
+pub(crate) struct OnWatch {
+    egress: Arc<Egress>,
+    route: Arc<Route>,
+}
+
+impl Drop for OnWatch {
+    fn drop(&mut self) {
+        let mut watched = self.egress.watched.lock();
+        watched.retain(|route| !Arc::ptr_eq(route, &self.route));
+    }
+}
+
 impl Limit {
     /// Its name in a descriptor.
     fn name(self) -> &'static str {
@@ -104,6 +119,7 @@ impl Egress {
             bytes_left: AtomicU64::new(limits.egress_bytes.bytes()),
             queries_left: AtomicU64::new(limits.dns_queries),
             reported: AtomicU8::new(0),
+            watched: Mutex::default(),
             looked_at: ArcSwap::new(present.unit().warrant.now()),
             present,
         })
@@ -117,6 +133,23 @@ impl Egress {
             self.looked_at.store(now);
         }
         changed
+    }
+
+    /// Has this way looked at while the guest runs, for as long as what is given
+    /// is kept: as many as there are connections at most.
+    pub(crate) fn watch(self: &Arc<Self>, route: Route) -> OnWatch {
+        let route = Arc::new(route);
+        self.watched.lock().push(route.clone());
+        OnWatch {
+            egress: self.clone(),
+            route,
+        }
+    }
+
+    /// Whether one of those may not be used any more. Writes that down.
+    pub(crate) fn has_lost_one(&self) -> bool {
+        let watched = self.watched.lock();
+        watched.iter().any(|route| route.check().is_err())
     }
 
     /// A call begins: what is counted per call is counted anew.
@@ -195,6 +228,17 @@ impl Egress {
         bound.is_some_and(|local| self.listens_at(local)) || self.check(Protocol::Udp, from).is_ok()
     }
 
+    /// Whether this name may be looked up. A no is written down.
+    pub(crate) fn permit_lookup(&self, protocol: Option<Protocol>, name: &str) -> Result<(), NoAddress> {
+        let checked = self.present.now().egress().check_lookup(protocol, name);
+        checked.map_err(|denied| {
+            let wanted = Wanted::Lookup { protocol, name };
+            self.present
+                .deny("dns", &denied.target, &denied.to_string(), &wanted);
+            NoAddress::Denied
+        })
+    }
+
     /// Whether a request to this host may be begun. A no is written down.
     pub(crate) fn permit_request(&self, host: &str, port: u16) -> Result<(), Denied> {
         let checked = self.present.now().egress().check_request(host, port);
@@ -218,12 +262,7 @@ impl Egress {
         port: u16,
         slot: Arc<Slot>,
     ) -> Result<Vec<IpAddr>, NoAddress> {
-        if let Err(denied) = self.present.now().egress().check_lookup(protocol, name) {
-            let wanted = Wanted::Lookup { protocol, name };
-            self.present
-                .deny("dns", &denied.target, &denied.to_string(), &wanted);
-            return Err(NoAddress::Denied);
-        }
+        self.permit_lookup(protocol, name)?;
         self.charge_query()?;
         let network = &self.unit().network;
         let answers = network.resolve(name, slot).await.map_err(NoAddress::Failed)?;

@@ -65,7 +65,13 @@ impl HostState {
         present.now().set().secret(name).map_err(|denied| {
             present.deny("secret", name, &denied.to_string(), &Wanted::Secret(name));
             Wit::Denied
-        })
+        })?;
+        if !present.shares_secret(name) {
+            let reason = "another plugin that it works for has another secret of this name";
+            present.deny("secret", name, reason, &Wanted::Secret(name));
+            return Err(Wit::Denied);
+        }
+        Ok(())
     }
 }
 

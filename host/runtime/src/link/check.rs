@@ -165,7 +165,7 @@ fn unknown_interface(host: &[Interface], wanted: &str) -> Mismatch {
         Some(interface) => format!("if {} is meant, build the component against it", interface.id),
         None => format!(
             "a component can import WASI, wasi:logging, wasi:config and odeon:plugin; if a plugin exports this interface, \
-             name it: --link {}=PLUGIN, or [links] in the descriptor",
+             load it with `odeon load --link {}=PLUGIN`, or [links] in its descriptor",
             shown(split(wanted).0)
         ),
     };

@@ -73,6 +73,8 @@ pub(super) fn check(provided: &Provided<'_>, import: &Import, report: &mut LinkR
     for function in &import.functions {
         if let Some(handle) = handle_of(&function.ty) {
             report.push(|| not_proxied(&import.name, &function.name, handle));
+        } else if function.ty.is_async {
+            report.push(|| asynchronous(&import.name, &function.name));
         }
     }
     let exports = provided.exports;
@@ -174,6 +176,20 @@ fn not_proxied(wanted: &str, function: &str, handle: &str) -> Mismatch {
         fix: "a resource, a stream or a future belongs to one plugin and cannot go to another; let the interface have \
               functions with plain types, such as a number or a text that stands for the resource"
             .to_owned(),
+    }
+}
+
+/// A call that is begun in one store and waited for later would have to go on in
+/// another while the first one does something else, or nothing.
+fn asynchronous(wanted: &str, function: &str) -> Mismatch {
+    Mismatch {
+        interface: shown(wanted),
+        function: Some(shown(function)),
+        problem: Problem::NotProxied,
+        expected: "a function that its caller waits for".to_owned(),
+        found: "an async func".to_owned(),
+        nearest: None,
+        fix: "let the interface have it as a func; the provider may wait in it all the same".to_owned(),
     }
 }
 

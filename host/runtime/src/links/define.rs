@@ -52,17 +52,6 @@ fn with_result<const N: usize>(instance: &mut Instance<'_>, function: &Function)
 
 fn bind<const N: usize, const M: usize>(instance: &mut Instance<'_>, function: &Function) -> Result<()> {
     let called = function.clone();
-    if function.ty.is_async {
-        return instance.func_wrap_concurrent(&function.name, move |accessor, Params::<N>(args)| {
-            let called = called.clone();
-            Box::pin(async move {
-                let outgoing = accessor.with(|mut access| Outgoing::of(access.get()))?;
-                let outcome = outgoing.call(&called, args).await;
-                let wire = accessor.with(|mut access| access.get().came_back(outcome))?;
-                Ok(Returned::<M>(wire))
-            })
-        });
-    }
     instance.func_wrap_async(
         &function.name,
         move |mut store: StoreContextMut<'_, HostState>, Params::<N>(args)| {

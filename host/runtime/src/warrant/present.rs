@@ -56,6 +56,22 @@ impl Present {
         self.now().may.allows(wanted)
     }
 
+    /// Whether a secret that all of the chain have by this name is the same one
+    /// for all of them.
+    pub(crate) fn shares_secret(&self, name: &str) -> bool {
+        let behalf = self.behalf.load();
+        if behalf.is_nobody() {
+            return true;
+        }
+        let own = self.unit.warrant.now();
+        let place = self.unit.spec.secrets.place(name);
+        let mut others = behalf
+            .units()
+            .iter()
+            .filter(|other| !own.acts_for(&other.spec.name));
+        others.all(|other| other.spec.secrets.place(name) == place)
+    }
+
     /// Writes down that this was denied.
     pub(crate) fn deny(&self, kind: &'static str, target: &str, reason: &str, wanted: &Wanted<'_>) {
         let behalf = self.behalf.load();

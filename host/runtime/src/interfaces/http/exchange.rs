@@ -32,17 +32,31 @@ const STATUS_LINE: usize = 1 << 10;
 /// kept; a guest that names none waits for its connection as long as the host
 /// does, and for the response until its deadline, at which this future is
 /// dropped and the connection with it.
-pub(super) async fn exchange(
+///
+/// Whether it may be sent is asked before this returns: when the future runs,
+/// the call may be over, and the next one for somebody else.
+pub(super) fn exchange(
     egress: Arc<Egress>,
+    request: Request<WasiBody>,
+    options: RequestOptions,
+    responses: Arc<AtomicU64>,
+) -> impl Future<Output = Result<Exchange>> + Send {
+    let target = target(&request).and_then(|target| {
+        let permitted = egress.permit_request(&target.host, target.port);
+        permitted.map_err(|_| Error::HttpRequestDenied)?;
+        Ok(target)
+    });
+    async move { permitted(egress, target?, request, options, responses).await }
+}
+
+async fn permitted(
+    egress: Arc<Egress>,
+    target: Target,
     mut request: Request<WasiBody>,
     options: RequestOptions,
     responses: Arc<AtomicU64>,
 ) -> Result<Exchange> {
     let limit = egress.unit().spec.limits.header_bytes.bytes();
-    let target = target(&request)?;
-    egress
-        .permit_request(&target.host, target.port)
-        .map_err(|_| Error::HttpRequestDenied)?;
     if header_bytes(request.headers()) > limit {
         egress.unit().counters.hit("header-bytes");
         return Err(Error::HttpRequestHeaderSectionSize(Some(narrow(limit))));

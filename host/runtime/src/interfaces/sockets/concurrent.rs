@@ -84,16 +84,18 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         remote: IpSocketAddress,
     ) -> SocketResult<()> {
         let handle = socket.rep();
-        store.with(|mut store| -> Result<(), Denied> {
+        let (egress, route) = store.with(|mut store| -> Result<_, Denied> {
             let sockets = store.get();
             let address = SocketAddr::from(remote);
             sockets.permit(address, SocketAddrUse::TcpConnect)?;
             let route = Route::to(&sockets.egress, Protocol::Tcp, address);
-            sockets.egress.slots.goes(handle, Some(route));
-            Ok(())
+            Ok((sockets.egress, route))
         })?;
         let store = store.with_getter::<WasiSockets>(wasi);
-        <WasiSockets as HostTcpSocketWithStore<HostState>>::connect(&store, socket, remote).await
+        <WasiSockets as HostTcpSocketWithStore<HostState>>::connect(&store, socket, remote).await?;
+        // Only now: one that is connected already stays what it is.
+        egress.slots.goes(handle, Some(route));
+        Ok(())
     }
 
     async fn listen(
@@ -134,7 +136,7 @@ impl HostTcpSocketWithStore<HostState> for HasSockets {
         let wasis = Access::<HostState, WasiSockets>::new(store.as_context_mut(), wasi);
         let (data, received) = <WasiSockets as HostTcpSocketWithStore<HostState>>::receive(wasis, socket)?;
         let watched = counted::watch(&mut store, route)?;
-        let received = counted::outcome(&mut store, received, Arc::default(), slot, Some(watched))?;
+        let received = counted::outcome(&mut store, received, Arc::default(), slot, watched)?;
         Ok((data, received))
     }
 }

@@ -88,7 +88,11 @@ impl Host for Sockets<'_> {
         self.wasi.table.get(&network)?;
         let mut lookup = match named(&name).ok_or(ErrorCode::InvalidArgument)? {
             Named::Address(address) => Lookup::Ready(Ok(vec![address].into_iter())),
-            Named::Name(name) => Lookup::Pending(spawn(ask(self.egress.clone(), name))),
+            // Asked now: when the task runs, the call may be for somebody else.
+            Named::Name(name) => match self.egress.permit_lookup(None, &name) {
+                Ok(()) => Lookup::Pending(spawn(ask(self.egress.clone(), name))),
+                Err(denied) => Lookup::Ready(Err(denied)),
+            },
         };
         lookup.poll();
         Ok(Resource::new_own(self.wasi.table.push(lookup)?.rep()))

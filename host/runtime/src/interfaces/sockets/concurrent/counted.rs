@@ -23,7 +23,7 @@ use wasmtime::{AsContextMut as _, StoreContextMut};
 use wasmtime_wasi::p3::bindings::sockets::types::ErrorCode;
 
 use super::super::HasSockets;
-use crate::interfaces::egress::{Egress, Route, Slot};
+use crate::interfaces::egress::{Egress, OnWatch, Route, Slot};
 use crate::state::HostState;
 use crate::stop::Stop;
 
@@ -63,17 +63,24 @@ pub(super) fn sent(
     Ok((StreamReader::new(store.as_context_mut(), pieces)?, cut_off))
 }
 
-/// Watches over what a guest receives, until what is given here is dropped.
-pub(super) fn watch(store: &mut Store<'_>, route: Option<Route>) -> wasmtime::Result<Watched> {
-    let (watched, over) = oneshot::channel();
-    if let Some(route) = route {
-        store.spawn(Watch { route, over })?;
-    }
-    Ok(Watched(watched))
+/// Watches over what a guest receives, until what is given here is dropped: a
+/// guest that waits is woken, one that runs is asked about at the next tick.
+pub(super) fn watch(store: &mut Store<'_>, route: Option<Route>) -> wasmtime::Result<Option<Watched>> {
+    let Some(route) = route else { return Ok(None) };
+    let (goes_on, over) = oneshot::channel();
+    let on_watch = store.get().egress.watch(route.clone());
+    store.spawn(Watch { route, over })?;
+    Ok(Some(Watched {
+        _goes_on: goes_on,
+        _on_watch: on_watch,
+    }))
 }
 
 /// Something that is received.
-pub(super) struct Watched(#[expect(dead_code, reason = "dropping it is what it is for")] oneshot::Sender<()>);
+pub(super) struct Watched {
+    _goes_on: oneshot::Sender<()>,
+    _on_watch: OnWatch,
+}
 
 /// Ends the call in which a connection is lost that the guest may receive from.
 struct Watch {
