@@ -22,8 +22,10 @@ use crate::gate::Gate;
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Ticks without a running guest after which the thread rests. Long enough
-/// that a steady trickle of calls does not pay for waking it each time.
-const IDLE_TICKS: u32 = 50;
+/// that a steady trickle of calls does not pay for waking it each time; short
+/// enough that what has ended costs next to nothing from then on, also where a
+/// thread that wakes up is dear.
+const IDLE_TICKS: u32 = 10;
 
 /// Handle to the ticking thread; the thread ends with the last handle.
 #[derive(Clone)]
