@@ -101,7 +101,8 @@
         (func (export "drop") (param i32 i32) (result i32)
             (call $run (local.get 0) (local.get 1) (i32.const 0) (i32.const 0)))
         (func (export "wait") (param i32 i32) (result i32)
-            (call $run (local.get 0) (local.get 1) (i32.const 0) (i32.const 1))))
+            (call $run (local.get 0) (local.get 1) (i32.const 0) (i32.const 1)))
+        (func (export "spin") (loop (br 0))))
     (core instance $i (instantiate $main (with "" (instance
         (export "memory" (memory $mem))
         (export "create" (func $create))
@@ -120,4 +121,6 @@
         (canon lift (core func $i "drop")))
     (func (export "connect-and-wait") async (param "port" u16) (param "times" u32) (result u32)
         (canon lift (core func $i "wait")))
+    (func (export "spin")
+        (canon lift (core func $i "spin")))
 )

@@ -164,3 +164,23 @@ async fn a_call_ends_that_may_receive_from_a_connection_of_0_3_whose_rule_is_gon
     // The next instance has no connection.
     assert_eq!(told(&plugin, &connect(0)).await, "0");
 }
+
+/// Enforced by `HostState::must_stop`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_lets_nobody_else_run_loses_its_connections_of_0_3_too() {
+    let peer = Peer::new(false);
+    let rule = format!("tcp=127.0.0.1:{}", peer.port());
+    let spec = crate::ground::with(spec().resident(), &[&rule]);
+    let runtime = odeon_tests::runtime::runtime();
+    let component = guests::bytes("wat-streams");
+    let plugin = spec.prepare(&runtime, &component).await.expect("it links");
+    let connect = format!("connect-and-keep({}, 1)", peer.port());
+    assert_eq!(told(&plugin, &connect).await, "1");
+    let spinning = plugin.clone();
+    let spinning = tokio::spawn(async move { call(&spinning, "spin()").await });
+    soon("it spins", || plugin.stats().in_flight == 1).await;
+    plugin.regrant(grants::<&str>(&[]));
+    let fault = spinning.await.unwrap().unwrap_err();
+    assert_eq!(fault.code, Code::GrantRevoked, "{fault}");
+    soon("the peer hears of it", || peer.closed() == 1).await;
+}

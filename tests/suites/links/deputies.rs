@@ -37,3 +37,20 @@ async fn a_provider_uses_for_its_caller_what_both_may_unless_it_acts_for_him() {
     assert_eq!(call(&caller, &through).await.unwrap(), r#"ok("ab")"#);
     assert_eq!(call(&provider, &shown).await.unwrap(), r#"ok("ab")"#);
 }
+
+/// Enforced by `Present::shares_secret`.
+#[tokio::test]
+async fn a_secret_of_the_same_name_is_not_yet_the_same_secret() {
+    let town = Town::new();
+    let spec = town.spec("provider").grant("secret=token");
+    spec.records().keep_secret("token", b"ab");
+    town.load(&spec, "guest-provider").await;
+    let through = perform(["next", "secret", "token"]);
+    for (named, bytes, expected) in [("other", b"cd", "err("), ("same", b"ab", "ok(")] {
+        let spec = town.caller(named, "provider").grant("secret=token");
+        spec.records().keep_secret("token", bytes);
+        let caller = town.load(&spec, "guest-caller").await;
+        let told = call(&caller, &through).await.unwrap();
+        assert!(told.starts_with(expected), "{named}: {told}");
+    }
+}
