@@ -3,24 +3,29 @@
 //!
 //! Owns the rows of the section `host`. **Invariant:** a baseline contains
 //! nothing of ours: the same guest, the same engine settings, `wasmtime` and
-//! the standard library (and tokio, where sockets are involved).
+//! the standard library (and tokio and hyper, where sockets are involved).
 
+mod apart;
 mod call;
 mod cold;
 mod fresh;
 mod generic;
 mod host;
+mod http;
 mod links;
 mod measure;
 mod memory;
+mod plugins;
 mod raw;
 mod scaling;
 mod socket;
+mod switch;
+mod warm;
 
 use serde::Serialize;
 
+pub use apart::{Side, Thing, bytes_each};
 pub use measure::Effort;
-pub use memory::{Side, bytes_each};
 
 /// One measurement beside its baseline.
 #[derive(Clone, Debug, Serialize)]
@@ -68,8 +73,12 @@ const GROUPS: &[Group] = &[
     (&["fresh-scaling"], scaling::rows),
     (&["socket-call"], socket::rows),
     (&["idle-resident-rss"], memory::rows),
+    (&["idle-plugin-rss"], plugins::rows),
     (&["load-cold"], cold::rows),
+    (&["load-warm"], warm::rows),
+    (&["replace-switch"], switch::rows),
     (&["link-call", "link-call-resident"], links::rows),
+    (&["http-hello"], http::rows),
 ];
 
 /// Measures everything, a section, or the groups with these rows, and gives

@@ -39,6 +39,31 @@ pub fn bytes(name: &str) -> Vec<u8> {
     }
 }
 
+/// The bytes of the component `name` with this number, of one digit, in the place
+/// of the 1 in its answer: another version of it, with another digest.
+///
+/// # Panics
+///
+/// When the component does not hold that answer once.
+#[track_caller]
+pub fn version(name: &str, number: u8) -> Vec<u8> {
+    const ANSWER: &[u8] = b"answered by version 1";
+    let mut bytes = bytes(name);
+    let places: Vec<usize> = bytes
+        .windows(ANSWER.len())
+        .enumerate()
+        .filter_map(|(at, found)| (found == ANSWER).then_some(at))
+        .collect();
+    let [at] = places[..] else {
+        panic!(
+            "{name}: expected its answer once, found it {} times",
+            places.len()
+        );
+    };
+    bytes[at + ANSWER.len() - 1] = b'0' + number;
+    bytes
+}
+
 /// The bytes of a component written as text.
 ///
 /// # Panics

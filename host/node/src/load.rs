@@ -60,6 +60,9 @@ pub struct LoadReport {
     pub from_cache: bool,
     /// How long loading took.
     pub elapsed: Duration,
+    /// How much of it came after the native code was at hand: linking, the
+    /// plugin's own `load`, the record, and the switch.
+    pub after_compile: Duration,
     /// What the operator should know although it went well.
     pub warnings: Vec<String>,
 }
@@ -232,6 +235,7 @@ impl Host {
             transient: loaded.origin.transient,
             from_cache: loaded.plugin.from_cache(),
             elapsed: Duration::ZERO,
+            after_compile: Duration::ZERO,
             warnings,
         };
         Ok(Ready {
@@ -264,8 +268,10 @@ impl Host {
         // A version counts as accepted when the load is on record.
         let warning = self.keep(&loaded).map_err(&failed)?;
         report.warnings.extend(warning);
+        let compiled_at = loaded.plugin.compiled_at();
         reservation.publish(loaded);
         report.elapsed = started.elapsed();
+        report.after_compile = compiled_at.elapsed();
         drop(turn);
         self.inner.descriptors.provider_came();
         Ok(report)
@@ -304,6 +310,7 @@ impl Host {
         let switched_in = began.elapsed();
         before.set_draining();
         report.elapsed = started.elapsed();
+        report.after_compile = loaded.plugin.compiled_at().elapsed();
         Ok((report, loaded, switched_in))
     }
 

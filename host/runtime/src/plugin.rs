@@ -19,6 +19,7 @@ mod web;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use odeon_authority::{GrantSet, NamePattern};
 use odeon_protocol::{Fault, FunctionType, Generation, ValueLimits};
@@ -47,7 +48,8 @@ use crate::warrant::{Grants, Warrant};
 
 /// What a plugin is made from.
 pub(crate) struct Source {
-    pub(crate) native: Arc<Native>,
+    /// When its native code was at hand.
+    pub(crate) compiled: Instant,
     pub(crate) description: Arc<Description>,
     pub(crate) flavour: Flavour,
     pub(crate) from_cache: bool,
@@ -111,14 +113,19 @@ pub struct Reply {
 }
 
 impl Plugin {
-    pub(crate) fn new(runtime: &Runtime, spec: PluginSpec, source: Source) -> Result<Self, LoadError> {
+    pub(crate) fn new(
+        runtime: &Runtime,
+        spec: PluginSpec,
+        source: Source,
+        native: &Native,
+    ) -> Result<Self, LoadError> {
         let inner = runtime.inner.clone();
         let first = inner
             .shards
             .first()
             .ok_or_else(|| LoadError::Engine("the runtime has no workers".into()))?;
         lifecycle::check_hooks(&source.description.exports).map_err(LoadError::Lifecycle)?;
-        let template = inner.template(first, &source, &spec)?;
+        let template = inner.template(first, native, &source, &spec)?;
         let methods = source
             .description
             .exports
@@ -236,6 +243,12 @@ impl Plugin {
     /// Whether its native code came from the cache.
     pub fn from_cache(&self) -> bool {
         self.shared.source.from_cache
+    }
+
+    /// When its native code was at hand: what came after it was linking, and its
+    /// own `load`.
+    pub fn compiled_at(&self) -> Instant {
+        self.shared.source.compiled
     }
 
     /// The functions that can be called.

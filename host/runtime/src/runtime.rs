@@ -4,7 +4,7 @@
 //! threads to which calls that overrun their turn are moved.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Fault};
 use tokio::sync::Semaphore;
@@ -291,6 +291,7 @@ impl Runtime {
         from_cache: bool,
         spec: PluginSpec,
     ) -> Result<Plugin, LoadError> {
+        let compiled_at = Instant::now();
         let runtime = self.clone();
         let made = move || {
             let links = Links::of(&spec, &compiled.description);
@@ -304,12 +305,12 @@ impl Runtime {
             let flavour = flavour(&compiled.description);
             let source = Source {
                 links,
-                native: Arc::new(compiled.native),
+                compiled: compiled_at,
                 description: Arc::new(compiled.description),
                 flavour,
                 from_cache,
             };
-            Plugin::new(&runtime, spec, source)
+            Plugin::new(&runtime, spec, source, &compiled.native)
         };
         aside(made)
             .await
@@ -499,17 +500,18 @@ fn fits(description: &Description, spec: &PluginSpec) -> Result<(), LoadError> {
 }
 
 impl Inner {
-    /// Makes the component ready on one shard.
+    /// Makes the component ready on one shard, from its native code.
     pub(crate) fn template(
         &self,
         shard: &Shard,
+        native: &[u8],
         source: &Source,
         spec: &PluginSpec,
     ) -> Result<Template, LoadError> {
         let engine_failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
         let class = source.description.class;
         let engine = shard.engine(class).map_err(engine_failed)?;
-        let component = deserialize(engine, &source.native).map_err(|error| pool_refused(&error))?;
+        let component = deserialize(engine, native).map_err(|error| pool_refused(&error))?;
         let linker = shard.linker(class, source.flavour).map_err(engine_failed)?;
         let pre = match source.links.is_empty() {
             true => linker.instantiate_pre(&component),
@@ -562,6 +564,7 @@ fn pool_refused(error: &wasmtime::Error) -> LoadError {
 fn deserialize(engine: &wasmtime::Engine, native: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: these bytes were made by this host's own compiler: they come
     // straight from it, or from a cache entry that was authenticated in the
-    // very memory that is passed here.
+    // very memory that is passed here, or from a component that was made of
+    // such bytes and has been in this process's memory since.
     unsafe { Component::deserialize(engine, native) }
 }

@@ -82,7 +82,7 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
 
 /// A component of a MiB: functions that do arithmetic, load, store, branch and
 /// call each other, as compiled programs do.
-fn component(seed: usize) -> Vec<u8> {
+pub(super) fn component(seed: usize) -> Vec<u8> {
     use std::fmt::Write as _;
     /// So many functions make a MiB.
     const FUNCTIONS: usize = 1610;

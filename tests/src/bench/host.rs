@@ -1,6 +1,8 @@
 //! The host that is measured: everything on, as an embedding program has it.
 
-use odeon::{CompileChild, Compiler, Host, LoadRequest, PoolSize};
+use std::path::Path;
+
+use odeon::{CompileChild, Compiler, Host, HostLimits, LoadRequest, PoolSize};
 use odeon_authority::InstanceMode;
 use odeon_protocol::PluginName;
 
@@ -11,7 +13,7 @@ use crate::guests;
 pub(super) struct Stage {
     pub(super) host: Host,
     pub(super) tokio: tokio::runtime::Runtime,
-    _state: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// The program that compiles: this one, started again.
@@ -22,13 +24,29 @@ pub(super) fn compiler() -> Compiler {
 impl Stage {
     /// A host of so many workers.
     pub(super) fn new(workers: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a state directory");
+        Stage::at(folder, workers, compiler(), HostLimits::default())
+    }
+
+    /// The same with its files in memory, for rows in which the disk has no part
+    /// and compiling neither: as many loads as there can be, compiled here.
+    pub(super) fn in_memory(workers: usize) -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").expect("a state directory in memory");
+        let limits = HostLimits {
+            loads_per_minute: 60_000,
+            ..HostLimits::default()
+        };
+        Stage::at(folder, workers, Compiler::InProcess, limits)
+    }
+
+    fn at(folder: tempfile::TempDir, workers: usize, compiler: Compiler, limits: HostLimits) -> Self {
         let tokio = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .expect("tokio");
-        let state = tempfile::tempdir().expect("a state directory");
-        let builder = Host::builder(compiler())
-            .state_dir(state.path().join("state"))
+        let builder = Host::builder(compiler)
+            .state_dir(folder.path().join("state"))
+            .host_limits(limits)
             .workers(workers)
             .pool(PoolSize {
                 instances: raw::INSTANCES,
@@ -38,11 +56,12 @@ impl Stage {
             let _context = tokio.enter();
             builder.start().expect("a host")
         };
-        Stage {
-            host,
-            tokio,
-            _state: state,
-        }
+        Stage { host, tokio, folder }
+    }
+
+    /// A folder for files of the measurement, which goes with the stage.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Loads `guest-echo` under this name.

@@ -1,18 +1,13 @@
 //! `idle-resident-rss`: the memory of an instance that is kept and does
 //! nothing.
-//!
-//! Each side is measured in a process of its own, because memory that one
-//! side gave back would serve the other.
 
-use std::fmt;
-use std::process::Command;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
 use odeon_runtime::{CallContext, Compiler, MethodId, Plugin, PoolSize, Runtime, RuntimeConfig};
 use wasmtime::component::{Component, InstancePre, Linker, Val};
 
-use super::measure::{Effort, median};
+use super::apart::{Thing, compare, grown};
+use super::measure::Effort;
 use super::raw;
 use super::{Row, row};
 use crate::guests;
@@ -25,76 +20,17 @@ const WARM: usize = 64;
 /// Instances that are counted.
 const COUNTED: usize = 256;
 
-/// Which side a process measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// A resident plugin of the runtime.
-    Odeon,
-    /// A store and an instance, and nothing else.
-    Raw,
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Side::Odeon => "odeon",
-            Side::Raw => "raw",
-        })
-    }
-}
-
-impl FromStr for Side {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Side> {
-        [Side::Odeon, Side::Raw]
-            .into_iter()
-            .find(|side| side.to_string() == text)
-            .ok_or_else(|| anyhow::anyhow!("expected odeon or raw, found {text}"))
-    }
-}
-
-/// What the program does with its argument: measures this side and prints it.
-pub(super) const ARGUMENT: &str = "--bytes-each";
-
 pub(super) fn rows(effort: Effort) -> Vec<Row> {
-    let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..effort.rounds(ROUNDS) {
-        ours.push(measured(Side::Odeon));
-        bare.push(measured(Side::Raw));
-    }
-    let numbers = (median(ours) / 1024.0, median(bare) / 1024.0);
+    let numbers = compare(effort, ROUNDS, Thing::Instance);
     vec![row("idle-resident-rss", "KiB", numbers, "raw store + instance")]
-}
-
-fn measured(side: Side) -> f64 {
-    let program = std::env::current_exe().expect("the path of this program");
-    let output = Command::new(program)
-        .args([ARGUMENT, &side.to_string()])
-        .output()
-        .expect("a process");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{side}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    text.trim().parse().expect("a number of bytes")
-}
-
-/// Bytes of resident memory that one idle instance takes in this process.
-pub fn bytes_each(side: Side) -> f64 {
-    match side {
-        Side::Odeon => odeon(),
-        Side::Raw => bare(),
-    }
 }
 
 /// The guest, and one function of it that calls the host.
 const GUEST: &str = "guest-forger";
 const INTERFACE: &str = "odeon-tests:forger/conduct@0.1.0";
 
-fn odeon() -> f64 {
+/// Bytes that a resident plugin of the runtime takes for each instance.
+pub(super) fn odeon() -> f64 {
     // One plugin gets half of it.
     let pool = PoolSize {
         instances: 2 * raw::INSTANCES,
@@ -116,7 +52,7 @@ fn odeon() -> f64 {
     let plugin = tokio.block_on(spec.load(&runtime, GUEST));
     drop(tokio);
     let (method, args, _) = encode(&plugin, "conduct.report(1, 0)");
-    let grown = grown(|count| make(&plugin, method, &args, count));
+    let grown = grown_on_stack(|count| make(&plugin, method, &args, count));
     assert_eq!(plugin.stats().instances, WARM + COUNTED);
     grown
 }
@@ -137,7 +73,8 @@ fn make(plugin: &Plugin, method: MethodId, args: &[u8], count: usize) {
     plugin.call_blocking(method, args, context).expect("a report");
 }
 
-fn bare() -> f64 {
+/// Bytes that a store and an instance take, and nothing else.
+pub(super) fn bare() -> f64 {
     let engine = raw::engine();
     let component = Component::new(&engine, guests::bytes(GUEST)).expect("the guest compiles");
     let mut linker = Linker::<()>::new(&engine);
@@ -155,7 +92,7 @@ fn bare() -> f64 {
         .expect("the rest of the imports");
     let pre = linker.instantiate_pre(&component).expect("the guest links");
     let kept = Mutex::new(Vec::new());
-    grown(|count| {
+    grown_on_stack(|count| {
         let mut kept = kept.lock().expect("the instances");
         while kept.len() < count {
             kept.push(used(&pre));
@@ -182,10 +119,10 @@ fn used(pre: &InstancePre<()>) -> wasmtime::Store<()> {
 
 /// What each of [`COUNTED`] more instances adds to the process, when `make`
 /// brings their number to what it is given.
-fn grown(make: impl Fn(usize) + Sync) -> f64 {
+fn grown_on_stack(make: impl Fn(usize) + Sync) -> f64 {
     /// Calls nest as deep as there are instances.
     const STACK: usize = 1 << 30;
-    let on_deep_stack = |count: usize| {
+    grown(WARM, COUNTED, |count| {
         std::thread::scope(|scope| {
             std::thread::Builder::new()
                 .stack_size(STACK)
@@ -194,25 +131,5 @@ fn grown(make: impl Fn(usize) + Sync) -> f64 {
                 .join()
                 .expect("the instances are made");
         });
-    };
-    on_deep_stack(WARM);
-    let before = resident();
-    on_deep_stack(WARM + COUNTED);
-    (resident() - before) / COUNTED as f64
-}
-
-/// Resident memory of this process, in bytes.
-fn resident() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/smaps_rollup").expect("the process's memory");
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Rss:"))
-        .expect("a line Rss:");
-    let kib: f64 = line
-        .trim()
-        .trim_end_matches(" kB")
-        .trim()
-        .parse()
-        .expect("a number of KiB");
-    kib * 1024.0
+    })
 }

@@ -107,6 +107,14 @@ impl Raw {
     }
 }
 
+/// Turns native code that was made in this process, for an engine with these
+/// settings, into a component.
+#[allow(unsafe_code, reason = "a baseline does what a host does with its native code")]
+pub(super) fn deserialize(engine: &Engine, native: &[u8]) -> Component {
+    // SAFETY: callers pass what `precompile_component` of this engine gave them.
+    unsafe { Component::deserialize(engine, native) }.expect("its own code")
+}
+
 /// A store in which the epoch never ends anything.
 pub(super) fn store(engine: &Engine) -> Store<()> {
     let mut store = Store::new(engine, ());

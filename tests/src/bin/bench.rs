@@ -19,8 +19,12 @@ fn main() -> Result<()> {
             "--json" => {}
             "--quick" => effort = Effort::Quick,
             "--bytes-each" => {
-                let side = args.next().context("expected odeon or raw after --bytes-each")?;
-                println!("{}", bench::bytes_each(side.parse()?));
+                let mut word = || {
+                    args.next()
+                        .context("expected instance or plugin, then odeon or raw")
+                };
+                let (thing, side) = (word()?.parse()?, word()?.parse()?);
+                println!("{}", bench::bytes_each(thing, side));
                 return Ok(());
             }
             flag if flag.starts_with('-') => bail!("expected --json, --quick or a name, found {flag}"),

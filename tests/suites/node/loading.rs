@@ -44,6 +44,14 @@ pub(crate) fn echo_in(folder: &std::path::Path, key: &SigningKey) -> std::path::
     path
 }
 
+/// Enforced by `Plugin::compiled_at`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_says_how_much_of_it_was_not_compiling() {
+    let report = load(&ephemeral(), "guest-echo", "echo").await;
+    assert!(!report.from_cache, "it was compiled");
+    assert!(!report.after_compile.is_zero() && report.after_compile < report.elapsed);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_loaded_called_and_unloaded() {
     let host = ephemeral();

@@ -1,139 +1,81 @@
 //! Ten thousand replaces under load: nothing is lost, nothing is answered by
 //! what was replaced, and nothing is left behind.
 
+mod callers;
+
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use odeon::{Args, CallOptions, CallRequest, Host, Outcome, ReplaceRequest, Source};
+use odeon::{Host, ListenerConfig, LoadRequest, ReplaceRequest, Source, WebListener};
 use odeon_protocol::PluginName;
 use odeon_tests::guests;
 
-use crate::host::{builder, few_loads, load, outcome, soon};
+use self::callers::{Numbers, Storm, call, link, on_a_thread, request, slow_call, web};
+use crate::host::{builder, few_loads, soon};
 
 /// Replaces of the plugin whose calls are short.
-const SHORT: u64 = 9_500;
+const SHORT: u64 = 8_500;
 
 /// So many before memory is looked at: histories with a bound (of requests, of
 /// log lines) and the allocator's own pools fill once, and stay filled.
-const WARM_UP: u64 = 9_500;
+const WARM_UP: u64 = 8_500;
 
-/// One of so many is of the plugin whose calls take a while.
-const SLOW_EVERY: u64 = 19;
+/// After so many of them each of the other three is replaced: 500 times, which
+/// makes it ten thousand.
+const OTHERS_EVERY: u64 = 17;
 
-/// The generation that serves, and whether the load goes on.
-#[derive(Default)]
-struct Stage {
-    short: AtomicU64,
-    slow: AtomicU64,
-    done: AtomicBool,
+/// A plugin that is replaced: versions take turns, so that the one before and
+/// the one after a generation differ from each other.
+struct Replaced {
+    name: PluginName,
+    numbers: Arc<Numbers>,
+    versions: Vec<PathBuf>,
 }
 
-impl Stage {
-    fn goes_on(&self) -> bool {
-        !self.done.load(Ordering::SeqCst)
-    }
-}
-
-/// What the generation with this number answers: three versions take turns, so
-/// that the one before and the one after a generation differ from each other.
-fn answer_of(generation: u64) -> String {
-    ((generation - 1) % 3 + 1).to_string()
-}
-
-/// A replace that is not watched, so that nothing is kept for its return.
-fn by(name: &PluginName, path: &Path) -> ReplaceRequest {
-    ReplaceRequest {
-        allow_unsigned: true,
-        health_window: Duration::ZERO,
-        ..ReplaceRequest::new(name.clone(), Source::Component(path.to_owned()))
-    }
-}
-
-/// Calls and checks until the storm is over; how many.
-async fn calls(host: Host, stage: Arc<Stage>) -> u64 {
-    let mut made = 0;
-    while stage.goes_on() {
-        let before = stage.short.load(Ordering::SeqCst);
-        let reply = host
-            .call("v/answer", Args::Wave(""), CallOptions::default())
-            .await
-            .expect("no call is lost");
-        check(before, reply.generation.0, &reply.wave().unwrap());
-        made += 1;
-    }
-    made
-}
-
-async fn requests(host: Host, stage: Arc<Stage>) -> u64 {
-    let mut made = 0;
-    while stage.goes_on() {
-        let before = stage.short.load(Ordering::SeqCst);
-        let (_, mut watcher) = host
-            .request(CallRequest::new("v/busy", Args::Wave("5000")))
-            .expect("every request is taken");
-        match outcome(&mut watcher).await {
-            Outcome::Succeeded(answer) => check(before, answer.generation.0, &answer.body[0].to_string()),
-            other => panic!("no request is lost: {other:?}"),
+impl Replaced {
+    fn new(name: &str, numbers: &Arc<Numbers>, versions: impl IntoIterator<Item = PathBuf>) -> Self {
+        Replaced {
+            name: name.parse().unwrap(),
+            numbers: numbers.clone(),
+            versions: versions.into_iter().collect(),
         }
-        made += 1;
     }
-    made
-}
 
-async fn slow_calls(host: Host, stage: Arc<Stage>) -> u64 {
-    let mut made = 0;
-    while stage.goes_on() {
-        let before = stage.slow.load(Ordering::SeqCst);
-        let reply = host
-            .call("s/wait.sleep", Args::Wave("50"), CallOptions::default())
-            .await
-            .expect("no slow call is lost");
-        assert!(
-            reply.generation.0 >= before,
-            "{} after {before}",
-            reply.generation.0
-        );
-        made += 1;
+    /// Of its first generation.
+    fn load(&self) -> LoadRequest {
+        LoadRequest::component(&self.versions[0])
+            .named(self.name.clone())
+            .allow_unsigned()
     }
-    made
+
+    /// Puts the next generation in its place. It is not watched, so that nothing
+    /// is kept for its return.
+    async fn replace(&self, host: &Host) {
+        let generation = self.numbers.announce();
+        let version = &self.versions[(generation as usize - 1) % self.versions.len()];
+        let request = ReplaceRequest {
+            allow_unsigned: true,
+            health_window: Duration::ZERO,
+            ..ReplaceRequest::new(self.name.clone(), Source::Component(version.clone()))
+        };
+        let report = host.replace(request).await.expect("a replace");
+        assert_eq!(report.loaded.generation.0, generation);
+        self.numbers.serves(generation);
+    }
 }
 
-fn check(before: u64, generation: u64, answer: &str) {
-    assert!(
-        generation >= before,
-        "{generation} answered after {before} had come"
-    );
-    assert_eq!(answer, answer_of(generation), "generation {generation}");
+/// A folder in memory: what a disk does is another test's.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    folder
 }
 
-/// Calls as an embedding program does, on a thread of its own.
-fn on_a_thread(host: &Host, stage: &Arc<Stage>, typed: bool) -> std::thread::JoinHandle<u64> {
-    let (host, stage) = (host.clone(), stage.clone());
-    std::thread::spawn(move || {
-        let by_type = host.typed::<(), (u32,)>("v/answer").unwrap();
-        let by_name = host.method("v/answer").unwrap();
-        let mut made = 0;
-        while stage.goes_on() {
-            let before = stage.short.load(Ordering::SeqCst);
-            let answer = match typed {
-                true => by_type.call(()).expect("no call is lost").0,
-                false => u32::from(by_name.call(&[]).expect("no call is lost").bytes[0]),
-            };
-            // What served when it was made, or what had come when it ended; the
-            // number of the latter is told a moment after it serves.
-            let after = stage.short.load(Ordering::SeqCst) + 1;
-            assert!(
-                (before..=after).any(|generation| answer.to_string() == answer_of(generation)),
-                "{answer} between {before} and {after}"
-            );
-            made += 1;
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        made
-    })
+async fn listen(host: &Host) -> WebListener {
+    let config = ListenerConfig::plain("web".parse().unwrap(), "127.0.0.1:0".parse().unwrap());
+    host.listen(&config.unwrap()).await.unwrap()
 }
 
 /// Waits until every old generation is gone.
@@ -154,61 +96,79 @@ fn footprint() -> (u64, usize) {
     (resident, std::fs::read_dir("/proc/self/fd").unwrap().count())
 }
 
-/// Enforced by `Inner::enter` and the loops of `call`, which follow a call to the
-/// new generation; by `Gate::retire`, after which the old one admits nobody; and
-/// by `Host::see_off`, which lets go of what was replaced.
+/// Of memory the median of ten looks: one look may meet a generation more or
+/// less. Of descriptors the least of them: a look may meet a file that is being
+/// read, but what is never closed is in every look.
+fn ten_looks(of: &[(u64, usize)]) -> (u64, usize) {
+    let (mut memory, files): (Vec<_>, Vec<_>) = of.iter().copied().unzip();
+    memory.sort_unstable();
+    (memory[memory.len() / 2], files.into_iter().min().unwrap())
+}
+
+/// Enforced by `Inner::enter`, `Inner::enter_web`, `links::call` and the loops of
+/// `call`, which follow a call to the new generation; by `Gate::retire`, after
+/// which the old one admits nobody; and by `Host::see_off`, which lets go of what
+/// was replaced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
-    // In memory: what a disk does is another test's.
-    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let folder = folder();
     let host = builder()
         .workers(2)
         .state_dir(folder.path())
         .host_limits(few_loads(60_000))
         .start()
         .unwrap();
+    let listener = listen(&host).await;
+    let storm = Arc::new(Storm::default());
+    let write = |name: &str, bytes: Vec<u8>| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let versions = |guest: &'static str| {
+        [1, 2, 3].map(|number| write(&format!("{guest}-{number}.wasm"), guests::version(guest, number)))
+    };
+    let short = ["one", "two", "three"].map(|number| guests::component(&format!("wat-version-{number}")));
+    let short = Replaced::new("v", &storm.short, short);
     // The same code with another digest.
-    let other = folder.path().join("spin-2.wasm");
     let mut bytes = guests::bytes("guest-spin");
     bytes.extend([0, 3, 1, b'x', b'y']);
-    std::fs::write(&other, bytes).unwrap();
-    let slow = [guests::component("guest-spin"), other];
-    let short = [
-        guests::component("wat-version-one"),
-        guests::component("wat-version-two"),
-        guests::component("wat-version-three"),
+    let slow = [guests::component("guest-spin"), write("spin-2.wasm", bytes)];
+    let others = [
+        Replaced::new("s", &storm.slow, slow),
+        Replaced::new("w", &storm.web, versions("guest-web")),
+        Replaced::new("p", &storm.provider, versions("guest-provider")),
     ];
-    load(&host, "wat-version-one", "v").await;
-    load(&host, "guest-spin", "s").await;
-    let (v, s) = ("v".parse().unwrap(), "s".parse().unwrap());
+    let [s, w, p] = &others;
+    host.load(short.load()).await.unwrap();
+    host.load(s.load()).await.unwrap();
+    host.load(w.load().served_at("web/w".parse().unwrap()))
+        .await
+        .unwrap();
+    host.load(p.load()).await.unwrap();
+    let uses = LoadRequest::component(guests::component("guest-caller"))
+        .named("u".parse().unwrap())
+        .linked("odeon-tests:links/steps", p.name.clone())
+        .allow_unsigned();
+    host.load(uses).await.unwrap();
 
-    let stage = Arc::new(Stage::default());
-    stage.short.store(1, Ordering::SeqCst);
-    stage.slow.store(1, Ordering::SeqCst);
-    let threads: Vec<_> = [true, false]
-        .map(|typed| on_a_thread(&host, &stage, typed))
-        .into();
-    let mut callers = Vec::new();
-    for _ in 0..2 {
-        callers.push(tokio::spawn(calls(host.clone(), stage.clone())));
-        callers.push(tokio::spawn(requests(host.clone(), stage.clone())));
-        callers.push(tokio::spawn(slow_calls(host.clone(), stage.clone())));
-    }
+    let threads = [true, false].map(|typed| on_a_thread(&host, &storm, typed));
+    let callers = [
+        tokio::spawn(call(host.clone(), storm.clone())),
+        tokio::spawn(request(host.clone(), storm.clone())),
+        tokio::spawn(slow_call(host.clone(), storm.clone())),
+        tokio::spawn(web(listener.address(), storm.clone(), 0)),
+        tokio::spawn(web(listener.address(), storm.clone(), 20)),
+        tokio::spawn(link(host.clone(), storm.clone())),
+    ];
 
     let mut footprints = Vec::new();
-    let mut slow_replaces = 0_usize;
     for round in 0..WARM_UP + SHORT {
-        let path = &short[(round as usize + 1) % 3];
-        let report = host.replace(by(&v, path)).await.expect("a replace");
-        stage.short.store(report.loaded.generation.0, Ordering::SeqCst);
-        if round % SLOW_EVERY == 0 {
-            slow_replaces += 1;
-            let report = host
-                .replace(by(&s, &slow[slow_replaces % 2]))
-                .await
-                .expect("a replace");
-            stage.slow.store(report.loaded.generation.0, Ordering::SeqCst);
+        short.replace(&host).await;
+        if round % OTHERS_EVERY == 0 {
+            for other in &others {
+                other.replace(&host).await;
+            }
         }
         if round >= WARM_UP && round % 100 == 99 {
             // A generation that is leaving has memory, and a descriptor for what
@@ -217,7 +177,7 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
             footprints.push(footprint());
         }
     }
-    stage.done.store(true, Ordering::SeqCst);
+    storm.is_over();
     let mut made = Vec::new();
     for caller in callers {
         made.push(caller.await.expect("the caller saw what it had to see"));
@@ -229,25 +189,34 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
     println!("calls of each caller: {made:?}");
     assert!(made.iter().all(|calls| *calls > 100), "{made:?}");
     nobody_leaves(&host).await;
+    // What the callers saw, the host has counted: their requests ended well, and
+    // nothing that they do not see went wrong.
+    let (requests, pages) = (made[1], made[3] + made[4]);
+    soon("every request has its end", || {
+        host.totals().succeeded == requests + pages
+    })
+    .await;
+    let totals = host.totals();
+    assert_eq!(
+        totals.failed + totals.cancelled + totals.rejected,
+        0,
+        "{totals:?}"
+    );
+    for row in host.list() {
+        assert_eq!(row.faults, 0, "{row:?}");
+    }
 
-    // Of memory the median of ten looks within each thousand. Of descriptors the
-    // least of them: a look may meet a file that is being read, but what is never
-    // closed is in every look.
-    let looks = |of: &[(u64, usize)]| {
-        let (mut memory, files): (Vec<_>, Vec<_>) = of.iter().copied().unzip();
-        memory.sort_unstable();
-        (memory[memory.len() / 2], files.into_iter().min().unwrap())
-    };
     let (first, last) = (
-        looks(&footprints[..10]),
-        looks(&footprints[footprints.len() - 10..]),
+        ten_looks(&footprints[..10]),
+        ten_looks(&footprints[footprints.len() - 10..]),
     );
     println!(
         "each thousand: {:?}",
-        footprints.chunks(10).map(looks).collect::<Vec<_>>()
+        footprints.chunks(10).map(ten_looks).collect::<Vec<_>>()
     );
     println!("memory and descriptors: {first:?} in the first thousand, {last:?} in the last");
     assert!(last.0 * 100 <= first.0 * 105, "memory: {first:?}, {last:?}");
     assert!(last.1 <= first.1, "descriptors: {first:?}, {last:?}");
+    listener.close(Duration::from_secs(5)).await;
     host.shutdown(Duration::from_secs(5)).await;
 }

@@ -23,15 +23,23 @@ impl Shared {
         if let Some(template) = slot.get() {
             return Some((shard, template));
         }
+        let first = self.templates.first()?.get()?;
+        match self.make_template(shard, first) {
+            Some(template) => Some((shard, slot.get_or_init(|| template))),
+            None => Some((0, first)),
+        }
+    }
+
+    /// The native code is taken from the first one, which has it in any case:
+    /// kept beside that, every plugin would be in memory twice.
+    #[cold]
+    fn make_template(&self, shard: usize, first: &Template) -> Option<Template> {
+        let shard = self.runtime.shards.get(shard)?;
+        let native = first.pre.component().serialize().ok()?;
         let made = self
             .runtime
-            .shards
-            .get(shard)
-            .and_then(|s| self.runtime.template(s, &self.source, &self.unit.spec).ok());
-        match made {
-            Some(template) => Some((shard, slot.get_or_init(|| template))),
-            None => Some((0, self.templates.first()?.get()?)),
-        }
+            .template(shard, &native, &self.source, &self.unit.spec);
+        made.ok()
     }
 
     pub(super) fn here(&self) -> Result<(usize, &Template), Fault> {

@@ -4,6 +4,9 @@ use std::cell::{Cell, RefCell};
 
 use odeon_sdk::{request, secrets};
 
+/// Tests make another version of the component by writing another number here.
+static VERSION: &str = "answered by version 1";
+
 /// What another plugin does with steps.
 pub(crate) type Next = fn(&[String]) -> Result<String, String>;
 
@@ -23,6 +26,8 @@ pub(crate) fn perform(steps: &[String], next: Next) -> Result<String, String> {
         "next" => next(rest),
         // What comes back as an error goes on as a value.
         "try" => perform(rest, next).or_else(|error| Ok(format!("told: {error}"))),
+        // Looked up when it is asked for, so that it stands in the component as it is here.
+        "version" => Ok(std::hint::black_box(VERSION).into()),
         "facts" => Ok(format!(
             "serial {} callers {} data {} left {}",
             request::serial(),
