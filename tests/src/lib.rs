@@ -14,6 +14,7 @@
 pub mod bench;
 pub mod bombs;
 pub mod clock;
+pub mod dwarf;
 pub mod guests;
 pub mod oracle;
 pub mod records;

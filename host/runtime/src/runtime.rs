@@ -306,6 +306,7 @@ impl Runtime {
                 links,
                 native: Arc::new(compiled.native),
                 description: Arc::new(compiled.description),
+                lines: compiled.lines,
                 flavour,
                 from_cache,
             };
