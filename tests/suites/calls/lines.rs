@@ -61,14 +61,16 @@ async fn lines_may_be_in_units_of_their_own() {
 #[tokio::test]
 async fn names_may_be_in_a_section_of_their_own() {
     let runtime = runtime();
-    let texts = [&b"/home/author\0src\0main.rs\0lib.rs\0"[..], &[b'z'; 2000], b"\0"].concat();
-    let section = unit_5(&[0, 13], &[(17, 0), (25, 1), (32, 0), (5000, 0)], &both_of(1, 0));
+    let long = [b'z'; 2000];
+    let texts = [&b"/home/author\0src\0main.rs\0lib.rs\0"[..], &long, b"\0"].concat();
+    let files = [(17, 0), (25, 1), (32, 0), (5000, 0)];
+    let section = unit_5(&[0, 13], &files, &both_of(1, 0));
     let named = |section: &[u8]| failing_with(&[(".debug_line", section), (".debug_line_str", &texts)]);
     let plugin = spec().prepare(&runtime, &named(&section)).await.unwrap();
     let found = frames(&plugin, "fail").await;
     assert_eq!(found, ["m!trap (src/lib.rs:12)", "m!fail (main.rs:20)"]);
     // One name is too long, and one is not there.
-    let section = unit_5(&[0, 13], &[(17, 0), (25, 1), (32, 0), (5000, 0)], &both_of(2, 3));
+    let section = unit_5(&[0, 13], &files, &both_of(2, 3));
     let plugin = spec().prepare(&runtime, &named(&section)).await.unwrap();
     assert_eq!(frames(&plugin, "fail").await, NAMES);
     assert_eq!(plugin.lines().left_out(), 2);
@@ -192,7 +194,10 @@ async fn so_many_names_are_looked_up_and_no_more() {
     // Of code that is gone, so that nothing else is left out.
     let one = unit(&[], &[("lib.rs", 0)], &piece(&[(0, 1, 7)], 5));
     for (units, left_out) in [(65_536, 0), (65_537, 1)] {
-        let plugin = spec().prepare(&runtime, &failing(&one.repeat(units))).await.unwrap();
+        let plugin = spec()
+            .prepare(&runtime, &failing(&one.repeat(units)))
+            .await
+            .unwrap();
         assert_eq!(plugin.lines().left_out(), left_out, "{units} units");
     }
 }
