@@ -15,6 +15,7 @@ pub mod bench;
 pub mod bombs;
 pub mod clock;
 pub mod footprint;
+pub mod dwarf;
 pub mod guests;
 pub mod oracle;
 pub mod records;

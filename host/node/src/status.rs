@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use odeon_protocol::{
-    DescribeReply, Fault, InFlightRow, LatencyRow, LinkRow, ListenerRow, MethodRow, PluginName, PluginRow,
-    PluginState, RequestTotals, StatusReport,
+    DescribeReply, Fault, InFlightRow, LatencyRow, LineRow, LinkRow, ListenerRow, MethodRow, PluginName,
+    PluginRow, PluginState, RequestTotals, StatusReport,
 };
-use odeon_runtime::{InstanceModel, Latencies, Plugin};
+use odeon_runtime::{InstanceModel, Latencies, LineTable, Plugin};
 
 use crate::host::Host;
 use crate::registry::{Loaded, MethodEntry};
@@ -47,6 +47,7 @@ impl Host {
             grants: loaded.plugin.granted().lines(),
             limits: limits(&spec.limits),
             size_bytes: loaded.origin.size,
+            lines: lines(loaded.plugin.lines()),
             wit: description.wit.clone(),
         })
     }
@@ -253,6 +254,15 @@ pub(crate) fn method_row(method: &MethodEntry) -> MethodRow {
 }
 
 /// The limits by the names of a descriptor.
+fn lines(table: &LineTable) -> Option<LineRow> {
+    let row = LineRow {
+        places: table.rows() as u64,
+        files: table.files() as u64,
+        left_out: table.left_out().into(),
+    };
+    (row.places > 0 || row.left_out > 0).then_some(row)
+}
+
 fn limits(limits: &odeon_authority::Limits) -> BTreeMap<String, String> {
     let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(limits) else {
         return BTreeMap::new();

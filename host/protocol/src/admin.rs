@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 pub use reply::{
     AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, FolderRow, GrantReply,
-    InFlightRow, LatencyRow, LinkRow, ListenerRow, LoadReply, LogLevelReply, LogLine, LogSource, MethodRow,
-    MetricsReply, PluginRow, PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply, WallRow,
+    InFlightRow, LatencyRow, LineRow, LinkRow, ListenerRow, LoadReply, LogLevelReply, LogLine, LogSource,
+    MethodRow, MetricsReply, PluginRow, PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
+    WallRow,
 };
 
 use crate::{

@@ -27,6 +27,7 @@ use crate::EngineClass;
 use crate::compile::{CompileLimits, Compiled, Native};
 use crate::describe::{MAX_DESCRIPTION, from_json};
 use crate::engine::PoolSize;
+use crate::lines::{LineTable, MAX_TABLE};
 
 /// Where native code is kept and how much of it.
 #[derive(Clone, Debug)]
@@ -65,12 +66,12 @@ pub enum CacheError {
     KeyForeign,
 }
 
-const MAGIC: &[u8; 8] = b"ODNC\0\0\0\x03";
+const MAGIC: &[u8; 8] = b"ODNC\0\0\0\x04";
 const TAG: usize = 32;
 
-/// Raised with every change of what `scan.rs` and `describe.rs` say about a
-/// component, and of the engine's settings.
-const DESCRIPTION: u32 = 5;
+/// Raised with every change of what `scan.rs`, `describe.rs` and
+/// `compile/lines.rs` say about a component, and of the engine's settings.
+const DESCRIPTION: u32 = 6;
 
 /// What an entry was made for, besides the component.
 #[derive(Clone, Copy, Debug)]
@@ -164,7 +165,7 @@ impl Cache {
         let most = limits
             .output
             .saturating_add(MAX_DESCRIPTION as u64)
-            .saturating_add(MAGIC.len() as u64 + TAG as u64 + 4)
+            .saturating_add((MAX_TABLE + MAGIC.len() + TAG + 8) as u64)
             .min(self.max_bytes);
         if length > most {
             return None;
@@ -181,13 +182,16 @@ impl Cache {
         let (tag, body) = rest.split_at_checked(TAG)?;
         self.mac(entry, body)?.verify_slice(tag).ok()?;
         let (length, rest) = body.split_first_chunk::<4>()?;
-        let description = rest.get(..u32::from_le_bytes(*length) as usize)?;
-        let native_at = MAGIC.len() + TAG + 4 + description.len();
-        let description = from_json(description)?;
+        let (description, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let lines = rest.get(..u32::from_le_bytes(*length) as usize)?;
+        let native_at = MAGIC.len() + TAG + 8 + description.len() + lines.len();
+        let (description, lines) = (from_json(description)?, LineTable::decode(lines)?);
         // Recently used: eviction goes by this time.
         drop(file.set_modified(SystemTime::now()));
         Some(Compiled {
             description,
+            lines,
             native: Native::behind(bytes, native_at),
         })
     }
@@ -196,14 +200,17 @@ impl Cache {
     /// and renamed over it, so that readers see one or the other.
     pub(crate) fn put(&self, entry: &Entry, compiled: &Compiled) -> io::Result<()> {
         let description = serde_json::to_vec(&compiled.description)?;
-        let length = u32::try_from(description.len()).map_err(io::Error::other)?;
-        let total = MAGIC.len() + TAG + 4 + description.len() + compiled.native.len();
+        let lines = compiled.lines.encode();
+        let length = |part: &[u8]| u32::try_from(part.len()).map_err(io::Error::other);
+        let total = MAGIC.len() + TAG + 8 + description.len() + lines.len() + compiled.native.len();
         if total as u64 > self.max_bytes {
             return Ok(());
         }
         let mut body = Vec::with_capacity(total);
-        body.extend_from_slice(&length.to_le_bytes());
-        body.extend_from_slice(&description);
+        for part in [&description, &lines] {
+            body.extend_from_slice(&length(part)?.to_le_bytes());
+            body.extend_from_slice(part);
+        }
         body.extend_from_slice(&compiled.native);
         let tag = self
             .mac(entry, &body)

@@ -11,6 +11,7 @@
 
 mod child;
 mod confine;
+mod lines;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use self::confine::{ConfineError, Confined, confine};
 use crate::EngineClass;
 use crate::describe::{Description, TooComplex};
 use crate::engine::PoolSize;
+use crate::lines::LineTable;
 
 /// Where components are compiled.
 #[derive(Clone, Debug)]
@@ -50,7 +52,7 @@ pub struct CompileLimits {
     pub time: Duration,
     /// Address space of the child, in bytes.
     pub memory: u64,
-    /// Native code and description together, in bytes.
+    /// Native code, description and table of lines together, in bytes.
     pub output: u64,
     /// Levels of nesting of a type of an export or import.
     pub type_depth: u32,
@@ -74,6 +76,7 @@ impl Default for CompileLimits {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub(crate) description: Description,
+    pub(crate) lines: LineTable,
     pub(crate) native: Native,
 }
 

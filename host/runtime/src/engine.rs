@@ -11,7 +11,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy,
+    WasmBacktraceDetails,
+};
 
 use crate::describe::Needs;
 
@@ -123,6 +126,9 @@ fn common() -> Config {
         .async_stack_size(STACK + HOST_STACK)
         .wasm_component_model(true)
         .coredump_on_trap(false)
+        // Nothing here reads a guest's debug information, whatever the
+        // environment says.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_memory64(false)
         .wasm_threads(false)
         .shared_memory(false)

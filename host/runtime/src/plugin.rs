@@ -38,6 +38,7 @@ use crate::engine::fair_share;
 use crate::gate::Gate;
 use crate::instance::Template;
 use crate::interfaces::filesystem;
+use crate::lines::LineTable;
 use crate::link::{Flavour, uses_filesystem_0_3};
 use crate::links::Links;
 use crate::logs::LogGate;
@@ -51,6 +52,7 @@ pub(crate) struct Source {
     /// When its native code was at hand.
     pub(crate) compiled: Instant,
     pub(crate) description: Arc<Description>,
+    pub(crate) lines: LineTable,
     pub(crate) flavour: Flavour,
     pub(crate) from_cache: bool,
     /// The imports that other plugins serve.
@@ -219,6 +221,11 @@ impl Plugin {
     /// What it is.
     pub fn description(&self) -> &Description {
         &self.shared.source.description
+    }
+
+    /// The lines of its source, as far as they are known.
+    pub fn lines(&self) -> &LineTable {
+        &self.shared.source.lines
     }
 
     /// What it may use now, by itself.

@@ -307,6 +307,7 @@ impl Runtime {
                 links,
                 compiled: compiled_at,
                 description: Arc::new(compiled.description),
+                lines: compiled.lines,
                 flavour,
                 from_cache,
             };

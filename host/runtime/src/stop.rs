@@ -3,10 +3,8 @@
 //! Owns the translation of everything that can end a call into a fault. The
 //! engine's own words appear only where they name an instruction's trap.
 
-use std::fmt::{self, Write as _};
-
 use odeon_protocol::{Code, Executed, Fault};
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::Trap;
 
 use crate::codec::BadValue;
 use crate::control::Reason;
@@ -14,12 +12,6 @@ use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES};
 use crate::interfaces::http::NoResponse;
 use crate::links::PassedOn;
 use crate::meter::{Meter, Refused};
-
-/// The most lines of a guest's backtrace that a fault carries.
-const FRAMES: usize = 32;
-
-/// The most bytes of a name in it.
-const NAME: usize = 256;
 
 /// A stop that the host brought about. Raised as an error inside the guest's
 /// call, where no guest code can catch it.
@@ -119,13 +111,17 @@ fn limit_fault(code: Code, limit: &str, message: &str) -> Fault {
     .with_details(serde_json::json!({ "limit": limit }))
 }
 
-/// Says why a call ended with this error.
-pub(crate) fn explain(error: &wasmtime::Error, meter: &Meter, limits: &odeon_authority::Limits) -> Fault {
+/// Says why a call ended with this error, in these frames of the guest's.
+pub(crate) fn explain(
+    error: &wasmtime::Error,
+    frames: Option<Vec<String>>,
+    meter: &Meter,
+    limits: &odeon_authority::Limits,
+) -> Fault {
     if let Some(PassedOn(fault)) = error.downcast_ref() {
         // With the frames, if any, of where it happened.
         return fault.clone();
     }
-    let frames = backtrace(error);
     let fault = cause(error, meter, limits);
     match frames {
         Some(frames) if fault.kind() == odeon_protocol::Kind::Trapped => fault.with_backtrace(frames),
@@ -267,57 +263,6 @@ fn engine_words(error: &wasmtime::Error, limits: &odeon_authority::Limits) -> Fa
         return Stop::Handles.fault(limits);
     }
     Fault::new(Code::Trapped, format!("the guest was stopped: {words}"))
-}
-
-/// The guest's frames, innermost first; a frame that repeats itself is named
-/// once. What functions are called is the guest's own text: it is cut.
-fn backtrace(error: &wasmtime::Error) -> Option<Vec<String>> {
-    let trace = error.downcast_ref::<WasmBacktrace>()?;
-    let mut lines: Vec<(String, usize)> = Vec::new();
-    for frame in trace.frames() {
-        let module = plain(frame.module().name().unwrap_or("<module>"));
-        let line = match frame.func_name() {
-            Some(name) => format!("{module}!{}", plain(name)),
-            None => format!("{module}!<function {}>", frame.func_index()),
-        };
-        if let Some((last, times)) = lines.last_mut()
-            && *last == line
-        {
-            *times += 1;
-        } else if lines.len() < FRAMES {
-            lines.push((line, 1));
-        } else {
-            break;
-        }
-    }
-    let written = lines.into_iter().map(|(line, times)| match times {
-        1 => line,
-        times => format!("{line} ({times} times)"),
-    });
-    Some(written.collect())
-}
-
-/// A function's name as its author wrote it, cut.
-fn plain(name: &str) -> String {
-    let mut plain = Short(String::new());
-    // An error means that there is no more room, which is what was wanted.
-    let _cut = match rustc_demangle::try_demangle(name) {
-        Ok(demangled) => write!(plain, "{demangled:#}"),
-        Err(_) => plain.write_str(name),
-    };
-    plain.0
-}
-
-/// Text up to its limit: a short mangled name can stand for an endless one.
-struct Short(String);
-
-impl fmt::Write for Short {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = NAME.saturating_sub(self.0.len());
-        let end = text.floor_char_boundary(room);
-        self.0.push_str(text.get(..end).unwrap_or_default());
-        if end < text.len() { Err(fmt::Error) } else { Ok(()) }
-    }
 }
 
 /// Whether the failure to make an instance means that there is no room now.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use odeon_runtime::{CacheConfig, Plugin, Runtime, RuntimeConfig, StartError};
+use odeon_tests::dwarf::{escaped, piece, unit};
 use odeon_tests::guests::assemble;
 use odeon_tests::runtime::{call, config, spec};
 
@@ -77,11 +78,14 @@ impl Folder {
     }
 }
 
-/// A component that answers with this number.
+/// A component that answers with this number, which its author wrote in line 7.
 pub(crate) fn answering(number: u32) -> Vec<u8> {
+    let lines = escaped(&unit(&[], &[("answer.rs", 0)], &piece(&[(2, 1, 7)], 6)));
     assemble(&format!(
         r#"(component
-            (core module $m (func (export "answer") (result i32) (i32.const {number})))
+            (core module $m
+              (func (export "answer") (result i32) (i32.const {number}))
+              (@custom ".debug_line" "{lines}"))
             (core instance $i (instantiate $m))
             (func (export "answer") (result u32) (canon lift (core func $i "answer"))))"#
     ))
@@ -95,5 +99,6 @@ pub(crate) async fn loaded(runtime: &Runtime, number: u32) -> bool {
         number.to_string(),
         "the code is the component's own"
     );
+    assert_eq!(plugin.lines().rows(), 2, "its lines come with it");
     plugin.from_cache()
 }

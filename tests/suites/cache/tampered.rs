@@ -26,7 +26,9 @@ fn parts(entry: &[u8]) -> Vec<(&'static str, usize)> {
     const TAG: usize = 32;
     let description_at = MAGIC + TAG + 4;
     let length = u32::from_le_bytes(entry[MAGIC + TAG..description_at].try_into().unwrap()) as usize;
-    let native_at = description_at + length;
+    let lines_at = description_at + length + 4;
+    let lines = u32::from_le_bytes(entry[lines_at - 4..lines_at].try_into().unwrap()) as usize;
+    let native_at = lines_at + lines;
     assert!(
         entry[native_at..].starts_with(b"\x7fELF"),
         "native code is an object file"
@@ -38,7 +40,10 @@ fn parts(entry: &[u8]) -> Vec<(&'static str, usize)> {
         ("the last byte of the tag", MAGIC + TAG - 1),
         ("the description's length", MAGIC + TAG),
         ("the description", description_at + 2),
-        ("the description's end", native_at - 1),
+        ("the description's end", lines_at - 5),
+        ("the lines' length", lines_at - 4),
+        ("the lines", lines_at + 2),
+        ("the lines' end", native_at - 1),
         ("the native code's head", native_at + 4),
         (
             "the middle of the native code",

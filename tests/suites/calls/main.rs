@@ -20,3 +20,4 @@ mod ending;
 mod flight;
 mod instances;
 mod lifecycle;
+mod lines;

@@ -16,5 +16,6 @@
 
 mod bombs;
 mod child;
+mod lines;
 mod smoke;
 mod types;

@@ -41,6 +41,7 @@ fn text(reply: &DescribeReply) -> String {
         grants,
         limits,
         size_bytes,
+        lines,
         ..
     } = reply;
     let mut text = String::new();
@@ -59,6 +60,15 @@ fn text(reply: &DescribeReply) -> String {
         .as_str(),
     );
     put("size", &human::size(*size_bytes));
+    if let Some(lines) = lines {
+        put(
+            "lines",
+            &format!(
+                "of {} places in {} files, {} left out",
+                lines.places, lines.files, lines.left_out
+            ),
+        );
+    }
     put(
         "instances",
         &format!("{}, engine class {}", plugin.instance, plugin.class),

@@ -272,9 +272,24 @@ pub struct DescribeReply {
     pub limits: std::collections::BTreeMap<String, String>,
     /// The component's size in bytes.
     pub size_bytes: u64,
+    /// The lines of its source that are known; absent where it says nothing of
+    /// them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<LineRow>,
     /// Its WIT, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wit: Option<String>,
+}
+
+/// What is known of the lines of a plugin's source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineRow {
+    /// Places in the component whose lines are known.
+    pub places: u64,
+    /// The files that they are in.
+    pub files: u64,
+    /// Places, and pieces of debug information, that were too much or broken.
+    pub left_out: u64,
 }
 
 /// One method of a plugin.

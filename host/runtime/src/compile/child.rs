@@ -12,16 +12,18 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::confine::confine;
+use super::lines::lines;
 use super::{CompileError, CompileLimits, Compiled, Native};
 use crate::EngineClass;
 use crate::describe::{Description, MAX_DESCRIPTION, Needs, TooComplex, TypeBudget, from_json, surface};
 use crate::engine::{PoolSize, compile_config};
+use crate::lines::LineTable;
 use crate::scan::{choose, fits, scan};
 
 /// The first argument of a child.
 pub(super) const ARGUMENT: &str = "__odeon-compile-child";
 
-/// Bytes an answer may have beyond native code and description.
+/// Bytes an answer may have beyond native code, description and table of lines.
 pub(super) const HEADER: u64 = 64;
 
 /// How long a piece of error text may be.
@@ -86,7 +88,11 @@ pub(super) enum Outcome {
 /// The part of an answer before the native code.
 #[derive(Serialize, Deserialize)]
 enum Head {
-    Compiled(Description),
+    Compiled {
+        description: Description,
+        /// Bytes of the table of lines, which stands before the native code.
+        lines: u32,
+    },
     Refused(Refusal),
 }
 
@@ -122,11 +128,18 @@ fn serve(job: &Job) -> i32 {
     if std::io::stdin().lock().read_to_end(&mut bytes).is_err() {
         return 4;
     }
-    let (head, native) = match compile_here(job, &bytes) {
-        Ok(compiled) => (Head::Compiled(compiled.description), Some(compiled.native)),
-        Err(CompileError::TooComplex(error)) => (Head::Refused(Refusal::TooComplex(error)), None),
-        Err(CompileError::WrongClass(text)) => (Head::Refused(Refusal::WrongClass(text)), None),
-        Err(error) => (Head::Refused(Refusal::Refused(text_of(&error))), None),
+    let (head, lines, native) = match compile_here(job, &bytes) {
+        Ok(compiled) => {
+            let lines = lines_with_room(&compiled, job.limits.output);
+            let head = Head::Compiled {
+                description: compiled.description,
+                lines: u32::try_from(lines.len()).unwrap_or(u32::MAX),
+            };
+            (head, lines, Some(compiled.native))
+        }
+        Err(CompileError::TooComplex(error)) => (Head::Refused(Refusal::TooComplex(error)), Vec::new(), None),
+        Err(CompileError::WrongClass(text)) => (Head::Refused(Refusal::WrongClass(text)), Vec::new(), None),
+        Err(error) => (Head::Refused(Refusal::Refused(text_of(&error))), Vec::new(), None),
     };
     let Ok(head) = serde_json::to_vec(&head) else {
         return 5;
@@ -139,9 +152,21 @@ fn serve(job: &Job) -> i32 {
     let written = out
         .write_all(&length.to_le_bytes())
         .and_then(|()| out.write_all(&head))
+        .and_then(|()| out.write_all(&lines))
         .and_then(|()| out.write_all(native))
         .and_then(|()| out.flush());
     if written.is_ok() { 0 } else { 6 }
+}
+
+/// The table of lines, if the answer with it is not too long: nothing is
+/// refused because its lines are known.
+fn lines_with_room(compiled: &Compiled, most: u64) -> Vec<u8> {
+    let description = serde_json::to_vec(&compiled.description).map_or(usize::MAX, |text| text.len());
+    let lines = compiled.lines.encode();
+    let whole = description
+        .saturating_add(compiled.native.len())
+        .saturating_add(lines.len());
+    if whole as u64 > most { Vec::new() } else { lines }
 }
 
 fn text_of(error: &CompileError) -> String {
@@ -161,10 +186,16 @@ pub(super) fn parse(answer: Vec<u8>) -> Option<Outcome> {
     }
     let head = from_json(rest.get(..length)?)?;
     Some(match head {
-        Head::Compiled(description) => Outcome::Compiled(Compiled {
-            description,
-            native: Native::behind(answer, 4 + length),
-        }),
+        Head::Compiled { description, lines } => {
+            let lines_at = 4 + length;
+            let native_at = lines_at + lines as usize;
+            let table = answer.get(lines_at..native_at)?;
+            Outcome::Compiled(Compiled {
+                description,
+                lines: LineTable::decode(table)?,
+                native: Native::behind(answer, native_at),
+            })
+        }
         Head::Refused(Refusal::Refused(text)) => Outcome::Refused(CompileError::Refused(text)),
         Head::Refused(Refusal::TooComplex(error)) => Outcome::Refused(error.into()),
         Head::Refused(Refusal::WrongClass(text)) => Outcome::Refused(CompileError::WrongClass(text)),
@@ -226,6 +257,7 @@ pub(super) fn compile_here(job: &Job, bytes: &[u8]) -> Result<Compiled, CompileE
     }
     Ok(Compiled {
         description,
+        lines: lines(bytes),
         native: Native::behind(native, 0),
     })
 }

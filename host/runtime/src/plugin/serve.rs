@@ -11,6 +11,7 @@ use odeon_protocol::{Code, Fault, ValueLimits, wire};
 use super::{MethodId, Reply, Shared, running};
 use crate::codec::BadValue;
 use crate::control::CallContext;
+use crate::frames::backtrace;
 use crate::gate::Pass;
 use crate::instance::Instance;
 use crate::meter::{Meter, Refused};
@@ -124,7 +125,8 @@ impl Shared {
     /// Says why a call ended with this error, and counts it.
     #[cold]
     pub(super) fn explained(&self, error: &wasmtime::Error, meter: &Meter) -> Fault {
-        let fault = explain(error, meter, &self.unit.spec.limits);
+        let frames = backtrace(error, &self.source.lines);
+        let fault = explain(error, frames, meter, &self.unit.spec.limits);
         if fault.is_passed_on() {
             // The limit that it names, if any, is another plugin's.
             self.unit.counters.fault(&fault);
