@@ -7,7 +7,7 @@
 //! **Invariant:** an implementation returns at once: it is called on the
 //! thread of the guest, between two of its instructions.
 
-use odeon_protocol::{Generation, PluginName, Serial};
+use odeon_protocol::{Generation, PluginName, Serial, SpanRef};
 use zeroize::Zeroizing;
 
 /// Where a line of text came from.
@@ -47,6 +47,8 @@ pub struct LogLine<'a> {
     pub generation: Generation,
     /// The request during which it was written, where one is known.
     pub serial: Option<Serial>,
+    /// The call during which it was written, where that is traced.
+    pub span: Option<SpanRef>,
     /// Where it was written to.
     pub stream: Stream,
     /// How important it is: `info` for standard output, `warn` for standard error.
