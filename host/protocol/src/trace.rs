@@ -194,9 +194,7 @@ mod tests {
         let (one, other) = (TraceId::random(), TraceId::random());
         assert_ne!(one, other);
         assert_ne!(SpanId::random(), SpanId::random());
-        let low = (0..1000)
-            .filter(|_| TraceId::random().chance() < 1 << 55)
-            .count();
+        let low = (0..1000).filter(|_| TraceId::random().chance() < 1 << 55).count();
         // Half of them, and never so far off: 350 is nine and a half deviations.
         assert!((350..=650).contains(&low), "{low}");
     }

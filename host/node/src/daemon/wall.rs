@@ -83,13 +83,15 @@ fn needed(config: &HostConfig, wall: &WallConfig, state: &Path, socket: &Path) -
     let parent = |path: &Path| path.parent().map(Path::to_owned);
     let own = std::env::current_exe().ok();
     let system = SYSTEM.iter().map(PathBuf::from);
+    let headers = config.otlp.as_ref().and_then(|otlp| otlp.headers.as_deref());
     // Folders, since files are put in their place.
     let read = own
         .into_iter()
         .chain(system)
         .chain(config.plugins.clone())
         .chain(config.trust_policy.as_deref().and_then(parent))
-        .chain(config.secrets.values().filter_map(|path| parent(path)));
+        .chain(config.secrets.values().filter_map(|path| parent(path)))
+        .chain(headers.and_then(parent));
     let write = [parent(socket), config.audit_head.as_deref().and_then(parent)];
     let write = write.into_iter().flatten().chain([PathBuf::from(NULL)]);
     let opened = |paths: &mut dyn Iterator<Item = PathBuf>, opening| {

@@ -41,12 +41,7 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    pub(super) fn new(
-        unit: &Arc<Unit>,
-        egress: &Arc<Egress>,
-        present: Arc<Present>,
-        during: During,
-    ) -> Self {
+    pub(super) fn new(unit: &Arc<Unit>, egress: &Arc<Egress>, present: Arc<Present>, during: During) -> Self {
         let spec = &unit.spec;
         let line = usize::try_from(spec.limits.log_line.bytes()).unwrap_or(usize::MAX);
         let output = |stream| Arc::new(Mutex::new(LineSplitter::new(stream, line, during)));
