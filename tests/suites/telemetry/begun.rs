@@ -98,7 +98,7 @@ async fn over_the_socket_the_envelope_says_which_trace() {
     let mut peer = Peer::greeted(daemon.socket()).await;
     let args = two(1, 2);
     let unsampled = SAID.replace("-01", "-00");
-    for traceparent in [Some(SAID), Some(&unsampled), Some("nonsense"), None] {
+    for traceparent in [Some(SAID), Some(unsampled.as_str()), Some("nonsense"), None] {
         let mut call = Envelope::new(MessageKind::Call, Serial::new());
         call.target = Some("echo/echo.add");
         call.body = &args;

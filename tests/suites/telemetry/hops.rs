@@ -96,8 +96,8 @@ async fn a_call_by_name_is_below_its_caller_also_when_nobody_is_there() {
     assert!(absent.get("odeon.generation").is_empty(), "{absent:?}");
     assert_eq!(absent.get("odeon.method"), "absent/perform");
     // Its caller heard of it as a value, and went on.
-    let callers = spans.iter().filter(|span| span.get("odeon.plugin") == "caller");
-    assert!(callers.into_iter().all(|span| span.error.is_none()));
+    let mut callers = spans.iter().filter(|span| span.get("odeon.plugin") == "caller");
+    assert!(callers.all(|span| span.error.is_none()));
 }
 
 /// Enforced by `Span::end` and `call::end`.

@@ -38,7 +38,7 @@ impl Telemetry {
         method: Option<&MethodEntry>,
     ) -> Option<Box<Entry>> {
         let (at, parent) = self.place(said)?;
-        let name = method.map_or(loaded.name.as_str(), |method| &method.path);
+        let name = method.map_or(loaded.name.as_str(), |method| &*method.path);
         let mut span = Span::new(Hop::Request, at, parent, name, Instant::now());
         span.is_for(loaded, method);
         span.put("odeon.principal.kind", caller.kind());
