@@ -14,8 +14,8 @@
 pub mod bench;
 pub mod bombs;
 pub mod clock;
-pub mod footprint;
 pub mod dwarf;
+pub mod footprint;
 pub mod guests;
 pub mod oracle;
 pub mod records;

@@ -31,6 +31,19 @@ pub enum Principal {
     },
 }
 
+impl Principal {
+    /// What sort of one it is, as its text begins.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Principal::LocalUser { .. } => "user",
+            Principal::Embedder => "embedder",
+            Principal::Host => "host",
+            Principal::Plugin(_) => "plugin",
+            Principal::Web { .. } => "web",
+        }
+    }
+}
+
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

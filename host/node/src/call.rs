@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use odeon_authority::Principal;
-use odeon_protocol::{Code, Fault, Generation, MethodPath, PluginName, Serial};
+use odeon_protocol::{Code, Fault, Generation, MethodPath, PluginName, Serial, TraceParent};
 use odeon_runtime::{Attempt, Behalf, CallContext, Interrupt, NotEntered, ProgressSink, Reply};
 
 pub use self::args::Args;
@@ -22,6 +22,7 @@ pub(crate) use self::reply::{guest_error, is_err};
 use crate::entry::Found;
 use crate::host::{Host, Inner};
 use crate::registry::{Loaded, MethodEntry, Names, not_loaded};
+use crate::telemetry::Entry;
 
 /// What goes along with a call besides its arguments.
 #[derive(Clone, Default)]
@@ -45,6 +46,9 @@ pub struct CallOptions {
     pub progress: Option<ProgressSink>,
     /// Ends the call from outside.
     pub interrupt: Interrupt,
+    /// The trace that the call is part of. Whether it is recorded is said there;
+    /// absent: the host decides by its share.
+    pub traceparent: Option<TraceParent>,
 }
 
 impl Host {
@@ -110,16 +114,32 @@ impl Inner {
         args: &[u8],
         moved: Option<Attempt>,
     ) -> Result<Reply, NotEntered> {
-        let called = match moved {
-            None => loaded.plugin.call_direct(method.id, args),
-            Some(attempt) => loaded
-                .plugin
-                .call_on_thread(method.id, args, CallContext::default(), attempt),
+        let entry = self.entry_here(loaded, method);
+        let called = match (&entry, moved) {
+            (None, None) => loaded.plugin.call_direct(method.id, args),
+            (entry, moved) => {
+                let context = CallContext {
+                    trace: entry.as_ref().and_then(|entry| entry.trace()),
+                    ..CallContext::default()
+                };
+                let attempt = moved.unwrap_or_else(Attempt::first);
+                loaded.plugin.call_on_thread(method.id, args, context, attempt)
+            }
         };
         if let Err(NotEntered::Fault(fault)) = &called {
             self.note_end(loaded, method, fault);
         }
+        if let Some(entry) = entry {
+            end_here(*entry, loaded, method, &called);
+        }
         called
+    }
+
+    /// The span of a call by the embedding program itself, if it is traced.
+    #[inline]
+    pub(crate) fn entry_here(&self, loaded: &Loaded, method: &MethodEntry) -> Option<Box<Entry>> {
+        let telemetry = self.telemetry.as_ref()?;
+        telemetry.request(None, None, &self.principal, loaded, Some(method))
     }
 
     async fn call(
@@ -144,10 +164,10 @@ impl Inner {
             start_by: options.ttl.and_then(|ttl| started.checked_add(ttl)),
             interrupt: options.interrupt,
             progress: options.progress,
-            started: None,
-            via: None,
+            ..CallContext::default()
         };
-        let (found, called) = self.execute(Found::new(loaded, index), args, context).await;
+        let said = options.traceparent;
+        let (found, called) = self.execute(Found::new(loaded, index), args, context, said).await;
         let method = found.method()?;
         let (reply, generation) = called?;
         Ok(CallReply {
@@ -160,14 +180,22 @@ impl Inner {
         })
     }
 
-    /// Comes in and calls. Gives the method that was called in the end, and
-    /// the number of the generation that answered.
+    /// Comes in and calls. `said` is what the caller says of the trace that the
+    /// call is part of. Gives the method that was called in the end, and the
+    /// number of the generation that answered.
     pub(crate) async fn execute(
         &self,
         mut found: Found,
         args: Vec<u8>,
-        context: CallContext,
+        mut context: CallContext,
+        said: Option<TraceParent>,
     ) -> (Found, Result<(Reply, Generation), Fault>) {
+        let entry = self.telemetry.as_ref().and_then(|telemetry| {
+            let caller = context.callers.first().unwrap_or(&self.principal);
+            let (loaded, method) = (&found.loaded, found.method().ok());
+            telemetry.request(said, context.serial, caller, loaded, method)
+        });
+        context.trace = entry.as_ref().and_then(|entry| entry.trace());
         let called = async {
             let entered = self.enter(&mut found, &args, &context).await?;
             let generation = entered.generation();
@@ -179,6 +207,9 @@ impl Inner {
             && let Ok(method) = found.method()
         {
             self.note_end(&found.loaded, method, fault);
+        }
+        if let Some(entry) = entry {
+            end(*entry, &found, &called);
         }
         (found, called)
     }
@@ -214,6 +245,32 @@ impl Inner {
             self.recorder.stopped(&loaded.name, fault.code, &method.path);
         }
     }
+}
+
+/// Ends the span of a request. A method's own error is one of the request.
+#[cold]
+fn end(entry: Entry, found: &Found, called: &Result<(Reply, Generation), Fault>) {
+    let method = found.method().ok();
+    let (generation, code) = match called {
+        Ok((reply, generation)) => {
+            let own = method.is_some_and(|method| is_err(&method.ty, &reply.bytes));
+            (*generation, own.then_some(Code::GuestError))
+        }
+        Err(fault) => (found.loaded.generation, Some(fault.code)),
+    };
+    entry.end(&found.loaded, generation, code);
+}
+
+/// The same on the caller's own thread. Whoever goes on to another generation
+/// begins another span.
+#[cold]
+fn end_here(entry: Entry, loaded: &Loaded, method: &MethodEntry, called: &Result<Reply, NotEntered>) {
+    let code = match called {
+        Ok(reply) => is_err(&method.ty, &reply.bytes).then_some(Code::GuestError),
+        Err(NotEntered::Fault(fault)) => Some(fault.code),
+        Err(NotEntered::Moved(_)) => return entry.forget(),
+    };
+    entry.end(loaded, loaded.plugin.generation(), code);
 }
 
 /// Whether a limit stopped the plugin.

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::daemon::WallConfig;
 use crate::host::HostBuilder;
 use crate::metrics::MetricsAddress;
+use crate::telemetry::{OtlpAddress, OtlpConfig, SampleShare};
 use crate::web::ListenerConfig;
 
 /// The longest configuration file, in bytes.
@@ -59,6 +60,8 @@ pub struct HostConfig {
     pub secrets: BTreeMap<String, PathBuf>,
     /// Where metrics are served over HTTP.
     pub metrics: Option<MetricsAddress>,
+    /// Where traces and logs are told.
+    pub otlp: Option<OtlpConfig>,
     /// The files that the daemon is left with; absent: all of its user's.
     pub wall: Option<WallConfig>,
     /// Where plugins are.
@@ -101,6 +104,33 @@ struct HostTable {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct TelemetryTable {
     metrics: Option<MetricsAddress>,
+    otlp: Option<OtlpAddress>,
+    sample: Option<SampleShare>,
+    headers: Option<PathBuf>,
+}
+
+impl TelemetryTable {
+    /// The collector, with a path relative to this folder. What is said about one
+    /// that is not there would do nothing.
+    fn otlp(&self, folder: &Path) -> Result<Option<OtlpConfig>, String> {
+        let Some(address) = self.otlp else {
+            let said = [
+                ("sample", self.sample.is_some()),
+                ("headers", self.headers.is_some()),
+            ];
+            return match said.iter().find(|(_, said)| *said) {
+                Some((field, _)) => Err(format!(
+                    "telemetry.{field}: expected `otlp` beside it, the collector that it is about; found none"
+                )),
+                None => Ok(None),
+            };
+        };
+        Ok(Some(OtlpConfig {
+            address,
+            sample: self.sample.unwrap_or_default(),
+            headers: self.headers.as_ref().map(|path| folder.join(path)),
+        }))
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -171,6 +201,7 @@ impl HostConfig {
         let host_limits = HostLimits::default().replaced_by(&written.host_limits).check();
         limits.and(host_limits).map_err(|error| error.to_string())?;
         let beside = |path: PathBuf| folder.join(path);
+        let otlp = written.telemetry.otlp(folder)?;
         Ok(HostConfig {
             workers: written.host.workers,
             pool_instances: written.host.pool_instances,
@@ -192,6 +223,7 @@ impl HostConfig {
                 .map(|(name, path)| (name, beside(path)))
                 .collect(),
             metrics: written.telemetry.metrics,
+            otlp,
             wall: written.wall.map(|wall| WallConfig {
                 read: wall.read.into_iter().map(beside).collect(),
                 write: wall.write.into_iter().map(beside).collect(),
@@ -224,6 +256,9 @@ impl HostConfig {
         }
         if let Some(path) = &self.audit_head {
             builder = builder.audit_head(path);
+        }
+        if let Some(otlp) = &self.otlp {
+            builder = builder.otlp(otlp.clone());
         }
         builder
     }

@@ -77,6 +77,14 @@ pub enum StartHostError {
         /// What it must be.
         problem: &'static str,
     },
+    /// The header fields for the collector cannot be used.
+    #[error("telemetry.headers: {} cannot be used: {problem}", path.display())]
+    OtlpHeaders {
+        /// Their file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The record of accepted versions cannot be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -104,7 +112,9 @@ impl StartHostError {
             StartHostError::Audit(error) => error.code(),
             StartHostError::Ledger(error) => error.code(),
             StartHostError::Policy(error) => error.code(),
-            StartHostError::Limit(_) | StartHostError::AuditHead { .. } => Code::ConfigInvalid,
+            StartHostError::Limit(_)
+            | StartHostError::AuditHead { .. }
+            | StartHostError::OtlpHeaders { .. } => Code::ConfigInvalid,
             StartHostError::Runtime(_) | StartHostError::Thread(_) => Code::Internal,
         }
     }

@@ -28,6 +28,7 @@ use crate::logs::Logs;
 use crate::registry::Registry;
 use crate::remember::Remembered;
 use crate::request::{Caller, Cancels};
+use crate::telemetry::Telemetry;
 use crate::watch::Descriptors;
 use crate::web::Web;
 
@@ -45,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) gatekeeper: Gatekeeper,
     pub(crate) recorder: Recorder,
     pub(crate) logs: Logs,
+    /// What is traced, if anything is told to a collector.
+    pub(crate) telemetry: Option<Telemetry>,
     pub(crate) remembered: Option<Remembered>,
     pub(crate) descriptors: Descriptors,
     pub(crate) web: Web,

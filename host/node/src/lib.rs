@@ -56,6 +56,7 @@ mod request;
 mod review;
 mod secrets;
 mod status;
+mod telemetry;
 mod unload;
 mod watch;
 mod web;
@@ -74,7 +75,7 @@ pub use odeon_authority::{
     GrantSet, HostLimits, InvalidRoute, Limits, LimitsPatch, ListenerName, Placing, Principal, Route,
     RoutePath,
 };
-pub use odeon_protocol::{Code, Fault};
+pub use odeon_protocol::{Code, Fault, SpanId, SpanRef, TraceId, TraceParent};
 pub use odeon_rmi::{CancelOutcome, Event, Outcome, RequestLimits, Status, Watcher};
 pub use odeon_runtime::{
     CompileChild, Compiler, Interrupt, Level, LogLine, LogSink, Lookup, LookupError, LookupPlace, PoolSize,
@@ -84,6 +85,7 @@ pub use remember::StartLoad;
 pub use replace::{ReplaceReport, ReplaceRequest};
 pub use request::CallRequest;
 pub use secrets::MAX_SECRET;
+pub use telemetry::{InvalidOtlpAddress, InvalidSampleShare, OtlpAddress, OtlpConfig, SampleShare};
 pub use unload::{UnloadMode, UnloadReport};
 pub use web::{InvalidListener, ListenerConfig, TlsFiles, WebListener};
 

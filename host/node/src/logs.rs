@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::telemetry::{LogRecord, Telemetry};
+
 /// The most lines that are remembered.
 pub const KEPT_LINES: usize = 10_000;
 /// The most bytes of text that are remembered.
@@ -32,6 +34,8 @@ struct Shared {
     followers: broadcast::Sender<Arc<Line>>,
     /// Where lines go besides, if the embedding program wants them.
     also: Option<Arc<dyn LogSink>>,
+    /// And the collector, if there is one.
+    telemetry: Option<Telemetry>,
 }
 
 #[derive(Default)]
@@ -51,17 +55,21 @@ pub struct Follower {
 }
 
 impl Logs {
-    pub(crate) fn new(also: Option<Arc<dyn LogSink>>) -> Self {
+    pub(crate) fn new(also: Option<Arc<dyn LogSink>>, telemetry: Option<Telemetry>) -> Self {
         let (followers, _) = broadcast::channel(FOLLOWER_BEHIND);
         Logs(Arc::new(Shared {
             kept: Mutex::default(),
             followers,
             also,
+            telemetry,
         }))
     }
 
     /// Takes a line of the host itself.
     pub fn host_line(&self, level: &str, text: &str) {
+        if let Some(telemetry) = &self.0.telemetry {
+            telemetry.log(LogRecord::new(level, text, LogSource::Host));
+        }
         self.keep(Line {
             time: now(),
             plugin: None,
@@ -147,16 +155,21 @@ impl LogSink for Logs {
             "" => line.text.to_owned(),
             context => format!("{context}: {}", line.text),
         };
+        let source = match line.stream {
+            Stream::Stdout => LogSource::Stdout,
+            Stream::Stderr => LogSource::Stderr,
+            Stream::Log => LogSource::Log,
+        };
+        if let Some(telemetry) = &self.0.telemetry {
+            let record = LogRecord::new(severity(line.level), &text, source);
+            telemetry.log(record.of(line.plugin, line.generation, line.serial, line.span));
+        }
         self.keep(Line {
             time: now(),
             plugin: Some(line.plugin.clone()),
             generation: Some(line.generation),
             level: level(line.level).to_owned(),
-            stream: match line.stream {
-                Stream::Stdout => LogSource::Stdout,
-                Stream::Stderr => LogSource::Stderr,
-                Stream::Log => LogSource::Log,
-            },
+            stream: source,
             text,
             dropped: line.dropped,
         });
@@ -178,6 +191,14 @@ fn level(level: Level) -> &'static str {
         Level::Info => "info",
         Level::Warn => "warn",
         Level::Error | Level::Critical => "error",
+    }
+}
+
+/// The same, where more is told apart.
+fn severity(of: Level) -> &'static str {
+    match of {
+        Level::Critical => "critical",
+        other => level(other),
     }
 }
 

@@ -47,6 +47,9 @@ impl Host {
         let mut text = Text::default();
         self.write_host(&mut text);
         crate::web::write_metrics(&self.inner.web, &mut text);
+        if let Some(telemetry) = &self.inner.telemetry {
+            telemetry.write_metrics(&mut text);
+        }
         let rows = self.rows();
         write_counts(&mut text, &rows);
         write_latencies(&mut text, &rows);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use odeon_authority::{Event as AuditEvent, Principal};
-use odeon_protocol::{Code, Fault, Fingerprint, Kind, Serial};
+use odeon_protocol::{Code, Fault, Fingerprint, Kind, Serial, TraceParent};
 use odeon_rmi::{
     Account, Answer, CancelOutcome, CancelReason, CancelSignal, IfAbandoned, NewRequest, Outcome, Ticket,
     Watcher,
@@ -45,6 +45,9 @@ pub struct CallRequest<'a> {
     pub principal: Option<Principal>,
     /// It goes on when its watcher is dropped.
     pub detached: bool,
+    /// The trace that it is part of. Whether it is recorded is said there; absent:
+    /// the host decides by its share.
+    pub traceparent: Option<TraceParent>,
 }
 
 impl<'a> CallRequest<'a> {
@@ -60,6 +63,7 @@ impl<'a> CallRequest<'a> {
             user_data: None,
             principal: None,
             detached: false,
+            traceparent: None,
         }
     }
 }
@@ -164,6 +168,7 @@ impl Host {
             start_by,
             callers: caller.chain.clone(),
             signal,
+            said: call.traceparent,
         };
         Ok((watcher, work.run(ticket)))
     }
@@ -217,6 +222,8 @@ struct Work {
     start_by: Option<Instant>,
     callers: Arc<[Principal]>,
     signal: CancelSignal,
+    /// What its caller says of the trace that it is part of.
+    said: Option<TraceParent>,
 }
 
 impl Work {
@@ -230,6 +237,7 @@ impl Work {
             start_by,
             callers,
             signal,
+            said,
         } = self;
         let interrupt = Interrupt::new();
         let serial = ticket.serial();
@@ -245,10 +253,10 @@ impl Work {
             interrupt: interrupt.clone(),
             progress: Some(life.progress()),
             started: Some(life.started()),
-            via: None,
+            ..CallContext::default()
         };
         let began = Instant::now();
-        let call = inner.execute(Found::new(loaded, index), args, context);
+        let call = inner.execute(Found::new(loaded, index), args, context, said);
         tokio::pin!(call);
         let (found, called) = tokio::select! {
             biased;

@@ -15,6 +15,7 @@ mod limits;
 mod method;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+mod trace;
 mod types;
 mod value;
 
@@ -40,5 +41,6 @@ pub use method::{
     MAX_CANDIDATES, MAX_METHOD_PATH, MemberPath, MethodPath, MethodPathError, ResolveError, resolve_member,
     shortest_member,
 };
+pub use trace::{SpanId, SpanRef, TraceId, TraceParent};
 pub use types::{Case, Field, FunctionType, Type};
 pub use value::{Problem, Value, ValueError, cbor, json, signature, wave, wire, wit_name};

@@ -13,6 +13,7 @@ use odeon_protocol::{Fault, Serial};
 use tokio::sync::Notify;
 
 use crate::links::Hop;
+use crate::trace::Trace;
 use crate::warrant::Behalf;
 
 /// How long a cancelled guest that looks at `is-cancelled` may take to return
@@ -157,4 +158,6 @@ pub struct CallContext {
     pub started: Option<StartedHook>,
     /// The plugin that makes the call, if one does, and those before it.
     pub via: Option<Arc<Hop>>,
+    /// The span that the call is made in, if it is traced.
+    pub trace: Option<Trace>,
 }

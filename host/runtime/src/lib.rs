@@ -37,6 +37,7 @@ mod state;
 mod stop;
 mod ticker;
 mod totals;
+mod trace;
 mod unit;
 mod wall;
 mod warrant;
@@ -61,6 +62,7 @@ pub use plugin::{
 pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};
 pub use sinks::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream};
 pub use totals::Totals;
+pub use trace::{CallSpan, SpanSink, Trace};
 pub use unit::{InstanceModel, PluginSpec};
 pub use wall::{
     Opening, Standing, WallError, landlock_here, refuse_all_files, refuse_meddling, refuse_other_files,

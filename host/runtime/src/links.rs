@@ -23,6 +23,7 @@ use odeon_protocol::{Code, Fault, FunctionType, PluginName};
 
 pub(crate) use self::call::{Outgoing, PassedOn, Target, too_large};
 pub use self::chain::Hop;
+pub(crate) use self::chain::text as method_text;
 pub(crate) use self::define::define;
 use crate::describe::Description;
 use crate::link::{LinkReport, Provided, check_provided, is_same_interface};

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use odeon_protocol::Serial;
+use odeon_protocol::{Serial, SpanRef};
 use parking_lot::Mutex;
 
 use crate::sinks::{Level, LogLine, Stream};
@@ -75,6 +75,15 @@ impl LogGate {
     }
 }
 
+/// What a line was written during, as far as it is known.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct During {
+    /// The request.
+    pub(crate) serial: Option<Serial>,
+    /// The call, where that is traced.
+    pub(crate) span: Option<SpanRef>,
+}
+
 /// What a line costs besides its bytes, so that empty ones are not free.
 const LINE_COST: u64 = 64;
 
@@ -84,7 +93,7 @@ impl Unit {
     /// already: a line that is too long is counted here, and once.
     pub(crate) fn log(
         &self,
-        serial: Option<Serial>,
+        during: During,
         stream: Stream,
         level: Level,
         context: &str,
@@ -107,7 +116,8 @@ impl Unit {
         self.spec.logs.line(LogLine {
             plugin: &self.spec.name,
             generation: self.generation(),
-            serial,
+            serial: during.serial,
+            span: during.span,
             stream,
             level,
             context,
@@ -140,24 +150,24 @@ pub(crate) struct LineSplitter {
     line: Vec<u8>,
     limit: usize,
     cut: bool,
-    /// The request that writes now, where one is known.
-    serial: Option<Serial>,
+    /// What writes now.
+    during: During,
 }
 
 impl LineSplitter {
-    pub(crate) fn new(stream: Stream, limit: usize, serial: Option<Serial>) -> Self {
+    pub(crate) fn new(stream: Stream, limit: usize, during: During) -> Self {
         LineSplitter {
             stream,
-            serial,
+            during,
             line: Vec::new(),
             limit,
             cut: false,
         }
     }
 
-    /// From now on lines are of this request.
-    pub(crate) fn name_request(&mut self, serial: Option<Serial>) {
-        self.serial = serial;
+    /// From now on lines are of this.
+    pub(crate) fn write_during(&mut self, during: During) {
+        self.during = during;
     }
 
     /// Takes bytes and passes every line that they complete to the log. After
@@ -204,7 +214,7 @@ impl LineSplitter {
         };
         let text = String::from_utf8_lossy(&self.line);
         let passed = unit.log(
-            self.serial,
+            self.during,
             self.stream,
             level,
             "",

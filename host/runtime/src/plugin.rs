@@ -92,6 +92,11 @@ impl MethodId {
     pub(crate) fn of(number: usize) -> Self {
         MethodId(number)
     }
+
+    /// That number.
+    pub(crate) fn number(self) -> usize {
+        self.0
+    }
 }
 
 /// An exported function that can be called.

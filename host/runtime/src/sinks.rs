@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use odeon_protocol::{Generation, PluginName, Serial};
+use odeon_protocol::{Generation, PluginName, Serial, SpanRef};
 use zeroize::Zeroizing;
 
 /// Where a line of text came from.
@@ -49,6 +49,8 @@ pub struct LogLine<'a> {
     pub generation: Generation,
     /// The request during which it was written, where one is known.
     pub serial: Option<Serial>,
+    /// The call during which it was written, where that is traced.
+    pub span: Option<SpanRef>,
     /// Where it was written to.
     pub stream: Stream,
     /// How important it is: `info` for standard output, `warn` for standard error.

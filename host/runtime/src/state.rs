@@ -19,8 +19,10 @@ use crate::interfaces::egress::Egress;
 use crate::interfaces::http::Http;
 use crate::interfaces::wasi::Wasi;
 use crate::links::Hop;
+use crate::logs::During;
 use crate::meter::{Allowances, Growth, Meter, Refused};
 use crate::stop::Stop;
+use crate::trace::Trace;
 use crate::unit::Unit;
 use crate::warrant::Present;
 
@@ -116,7 +118,7 @@ impl HostState {
             present.begin(self.call.context.as_deref());
         }
         if let Some(wasi) = &self.wasi {
-            wasi.begin(self.call.known_serial());
+            wasi.begin(self.call.during());
         }
     }
 
@@ -283,9 +285,14 @@ impl Call {
         *self.context().serial.get_or_insert_default()
     }
 
-    /// The serial if the caller gave one or the guest asked.
-    pub(crate) fn known_serial(&self) -> Option<Serial> {
-        self.context.as_ref()?.serial
+    /// What is known of the call that a guest's words are written in: the serial
+    /// if the caller gave one or the guest asked, and the span if it has one.
+    pub(crate) fn during(&self) -> During {
+        let context = self.context.as_deref();
+        context.map_or_else(During::default, |context| During {
+            serial: context.serial,
+            span: context.trace.as_ref().map(Trace::at),
+        })
     }
 
     /// What counts the call's processor time, if anybody does.

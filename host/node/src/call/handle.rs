@@ -220,7 +220,15 @@ where
                 let place = loaded.plugin.place(moved)?;
                 // Given away once: whoever has a place does not come here again.
                 let params = params.take().ok_or_else(given_away)?;
-                let result = place.call_typed::<P, R>(method.id, params);
+                let entry = self.method.place.inner.entry_here(loaded, method);
+                let result = match entry.as_ref().and_then(|entry| entry.trace()) {
+                    None => place.call_typed::<P, R>(method.id, params),
+                    Some(trace) => place.call_traced::<P, R>(method.id, params, trace),
+                };
+                if let Some(entry) = entry {
+                    let code = result.as_ref().err().map(|fault| fault.code);
+                    entry.end(loaded, loaded.plugin.generation(), code);
+                }
                 if let Err(fault) = &result {
                     self.method.place.inner.note_end(loaded, method, fault);
                 }

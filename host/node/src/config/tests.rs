@@ -13,7 +13,8 @@ fn every_field_is_read_and_paths_are_beside_the_file() {
                 audit-head = \"/mnt/heads/odeon\"\n\
                 [host]\nworkers = 2\npool-instances = 50\npool-memory = \"16MiB\"\nsocket = \"o.sock\"\ndrain = \"5s\"\n\
                 [limits]\nmemory = \"8MiB\"\n[host-limits]\nloads-per-minute = 5\n[secrets]\ntoken = \"token\"\n\
-                [telemetry]\nmetrics = \"127.0.0.1:9464\"\n[wall]\nread = [\"in\"]\nwrite = [\"/out\"]\n";
+                [telemetry]\nmetrics = \"127.0.0.1:9464\"\n\
+                otlp = \"http://127.0.0.1:4318\"\nsample = 1\nheaders = \"otlp.headers\"\n[wall]\nread = [\"in\"]\nwrite = [\"/out\"]\n";
     let config = HostConfig::parse(text, Path::new("/srv/odeon")).unwrap();
     assert_eq!(
         (config.workers, config.pool_instances, config.pool_memory),
@@ -27,6 +28,13 @@ fn every_field_is_read_and_paths_are_beside_the_file() {
     assert_eq!(config.secrets["token"], Path::new("/srv/odeon/token"));
     assert_eq!(config.host_limits.loads_per_minute, Some(5));
     assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:9464");
+    let otlp = config.otlp.unwrap();
+    assert_eq!(otlp.address.to_string(), "http://127.0.0.1:4318");
+    assert_eq!(otlp.sample, 1.0.try_into().unwrap());
+    assert_eq!(
+        otlp.headers.as_deref(),
+        Some(Path::new("/srv/odeon/otlp.headers"))
+    );
     let wall = config.wall.unwrap();
     assert_eq!(
         (wall.read, wall.write),
@@ -71,6 +79,28 @@ fn numbers_have_a_range() {
         ("[secrets]\n\"not a name!\" = \"file\"\n", false),
     ] {
         assert_eq!(HostConfig::parse(text, Path::new("")).is_ok(), fits, "{text}");
+    }
+}
+
+/// Enforced by `TelemetryTable::otlp` and the types of its fields.
+#[test]
+fn a_collector_is_named_clearly_or_not_at_all() {
+    let read = |table: &str| HostConfig::parse(&format!("[telemetry]\n{table}\n"), Path::new(""));
+    assert_eq!(read("").unwrap().otlp, None);
+    let alone = read("otlp = \"http://[::1]:4318\"").unwrap().otlp.unwrap();
+    assert_eq!((alone.sample, alone.headers), (0.01.try_into().unwrap(), None));
+    for (table, why) in [
+        ("sample = 0.5", "telemetry.sample: expected `otlp` beside it"),
+        ("headers = \"x\"", "telemetry.headers: expected `otlp` beside it"),
+        ("otlp = \"https://127.0.0.1:4318\"", "TLS is not spoken here"),
+        ("otlp = \"http://192.0.2.1:4318\"", "sent in the clear"),
+        (
+            "otlp = \"http://127.0.0.1:4318\"\nsample = 1.5",
+            "telemetry.sample: expected a share from 0",
+        ),
+    ] {
+        let error = read(table).unwrap_err();
+        assert!(error.contains(why), "{table}: {error}");
     }
 }
 

@@ -179,6 +179,8 @@ impl Desk {
             user_data: envelope.user_data.map(Arc::from),
             principal: None,
             detached: envelope.detached,
+            // One that is malformed is none.
+            traceparent: envelope.traceparent.and_then(|said| said.parse().ok()),
         };
         let (mut watcher, work) = match self.shared.host.begin(request, &self.caller) {
             Ok(begun) => begun,

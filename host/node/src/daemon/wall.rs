@@ -86,6 +86,7 @@ fn needed(config: &HostConfig, wall: &WallConfig, state: &Path, socket: &Path) -
     let tls = config.listeners.iter().filter_map(|listener| listener.files());
     let tls = tls.flat_map(|files| [&files.cert, &files.key]);
     let tls = tls.filter_map(|path| parent(path));
+    let headers = config.otlp.as_ref().and_then(|otlp| otlp.headers.as_deref());
     // Folders, since files are put in their place.
     let read = own
         .into_iter()
@@ -93,7 +94,8 @@ fn needed(config: &HostConfig, wall: &WallConfig, state: &Path, socket: &Path) -
         .chain(config.plugins.clone())
         .chain(config.trust_policy.as_deref().and_then(parent))
         .chain(config.secrets.values().filter_map(|path| parent(path)))
-        .chain(tls);
+        .chain(tls)
+        .chain(headers.and_then(parent));
     let write = [parent(socket), config.audit_head.as_deref().and_then(parent)];
     let write = write.into_iter().flatten().chain([PathBuf::from(NULL)]);
     let opened = |paths: &mut dyn Iterator<Item = PathBuf>, opening| {

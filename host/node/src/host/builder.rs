@@ -24,6 +24,7 @@ use crate::logs::Logs;
 use crate::registry::Registry;
 use crate::remember::Remembered;
 use crate::request::{Caller, Cancels};
+use crate::telemetry::{OtlpConfig, Telemetry};
 use crate::watch::Descriptors;
 use crate::web::Web;
 
@@ -46,6 +47,7 @@ pub struct HostBuilder {
     environment: BTreeMap<String, String>,
     secrets: BTreeMap<String, PathBuf>,
     audit_head: Option<PathBuf>,
+    otlp: Option<OtlpConfig>,
 }
 
 impl HostBuilder {
@@ -68,6 +70,7 @@ impl HostBuilder {
             environment: BTreeMap::new(),
             secrets: BTreeMap::new(),
             audit_head: None,
+            otlp: None,
         }
     }
 
@@ -200,17 +203,25 @@ impl HostBuilder {
         self
     }
 
+    /// The collector that is told of requests and log lines; by default none is.
+    #[must_use]
+    pub fn otlp(mut self, config: OtlpConfig) -> Self {
+        self.otlp = Some(config);
+        self
+    }
+
     /// Starts the host. Must be called inside a tokio runtime, on which the
     /// host's tasks then run.
     ///
     /// # Errors
     ///
-    /// When the state directory, the audit or the cache cannot be used, a
-    /// limit is too high, or a thread cannot be started.
+    /// When the state directory, the audit, the cache or the file of header fields
+    /// for the collector cannot be used, a limit is too high, or a thread cannot be started.
     pub fn start(self) -> Result<Host, StartHostError> {
         let handle = tokio::runtime::Handle::try_current().map_err(|_| StartHostError::NoRuntime)?;
         self.limits.check()?;
         self.host_limits.check()?;
+        let telemetry = self.otlp.map(Telemetry::new).transpose()?;
         let (folder, ephemeral, key) = match &self.state_dir {
             Some(folder) => {
                 make_private(folder)?;
@@ -302,13 +313,17 @@ impl HostBuilder {
         tasks.spawn(async move {
             stop.run_until_cancelled(sweeper.run_sweeper()).await;
         });
+        if let Some(telemetry) = &telemetry {
+            telemetry.begin(&tasks);
+        }
         let inner = Inner {
             runtime,
             registry: Registry::new(),
             requests,
             gatekeeper,
             recorder,
-            logs: Logs::new(self.log_sink),
+            logs: Logs::new(self.log_sink, telemetry.clone()),
+            telemetry,
             remembered,
             descriptors: Descriptors::default(),
             web: Web::default(),

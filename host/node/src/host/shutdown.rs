@@ -2,7 +2,7 @@
 //!
 //! Owns its order: no new requests and loads, wait for calls that run, interrupt
 //! what is left, run the plugins' own `unload`, say so in the audit, end the
-//! tasks. Every caller gets a final status. How long calls may go on can be
+//! tasks, when the collector was told the last of it. Every caller gets a final status. How long calls may go on can be
 //! shortened while they do.
 //!
 //! **Invariant:** whoever takes a plugin out holds its name, so that no
@@ -100,6 +100,9 @@ impl Host {
             tracing::warn!("an unload did not end in time while the host stopped");
         }
         let closed = self.close_audit().await;
+        if let Some(telemetry) = &inner.telemetry {
+            telemetry.end().await;
+        }
         inner.tasks.stop.cancel();
         inner.tasks.tracker.close();
         closed

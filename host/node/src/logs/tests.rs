@@ -4,7 +4,7 @@ use super::{FOLLOWER_BEHIND, KEPT_BYTES, KEPT_LINES, Logs};
 
 #[test]
 fn so_many_lines_are_kept_and_not_one_more() {
-    let logs = Logs::new(None);
+    let logs = Logs::new(None, None);
     for number in 0..=KEPT_LINES {
         logs.host_line("info", &number.to_string());
     }
@@ -15,7 +15,7 @@ fn so_many_lines_are_kept_and_not_one_more() {
 
 #[test]
 fn so_many_bytes_are_kept_and_not_more() {
-    let logs = Logs::new(None);
+    let logs = Logs::new(None, None);
     let line = "x".repeat(KEPT_BYTES / 8);
     for _ in 0..100 {
         logs.host_line("info", &line);
@@ -29,7 +29,7 @@ fn so_many_bytes_are_kept_and_not_more() {
 
 #[tokio::test]
 async fn a_follower_that_is_behind_learns_how_many_lines_it_missed() {
-    let logs = Logs::new(None);
+    let logs = Logs::new(None, None);
     logs.host_line("info", "before");
     let (past, mut follower) = logs.follow(None, 10);
     assert_eq!(past.len(), 1);

@@ -26,6 +26,7 @@ use super::work::{Work, handler};
 use crate::host::Inner;
 use crate::registry::Loaded;
 use crate::request::Caller;
+use crate::telemetry::WebEntry;
 
 /// What answers the requests of one listener.
 pub(super) struct Desk {
@@ -55,11 +56,14 @@ impl Desk {
 
     /// Answers a request, in any case.
     pub(super) async fn answer(&self, request: Request<Sent>, pace: &Pace) -> Answer {
+        let telemetry = self.inner.telemetry.as_ref();
+        let entry = telemetry.and_then(|telemetry| telemetry.http(&self.known.name, &request));
         let looked_at = pace.begin(|seen| head::check(&request, seen));
         let answered = match looked_at {
-            Ok(()) => self.ask(request, pace).await,
+            Ok(()) => self.ask(request, pace, entry.as_ref()).await,
             Err(refusal) => Err(refusal),
         };
+        let refused = answered.as_ref().err().map(|refusal| refusal.fault.code);
         let answer = match answered {
             Ok(response) => response.map(Either::Left),
             Err(refusal) => {
@@ -69,11 +73,19 @@ impl Desk {
             }
         };
         self.known.counts.answered(answer.status());
+        if let Some(entry) = entry {
+            entry.answered(answer.status(), refused);
+        }
         answer
     }
 
     /// Has the plugin answer that is served at the request's path.
-    async fn ask(&self, request: Request<Sent>, pace: &Pace) -> Result<Response<GuestBody>, Refusal> {
+    async fn ask(
+        &self,
+        request: Request<Sent>,
+        pace: &Pace,
+        entry: Option<&WebEntry>,
+    ) -> Result<Response<GuestBody>, Refusal> {
         let loaded = self.find(&request)?;
         within_limits(&request, &loaded)?;
         let found = handler(&loaded)?;
@@ -86,6 +98,9 @@ impl Desk {
         let inner = &self.inner;
         let (ticket, watcher) = inner.requests.accept(new)?;
         let mut abandoned = Abandoned::new(inner.clone(), ticket.serial());
+        if let Some(entry) = entry {
+            entry.accepted(ticket.serial());
+        }
         let method = request.method().clone();
         let plugin = loaded.plugin.clone();
         let (head, body) = request.into_parts();
@@ -104,6 +119,7 @@ impl Desk {
             caller: self.caller.clone(),
             signal: watcher.signal(),
             ended: tell,
+            entry: entry.cloned(),
         };
         inner.tasks.spawn(work.run(ticket));
         drop(watcher);

@@ -15,6 +15,7 @@ use crate::entry::Found;
 use crate::host::Inner;
 use crate::registry::Loaded;
 use crate::request::{Caller, Life, ended, runtime_reason};
+use crate::telemetry::WebEntry;
 
 /// One request that is to be answered.
 pub(super) struct Work {
@@ -25,6 +26,8 @@ pub(super) struct Work {
     pub(super) signal: CancelSignal,
     /// Told how it ended.
     pub(super) ended: oneshot::Sender<Result<(), Fault>>,
+    /// Its span, if it is traced.
+    pub(super) entry: Option<WebEntry>,
 }
 
 impl Work {
@@ -36,6 +39,7 @@ impl Work {
             caller,
             signal,
             ended: tell,
+            entry,
         } = self;
         let interrupt = Interrupt::new();
         let serial = ticket.serial();
@@ -46,6 +50,7 @@ impl Work {
             interrupt: interrupt.clone(),
             progress: Some(life.progress()),
             started: Some(life.started()),
+            trace: entry.as_ref().and_then(WebEntry::trace),
             ..CallContext::default()
         };
         let began = Instant::now();
@@ -65,6 +70,13 @@ impl Work {
             && let Ok(method) = found.method()
         {
             inner.note_end(&found.loaded, method, fault);
+        }
+        if let Some(entry) = entry {
+            let (generation, code) = match &answered {
+                Ok(generation) => (*generation, None),
+                Err(fault) => (found.loaded.generation, Some(fault.code)),
+            };
+            entry.ended(&found.loaded, found.method().ok(), generation, code);
         }
         // Nobody may be there to hear it any more.
         drop(tell.send(answered.as_ref().map(drop).map_err(Fault::clone)));

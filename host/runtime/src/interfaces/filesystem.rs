@@ -78,10 +78,10 @@ impl HostState {
     pub(crate) fn granted_filesystem(&mut self) -> Filesystem<'_> {
         let egress = self.egress().clone();
         let present = self.present().clone();
-        let (unit, serial) = (&self.unit, self.call.known_serial());
+        let (unit, during) = (&self.unit, self.call.during());
         let wasi = self
             .wasi
-            .get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit, &egress, present, serial)));
+            .get_or_insert_with(|| Box::new(super::wasi::Wasi::new(unit, &egress, present, during)));
         wasi.filesystem(unit, &mut self.table)
     }
 }

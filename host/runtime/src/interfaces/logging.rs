@@ -22,9 +22,9 @@ impl Host for HostState {
             Wit::Error => Level::Error,
             Wit::Critical => Level::Critical,
         };
-        let serial = self.call.known_serial();
+        let during = self.call.during();
         self.unit
-            .log(serial, Stream::Log, level, &context, &message, false);
+            .log(during, Stream::Log, level, &context, &message, false);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ impl Host for HostState {
     fn serial(&mut self) -> wasmtime::Result<String> {
         let serial = self.call.serial();
         if let Some(wasi) = &self.wasi {
-            wasi.name_request(Some(serial));
+            wasi.write_during(self.call.during());
         }
         Ok(serial.to_string())
     }

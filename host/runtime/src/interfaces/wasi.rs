@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use odeon_protocol::Serial;
 use parking_lot::Mutex;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -18,7 +17,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::interfaces::egress::Egress;
 use crate::interfaces::filesystem::{Disk, Filesystem, Places};
 use crate::interfaces::sockets;
-use crate::logs::LineSplitter;
+use crate::logs::{During, LineSplitter};
 use crate::sinks::Stream;
 use crate::state::HostState;
 use crate::unit::Unit;
@@ -42,15 +41,10 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    pub(super) fn new(
-        unit: &Arc<Unit>,
-        egress: &Arc<Egress>,
-        present: Arc<Present>,
-        serial: Option<Serial>,
-    ) -> Self {
+    pub(super) fn new(unit: &Arc<Unit>, egress: &Arc<Egress>, present: Arc<Present>, during: During) -> Self {
         let spec = &unit.spec;
         let line = usize::try_from(spec.limits.log_line.bytes()).unwrap_or(usize::MAX);
-        let output = |stream| Arc::new(Mutex::new(LineSplitter::new(stream, line, serial)));
+        let output = |stream| Arc::new(Mutex::new(LineSplitter::new(stream, line, during)));
         let (stdout, stderr) = (output(Stream::Stdout), output(Stream::Stderr));
         let mut builder = WasiCtx::builder();
         builder
@@ -76,15 +70,15 @@ impl Wasi {
     }
 
     /// Begins a call: what it may write starts anew.
-    pub(crate) fn begin(&self, serial: Option<Serial>) {
+    pub(crate) fn begin(&self, during: During) {
         self.disk.begin();
-        self.name_request(serial);
+        self.write_during(during);
     }
 
-    /// From now on lines are of this request.
-    pub(crate) fn name_request(&self, serial: Option<Serial>) {
-        self.stdout.lock().name_request(serial);
-        self.stderr.lock().name_request(serial);
+    /// From now on lines are of this.
+    pub(crate) fn write_during(&self, during: During) {
+        self.stdout.lock().write_during(during);
+        self.stderr.lock().write_during(during);
     }
 
     /// The file system, beside the table of the same store.
@@ -117,10 +111,10 @@ impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let egress = self.egress().clone();
         let present = self.present().clone();
-        let (unit, serial) = (&self.unit, self.call.known_serial());
+        let (unit, during) = (&self.unit, self.call.during());
         let wasi = self
             .wasi
-            .get_or_insert_with(|| Box::new(Wasi::new(unit, &egress, present, serial)));
+            .get_or_insert_with(|| Box::new(Wasi::new(unit, &egress, present, during)));
         WasiCtxView {
             ctx: &mut wasi.ctx,
             table: &mut self.table,

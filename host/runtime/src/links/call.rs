@@ -61,7 +61,7 @@ impl Outgoing {
         })?;
         let serial = state.call.serial();
         if let Some(wasi) = &state.wasi {
-            wasi.name_request(Some(serial));
+            wasi.write_during(state.call.during());
         }
         let unit = state.unit.clone();
         let left = Duration::from_millis(state.call.left_ms(unit.ticker.now_ms()));
@@ -74,6 +74,7 @@ impl Outgoing {
             wait_until: Instant::now().checked_add(left),
             interrupt: own.interrupt.clone(),
             via: Some(hop.clone()),
+            trace: own.trace.clone(),
             ..CallContext::default()
         };
         Ok(Outgoing {
@@ -110,8 +111,7 @@ impl Outgoing {
         args: Vec<u8>,
     ) -> Result<Vec<u8>, Fault> {
         let called = off_the_clock(self.clock.as_deref(), async {
-            self.not_too_deep(target)?;
-            let (entered, method) = self.enter(target, find, &args).await?;
+            let (entered, method) = self.come_in(target, find, &args).await?;
             let called = entered.call(method, args, self.context.clone()).await;
             called.inspect_err(|fault| {
                 if !fault.is_passed_on() {
@@ -126,6 +126,24 @@ impl Outgoing {
             Err(fault) if fault.is_passed_on() || fault.code == Code::CallDenied => Err(fault),
             Err(fault) => Err(self.passed_on(target, fault)),
         }
+    }
+
+    async fn come_in(
+        &self,
+        target: Target<'_>,
+        find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
+        args: &[u8],
+    ) -> Result<(Entered, MethodId), Fault> {
+        let traced = self.context.trace.as_ref().map(|trace| (trace, Instant::now()));
+        let come = match self.not_too_deep(target) {
+            Ok(()) => self.enter(target, find, args).await,
+            Err(fault) => Err(fault),
+        };
+        come.inspect_err(|fault| {
+            if let Some((trace, began)) = traced {
+                trace.not_made(&self.context, target.plugin, &target.text(), began, fault);
+            }
+        })
     }
 
     /// Says in a fault how the call came there.

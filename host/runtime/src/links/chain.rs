@@ -70,7 +70,7 @@ impl Hop {
 }
 
 /// A method as a caller would name it: the interface without its version.
-pub(super) fn text(plugin: &str, interface: Option<&str>, function: &str) -> String {
+pub(crate) fn text(plugin: &str, interface: Option<&str>, function: &str) -> String {
     match interface {
         Some(interface) => {
             let name = interface.split('@').next().unwrap_or_default();

@@ -18,6 +18,7 @@ use crate::gate::{Arrival, OwnedPass, Pass, Refusal};
 use crate::interfaces::http::Incoming;
 use crate::link::Flavour;
 use crate::stop::Stop;
+use crate::trace::{self, Span};
 
 /// Why a call did not come in.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,7 +174,7 @@ impl Plugin {
         &self,
         method: MethodId,
         args: &[u8],
-        context: CallContext,
+        mut context: CallContext,
         attempt: Attempt,
     ) -> Result<Reply, NotEntered> {
         let shared = &*self.shared;
@@ -200,7 +201,10 @@ impl Plugin {
         if let Some(started) = &context.started {
             started()?;
         }
-        Ok(shared.call_here(method, args, Some(Box::new(context)), pass)?)
+        let span = Span::begin(&mut context, shared, method);
+        let called = shared.call_here(method, args, Some(Box::new(context)), pass);
+        trace::end(span, &called);
+        Ok(called?)
     }
 
     /// The same as [`Plugin::call_blocking`] for the embedding program itself:
@@ -255,14 +259,22 @@ impl Entered {
     /// # Errors
     ///
     /// The fault that ended the call.
-    pub async fn call(self, method: MethodId, args: Vec<u8>, context: CallContext) -> Result<Reply, Fault> {
+    pub async fn call(
+        self,
+        method: MethodId,
+        args: Vec<u8>,
+        mut context: CallContext,
+    ) -> Result<Reply, Fault> {
         let Entered { plugin, pass } = self;
+        let span = Span::begin(&mut context, &plugin.shared, method);
         let admitted = pass.since();
         let budget = plugin.shared.budget;
         let target = Target::Method(method);
-        plugin
+        let ended = plugin
             .drive(target, args, context, budget, Some(pass), admitted)
-            .await
+            .await;
+        trace::end(span, &ended);
+        ended
     }
 
     /// Answers a request that came in over HTTP. The response goes where the
@@ -277,20 +289,27 @@ impl Entered {
         self,
         handler: WebHandler,
         exchange: Incoming,
-        context: CallContext,
+        mut context: CallContext,
     ) -> Result<(), Fault> {
         let Entered { plugin, pass } = self;
+        let span = Span::begin(&mut context, &plugin.shared, handler.method());
         let admitted = pass.since();
         let budget = plugin.shared.budget;
         let target = Target::Web(handler, Box::new(exchange));
         let ended = plugin
             .drive(target, Vec::new(), context, budget, Some(pass), admitted)
             .await;
+        trace::end(span, &ended);
         ended.map(drop)
     }
 }
 
 impl<'p> Place<'p> {
+    /// The generation.
+    pub(super) fn shared(&self) -> &'p Shared {
+        self.shared
+    }
+
     /// The generation and the place in it.
     pub(super) fn parts(self) -> (&'p Shared, Pass<'p>) {
         (self.shared, self.pass)

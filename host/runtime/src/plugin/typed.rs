@@ -7,7 +7,9 @@ use odeon_protocol::{Code, Fault};
 use wasmtime::component::{ComponentNamedList, Lift, Lower};
 
 use super::{MethodId, Place, Plugin};
+use crate::control::CallContext;
 use crate::link::Flavour;
+use crate::trace::{self, Span, Trace};
 
 fn not_direct() -> Fault {
     Fault::new(
@@ -87,11 +89,45 @@ impl Place<'_> {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
+        self.call_typed_in(method, params, None)
+    }
+
+    /// The same for a call that is traced.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Place::call_typed`].
+    pub fn call_traced<P, R>(self, method: MethodId, params: P, trace: Trace) -> Result<R, Fault>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        let mut context = CallContext {
+            trace: Some(trace),
+            ..CallContext::default()
+        };
+        let span = Span::begin(&mut context, self.shared(), method);
+        let called = self.call_typed_in(method, params, Some(Box::new(context)));
+        trace::end(span, &called);
+        called
+    }
+
+    #[inline]
+    fn call_typed_in<P, R>(
+        self,
+        method: MethodId,
+        params: P,
+        context: Option<Box<CallContext>>,
+    ) -> Result<R, Fault>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
         let (shared, pass) = self.parts();
         if shared.source.flavour != Flavour::Direct {
             return Err(not_direct());
         }
-        let (mut instance, template) = shared.instance_here(None)?;
+        let (mut instance, template) = shared.instance_here(context)?;
         let Some(index) = template.methods.get(method.0) else {
             return Err(Fault::new(
                 Code::MethodNotFound,

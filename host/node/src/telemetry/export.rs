@@ -1,0 +1,222 @@
+//! From the queues to the collector.
+//!
+//! Owns when something is sent and how often that is tried. One task does it,
+//! and whatever it does not get rid of in time is counted as dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use odeon_protocol::Fault;
+use serde_json::Value;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::post::{Told, post};
+use super::queue::{BATCH, Counts, Queue};
+use super::record::{LogRecord, Span};
+use super::{FLUSH, Shared, headers, json};
+use crate::load::blocking;
+
+/// How long something waits at most for others to be sent with.
+const EVERY: Duration = Duration::from_secs(2);
+/// How long the collector may take for one message.
+const ANSWER: Duration = Duration::from_secs(5);
+/// For how long one is tried again, and the pauses between.
+const RETRY_FOR: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// How often the log says that the collector does not take what it is sent.
+const COMPLAINT: Duration = Duration::from_secs(60);
+
+/// Sends until the end, which it makes known.
+pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let over = async {
+        shared.closing.cancelled().await;
+        tokio::time::sleep(FLUSH).await;
+    };
+    let mut exporter = Exporter {
+        shared: &shared,
+        complained: None,
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = exporter.work() => {}
+        () = over => {}
+    }
+    // Whatever is left is sent by nobody.
+    shared.spans.give_up();
+    shared.logs.give_up();
+    shared.done.cancel();
+}
+
+/// What is sent in one message.
+trait Signal: Sized + Send + 'static {
+    const PATH: &'static str;
+    /// Where the collector says how many it has not taken.
+    const REJECTED: &'static str;
+
+    fn message(instance: &str, batch: &[Self]) -> Value;
+}
+
+impl Signal for Span {
+    const PATH: &'static str = "/v1/traces";
+    const REJECTED: &'static str = "rejectedSpans";
+
+    fn message(instance: &str, batch: &[Self]) -> Value {
+        json::spans(instance, batch)
+    }
+}
+
+impl Signal for LogRecord {
+    const PATH: &'static str = "/v1/logs";
+    const REJECTED: &'static str = "rejectedLogRecords";
+
+    fn message(instance: &str, batch: &[Self]) -> Value {
+        json::logs(instance, batch)
+    }
+}
+
+struct Exporter<'s> {
+    shared: &'s Arc<Shared>,
+    complained: Option<Instant>,
+}
+
+/// Things on their way. Dropping it says that the collector did not take them.
+struct Held<'q> {
+    counts: &'q Counts,
+    count: u64,
+}
+
+impl Held<'_> {
+    /// The collector took all but this many.
+    fn taken_but(mut self, rejected: u64) {
+        let rejected = rejected.min(self.count);
+        self.counts
+            .sent
+            .fetch_add(self.count - rejected, Ordering::Relaxed);
+        self.count = rejected;
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        add(&self.counts.untaken, self.count);
+    }
+}
+
+fn add(to: &AtomicU64, count: u64) {
+    to.fetch_add(count, Ordering::Relaxed);
+}
+
+impl<T> Queue<T> {
+    /// Drops what is in it.
+    fn give_up(&self) {
+        loop {
+            let left = self.batch().len();
+            if left == 0 {
+                return;
+            }
+            add(&self.counts().untaken, left as u64);
+        }
+    }
+}
+
+impl Exporter<'_> {
+    async fn work(&mut self) {
+        let shared = self.shared;
+        let mut times = tokio::time::interval(EVERY);
+        times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let at_least = tokio::select! {
+                biased;
+                () = shared.closing.cancelled() => 1,
+                _ = times.tick() => 1,
+                () = shared.ready.notified() => BATCH,
+            };
+            // What came before this was said is in the queues.
+            let last = shared.closing.is_cancelled();
+            self.send(&shared.spans, at_least).await;
+            self.send(&shared.logs, at_least).await;
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// Sends what is there now, if it is at least so much, and of more no part
+    /// that is less.
+    async fn send<T: Signal>(&mut self, queue: &Queue<T>, at_least: usize) {
+        // What comes meanwhile waits for the next time.
+        let mut left = queue.len();
+        while left >= at_least {
+            let batch = queue.batch();
+            left = left.saturating_sub(batch.len().max(1));
+            if !batch.is_empty() {
+                self.deliver(queue, batch).await;
+            }
+        }
+    }
+
+    async fn deliver<T: Signal>(&mut self, queue: &Queue<T>, batch: Vec<T>) {
+        let held = Held {
+            counts: queue.counts(),
+            count: batch.len() as u64,
+        };
+        let instance = self.shared.instance.clone();
+        let written = blocking(move || serde_json::to_vec(&T::message(&instance, &batch)));
+        let body = match written.await {
+            Ok(Ok(body)) => Bytes::from(body),
+            Ok(Err(error)) => return self.complain(&error.to_string()),
+            Err(fault) => return self.complain(&fault.message),
+        };
+        let until = Instant::now() + RETRY_FOR;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            // Whoever closes while this waits has it tried once more, at once.
+            let last = self.shared.closing.is_cancelled();
+            let why = match self.attempt(T::PATH, body.clone()).await {
+                Told::Taken(answer) => return held.taken_but(json::rejected(&answer, T::REJECTED)),
+                Told::Refused(status) => return self.complain(&format!("it says {status}")),
+                Told::NotNow(why) => why,
+            };
+            self.complain(&why);
+            if last || Instant::now() + pause > until {
+                return;
+            }
+            let closing = self.shared.closing.cancelled();
+            // Early or not, it is tried again.
+            tokio::time::timeout(pause, closing).await.ok();
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn attempt(&self, path: &'static str, body: Bytes) -> Told {
+        let fields = match self.shared.headers.clone() {
+            None => Ok(http::HeaderMap::new()),
+            Some(file) => blocking(move || headers::read(&file))
+                .await
+                .map_err(|fault: Fault| fault.message)
+                .and_then(|read| read.map_err(|why| format!("telemetry.headers: {why}"))),
+        };
+        let fields = match fields {
+            Ok(fields) => fields,
+            // It may be in the middle of being put in its place.
+            Err(why) => return Told::NotNow(why),
+        };
+        let told = tokio::time::timeout(ANSWER, post(self.shared.address, path, fields, body));
+        told.await
+            .unwrap_or_else(|_| Told::NotNow(format!("no answer within {} s", ANSWER.as_secs())))
+    }
+
+    /// Says so in the log, now and then.
+    fn complain(&mut self, why: &str) {
+        if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+            self.complained = Some(Instant::now());
+            let address = self.shared.address;
+            tracing::warn!(%address, why, "the collector does not take traces and logs");
+        }
+    }
+}

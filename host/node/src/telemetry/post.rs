@@ -1,0 +1,85 @@
+//! One message to the collector, and what it says to it.
+//!
+//! Owns the exchange over HTTP: a connection of its own, one request, a short
+//! answer.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use tokio::net::TcpStream;
+
+use crate::listen::Stream;
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Who sends.
+const SOFTWARE: &str = concat!("odeon/", env!("CARGO_PKG_VERSION"));
+
+/// What came of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It was taken; this was said about it.
+    Taken(Bytes),
+    /// It never will be.
+    Refused(StatusCode),
+    /// It may be, later.
+    NotNow(String),
+}
+
+/// Sends a message in JSON.
+pub(super) async fn post(address: SocketAddr, path: &'static str, fields: HeaderMap, body: Bytes) -> Told {
+    match exchange(address, path, fields, body).await {
+        Ok((status, answer)) if status.is_success() => Told::Taken(answer),
+        Ok((status, _)) if is_for_now(status) => Told::NotNow(format!("it says {status}")),
+        Ok((status, _)) => Told::Refused(status),
+        Err(problem) => Told::NotNow(problem.to_string()),
+    }
+}
+
+/// The statuses after which the specification has one try again.
+fn is_for_now(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 502 | 503 | 504)
+}
+
+type Problem = Box<dyn std::error::Error + Send + Sync>;
+
+async fn exchange(
+    address: SocketAddr,
+    path: &'static str,
+    fields: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Bytes), Problem> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(Stream::new(stream)).await?;
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from_static(path);
+    let own = request.headers_mut();
+    own.extend(fields);
+    own.insert(HOST, HeaderValue::try_from(address.to_string())?);
+    own.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    own.insert(CONNECTION, HeaderValue::from_static("close"));
+    own.entry(USER_AGENT)
+        .or_insert(HeaderValue::from_static(SOFTWARE));
+    let answered = async move {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        // Only one that was taken says more than its status.
+        if !status.is_success() {
+            return Ok((status, Bytes::new()));
+        }
+        let answer = Limited::new(response.into_body(), MAX_ANSWER).collect().await?;
+        Ok((status, answer.to_bytes()))
+    };
+    tokio::pin!(answered);
+    tokio::select! {
+        answered = &mut answered => answered,
+        // It has read all that came; the answer is made of that.
+        _ = connection => answered.await,
+    }
+}

@@ -1,0 +1,79 @@
+//! Lines of guests and of the host.
+
+use std::time::Duration;
+
+use crate::stage::Stage;
+
+/// Enforced by `Logs::line`, `Logs::host_line` and `Call::during`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_are_told_with_the_call_that_they_were_written_in() {
+    let stage = Stage::new(1.0).await;
+    stage.load("guest-spin", "spin").await;
+    stage.ask("spin/log-lines", "2, 20").await.unwrap();
+    stage.ask("spin/stdout-newlines", "1").await.unwrap();
+    stage
+        .host
+        .logs()
+        .host_line("warn", "something is as it should not be");
+    let spans = stage.spans().await;
+    let calls: Vec<_> = spans
+        .iter()
+        .filter(|span| span.get("odeon.hop") == "call")
+        .collect();
+    let records = stage.collector.records();
+    let of = |source: &str| {
+        let records = records.iter();
+        records
+            .filter(|record| record.attributes["odeon.source"] == source)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let logged = of("log");
+    assert_eq!(logged.len(), 2, "{records:#?}");
+    let call = calls
+        .iter()
+        .find(|call| call.get("odeon.method").ends_with("log-lines"))
+        .unwrap();
+    for record in &logged {
+        assert_eq!(record.severity, (9, "INFO".to_owned()));
+        assert_eq!(record.body, format!("flood: {}", "x".repeat(20)));
+        assert_eq!(record.attributes["odeon.plugin"], "spin");
+        assert_eq!(
+            record.attributes["odeon.generation"],
+            call.get("odeon.generation")
+        );
+        assert_eq!(record.attributes["odeon.serial"], call.get("odeon.serial"));
+        assert_eq!(record.during, Some((call.trace.clone(), call.id.clone())));
+    }
+    let written = of("stdout");
+    let call = calls
+        .iter()
+        .find(|call| call.get("odeon.method").ends_with("stdout-newlines"))
+        .unwrap();
+    assert_eq!(written.len(), 1, "{records:#?}");
+    assert_eq!(written[0].during, Some((call.trace.clone(), call.id.clone())));
+    let own = of("host");
+    assert_eq!(own.len(), 1, "{records:#?}");
+    assert_eq!(own[0].severity, (13, "WARN".to_owned()));
+    assert_eq!(own[0].body, "something is as it should not be");
+    assert_eq!((&own[0].during, own[0].attributes.len()), (&None, 1));
+}
+
+/// Enforced by `record::cut`. What is not traced names no span.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_is_no_longer_than_what_is_told_of_it() {
+    let stage = Stage::new(0.0).await;
+    stage.load("guest-spin", "spin").await;
+    stage.ask("spin/log-lines", "1, 8000").await.unwrap();
+    stage.host.shutdown(Duration::from_secs(5)).await;
+    let records = stage.collector.records();
+    assert_eq!(records.len(), 1, "{records:#?}");
+    assert_eq!(records[0].body.len(), 4096);
+    assert_eq!(records[0].during, None);
+    let logs = stage.host.logs().tail(None, 10);
+    assert_eq!(
+        logs[0].text.len(),
+        "flood: ".len() + 8000,
+        "`odeon logs` has all of it"
+    );
+}

@@ -1,0 +1,152 @@
+//! Collectors that are away, slow or unwilling: nobody waits for them, and what
+//! they do not take is counted.
+
+use std::time::{Duration, Instant};
+
+use crate::collector::{Collector, Manner};
+use crate::stage::{Stage, builder, counted, load, otlp, soon};
+
+const FULL: &str = "odeon_otlp_dropped_total{signal=\"logs\",reason=\"queue\"}";
+const UNTAKEN: &str = "odeon_otlp_dropped_total{signal=\"logs\",reason=\"collector\"}";
+const SENT: &str = "odeon_otlp_sent_total{signal=\"logs\"}";
+const QUEUED: &str = "odeon_otlp_queued{signal=\"logs\"}";
+
+/// What waits at most, and what is sent at once.
+const MOST: u64 = 4096;
+const BATCH: u64 = 512;
+
+/// Enforced by `Queue::push` and by the bound of the last flush in
+/// `export::run`. The collector takes five seconds and more for nothing; calls
+/// take what they always do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_a_collector_that_hangs_delays_no_call_and_loses_a_counted_number() {
+    let stage = Stage::before(Manner::Hangs, 1.0).await;
+    stage.load("guest-echo", "echo").await;
+    stage.host.logs().host_line("info", "the first");
+    soon("it is asked", || !stage.collector.heard().is_empty()).await;
+    let began = Instant::now();
+    for _ in 0..500 {
+        stage.ask("echo/echo.add", "1, 2").await.unwrap();
+    }
+    let lines = 3 * MOST;
+    for _ in 1..lines {
+        stage.host.logs().host_line("info", "another");
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(stage.counted(QUEUED), MOST);
+    let full = stage.counted(FULL);
+    // In hand is what was sent first, and at most a batch that came after.
+    assert!((lines - MOST - BATCH..lines - MOST).contains(&full), "{full}");
+    let began = Instant::now();
+    stage.host.shutdown(Duration::from_secs(5)).await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    // Everything has become of something.
+    assert_eq!(stage.counted(SENT), 0);
+    assert_eq!(stage.counted(FULL) + stage.counted(UNTAKEN), lines);
+    assert_eq!(stage.counted(QUEUED), 0);
+    let spans = |reason: &str| {
+        stage.counted(&format!(
+            "odeon_otlp_dropped_total{{signal=\"spans\",reason=\"{reason}\"}}"
+        ))
+    };
+    assert_eq!(spans("queue") + spans("collector"), 1000);
+}
+
+/// Enforced by `Exporter::deliver`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_collector_does_not_take_now_is_sent_again() {
+    let stage = Stage::before(Manner::Says(503), 1.0).await;
+    stage.host.logs().host_line("info", "the one");
+    soon("it is tried again", || stage.collector.heard().len() >= 2).await;
+    stage.collector.answers(Manner::Takes);
+    soon("it is taken", || stage.counted(SENT) == 1).await;
+    assert_eq!((stage.counted(FULL), stage.counted(UNTAKEN)), (0, 0));
+    let heard = stage.collector.heard();
+    assert!(heard.iter().all(|message| message.body == heard[0].body));
+    assert_eq!(stage.collector.records().len(), 1);
+}
+
+/// Enforced by `Exporter::attempt`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_says_nothing_is_asked_again() {
+    let stage = Stage::before(Manner::Hangs, 1.0).await;
+    stage.host.logs().host_line("info", "the one");
+    soon("it is asked", || !stage.collector.heard().is_empty()).await;
+    stage.collector.answers(Manner::Takes);
+    soon("it is asked again", || stage.counted(SENT) == 1).await;
+    assert_eq!(stage.collector.records()[0].body, "the one");
+}
+
+/// Enforced by `RETRY_FOR` in `export`: the next gets its turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_collector_never_takes_is_given_up() {
+    let stage = Stage::before(Manner::Says(503), 1.0).await;
+    stage.host.logs().host_line("info", "the one");
+    soon("it is given up", || stage.counted(UNTAKEN) == 1).await;
+    let tried = stage.collector.heard().len();
+    assert!((3..=20).contains(&tried), "{tried} times");
+    stage.collector.answers(Manner::Takes);
+    stage.host.logs().host_line("info", "the next");
+    soon("the next is taken", || stage.counted(SENT) == 1).await;
+    assert_eq!(stage.collector.records()[0].body, "the next");
+}
+
+/// Enforced by `post::is_for_now`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_collector_refuses_is_not_sent_again() {
+    let stage = Stage::before(Manner::Says(400), 1.0).await;
+    stage.host.logs().host_line("info", "the one");
+    soon("it is refused", || stage.counted(UNTAKEN) == 1).await;
+    stage.host.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(stage.collector.heard().len(), 1);
+}
+
+/// Enforced by `json::rejected`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_collector_takes_a_part_of_is_counted_in_part() {
+    let stage = Stage::before(Manner::TakesBut(2), 1.0).await;
+    stage.load("guest-echo", "echo").await;
+    for _ in 0..5 {
+        stage.ask("echo/echo.add", "1, 2").await.unwrap();
+    }
+    let spans = stage.spans().await.len() as u64;
+    let messages = stage.collector.heard().len() as u64;
+    let sent = stage.counted("odeon_otlp_sent_total{signal=\"spans\"}");
+    let untaken = stage.counted("odeon_otlp_dropped_total{signal=\"spans\",reason=\"collector\"}");
+    assert_eq!((spans, sent + untaken), (10, 10));
+    // A message with one span can be refused no more than that.
+    assert!((2..=2 * messages).contains(&untaken), "{untaken} of {messages}");
+}
+
+/// Enforced by `Held::drop`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_is_away_loses_a_counted_number() {
+    let collector = Collector::new(Manner::Takes).await;
+    let config = otlp(&collector, 1.0);
+    let address = collector.address();
+    drop(collector);
+    soon("nobody listens", || {
+        std::net::TcpStream::connect(address).is_err()
+    })
+    .await;
+    let host = builder().otlp(config).start().unwrap();
+    host.load(load("guest-echo", "echo")).await.unwrap();
+    let args = [1_u32.to_le_bytes(), 2_u32.to_le_bytes()].concat();
+    for _ in 0..7 {
+        host.call_encoded("echo/echo.add", &args).unwrap();
+    }
+    let began = Instant::now();
+    host.shutdown(Duration::from_secs(5)).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let dropped = "odeon_otlp_dropped_total{signal=\"spans\",reason=\"collector\"}";
+    assert_eq!(counted(&host, dropped), 14);
+}
+
+/// What nobody is told is not counted either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_without_a_collector_has_no_such_metrics() {
+    let host = builder().start().unwrap();
+    assert!(!host.metrics().contains("odeon_otlp"));
+}
