@@ -79,6 +79,25 @@ async fn one_header_byte_more_than_may_come_in_is_refused() {
     assert_eq!(stage.hits("header-bytes"), 1);
 }
 
+/// Enforced by `LimitedBody::take`: what stands behind a body has the limit of
+/// what stands before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_byte_more_of_trailers_than_may_come_in_is_refused() {
+    let stage = Stage::with(HostLimits::default(), small()).await;
+    for (length, status) in [(1023, 200), (1024, 431)] {
+        let mut client = stage.client().await;
+        let request = format!(
+            "POST /w/length HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n\
+             5\r\nhello\r\n0\r\nx: {}\r\n\r\n",
+            "y".repeat(length)
+        );
+        client.send(request.as_bytes()).await.unwrap();
+        assert_eq!(client.answer().await.unwrap().status, status, "{length}");
+    }
+    assert_eq!(stage.hits("header-bytes"), 1);
+    stage.works().await;
+}
+
 /// Enforced by `max_buf_size` and `max_headers` of `connection`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heads_are_long_and_have_fields_up_to_a_limit() {
