@@ -143,7 +143,7 @@ fn an_interface_like_no_other_has_no_nearest_but_a_fix() {
     let found = one("somebody:else/things@1.0.0", vec![function("f", &[], None)]);
     assert_eq!((found.problem, found.nearest), (Problem::UnknownInterface, None));
     assert!(
-        found.fix.contains("or [links] in the descriptor"),
+        found.fix.contains("or [links] in its descriptor"),
         "{}",
         found.fix
     );
