@@ -14,8 +14,8 @@ fn both() -> Vec<u8> {
 
 /// The same, in files of these numbers.
 fn both_of(trap: u8, fail: u8) -> Vec<u8> {
-    let trap = piece(&[(2, trap, 11), (3, trap, 12)], 5);
-    let fail = piece(&[(6, fail, 20)], 10);
+    let trap = piece(&[(2, trap, 12)], 5);
+    let fail = piece(&[(6, fail, 19), (7, fail, 20)], 10);
     [trap, fail].concat()
 }
 
@@ -228,13 +228,6 @@ async fn what_the_engine_added_has_no_lines() {
     ));
     let plugin = spec().prepare(&runtime, &component).await.unwrap();
     let frames = frames(&plugin, "go").await;
-    assert!(frames.len() > 3, "the adapter is a frame of its own: {frames:#?}");
-    assert_eq!(frames.last().unwrap(), "o!go", "{frames:#?}");
-    for frame in &frames {
-        assert_eq!(
-            frame.ends_with("(lib.rs:9)"),
-            frame.starts_with("m!"),
-            "{frames:#?}"
-        );
-    }
+    // What the adapter calls is compiled into it.
+    assert_eq!(frames, ["<module>!<function 2>", "o!go"]);
 }

@@ -28,6 +28,8 @@ async fn other(name: &str, grants: &[&str]) -> Plugin {
     let spec = grants
         .iter()
         .fold(spec().name(name), |spec, grant| spec.grant(grant));
+    // The same one as the deputy's, which counts where it is granted.
+    spec.records().keep_secret("token", b"ab");
     spec.load(&runtime(), "guest-echo").await
 }
 
