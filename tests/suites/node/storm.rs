@@ -28,6 +28,10 @@ const WARM_UP: u64 = 8_500;
 /// makes it ten thousand.
 const OTHERS_EVERY: u64 = 17;
 
+/// The descriptors of the threads that calls are moved to which overrun their
+/// turn: a runtime of their own, made for the first of them.
+const ASIDE: usize = 4;
+
 /// A plugin that is replaced: versions take turns, so that the one before and
 /// the one after a generation differ from each other.
 struct Replaced {
@@ -238,14 +242,14 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
     println!("memory: {first} KiB in the first thousand, {last} in the last");
     assert!(last * 100 <= first * 105, "memory: {first}, {last}");
     // Descriptors at rest: while generations come and go they have some, for
-    // what their instances begin with, as many as threads have called them.
+    // what their instances begin with.
     for row in host.list() {
         host.unload(&row.name, UnloadMode::Now, host.principal())
             .await
             .unwrap();
     }
     println!("descriptors: {at_rest} at rest before, {} after", descriptors());
-    soon("what was opened is closed", || descriptors() <= at_rest).await;
+    soon("what was opened is closed", || descriptors() <= at_rest + ASIDE).await;
     listener.close(Duration::from_secs(5)).await;
     host.shutdown(Duration::from_secs(5)).await;
 }
