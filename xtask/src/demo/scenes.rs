@@ -191,16 +191,18 @@ pub(super) fn replace(stage: &mut Stage) -> Result<()> {
 
 pub(super) fn links(stage: &mut Stage) -> Result<()> {
     stage.odeon(0, &["load", MARKDOWN, "--allow-unsigned"])?;
+    stage.say("the one that counts by now has another interface; this is the first version again");
+    stage.odeon(0, &["load", COUNTER, "--name", "numbers", "--allow-unsigned"])?;
     let links = [
         "--link",
         "odeon-samples:markdown/renderer=markdown",
         "--link",
-        "odeon-samples:counter/counting=counter",
+        "odeon-samples:counter/counting=numbers",
     ];
     let load = ["load", NOTEBOOK, "--allow-unsigned"];
     stage.odeon(0, &[&load[..], &links].concat())?;
     let compose = ["call", "notebook/compose", "\"# One\""];
-    stage.odeon(0, &compose)?.has("<h1>One</h1>")?.has("43")?;
+    stage.odeon(0, &compose)?.has("<h1>One</h1>")?.has("number: 1")?;
     stage.say("without its provider a plugin stays, and is told at once");
     stage.odeon(0, &["unload", "markdown"])?;
     stage.odeon(UNAVAILABLE, &compose)?.complains("ODN-1016")?;
