@@ -76,7 +76,7 @@ impl Change {
     }
 
     /// What was taken, then what is given, as one. What is given again was never
-    /// away for long enough to be told of.
+    /// away for long enough to be told of; a variable may have another value now.
     fn both(taken: Option<Change>, given: Option<Change>) -> Option<Change> {
         let (mut taken, mut given) = match (taken, given) {
             (Some(taken), Some(given)) => (taken, given),
@@ -85,7 +85,7 @@ impl Change {
         let again: Vec<String> = given
             .added
             .iter()
-            .filter(|line| taken.removed.contains(line))
+            .filter(|line| !line.starts_with("env=") && taken.removed.contains(line))
             .cloned()
             .collect();
         taken.removed.append(&mut given.removed);
@@ -201,7 +201,9 @@ impl Host {
             Ok(given) => (given, None),
             Err(fault) => (None, Some(fault)),
         };
-        let change = Change::both(taken, given).unwrap_or_else(|| Change::of_terms(loaded, add, revoke));
+        // What was refused was not added.
+        let asked: &[Grant] = if refused.is_some() { &[] } else { add };
+        let change = Change::both(taken, given).unwrap_or_else(|| Change::of_terms(loaded, asked, revoke));
         let (added, removed) = (change.added.clone(), change.removed.clone());
         if !revoke.is_empty() || refused.is_none() {
             self.finish_change(change, principal)?;

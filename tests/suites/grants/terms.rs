@@ -193,6 +193,41 @@ async fn what_is_taken_is_gone_whatever_comes_of_what_is_added() {
     assert!(!remembered.contains("env="), "{remembered}");
 }
 
+/// Enforced by `Change::both`, which cannot see values.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_that_gets_another_value_is_on_record() {
+    let state = state();
+    let host = at(state.path());
+    host.load(request(GUEST, "b", &["env=A=1"])).await.unwrap();
+    grant(&host, &["env=A=2"], &["env=A"]).await.unwrap();
+    assert_eq!(told(&host, "b/long.variable", "\"A\"", &[]).await, "some(\"2\")");
+    let changes = events(state.path(), "grant-change");
+    let names = serde_json::json!(["env=A"]);
+    assert_eq!((&changes[0]["removed"], &changes[0]["added"]), (&names, &names));
+}
+
+/// Enforced by `Host::change_terms`: what was refused is not said to be added.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_not_on_record_as_added() {
+    let state = state();
+    let digest = odeon_protocol::Digest::of(&guests::bytes(GUEST));
+    let row = format!("[[digest]]\ndigest = \"{digest}\"\n");
+    // The policy takes away what the operator takes, so that nothing is left of it.
+    let without = format!("{row}[[name]]\nname = \"b\"\nwithout = [\"env=A\"]\n");
+    policy(state.path(), &without);
+    let host = at(state.path());
+    let load = LoadRequest::component(guests::component(GUEST)).named("b".parse().unwrap());
+    let given = odeon::GrantSet::parse(["env=A=1"]).unwrap();
+    host.load(load.with_grants(given)).await.unwrap();
+    policy(state.path(), "nonsense");
+    fault(grant(&host, &["env=C=3"], &["env=A"]).await);
+    let changes = events(state.path(), "grant-change");
+    assert_eq!(
+        (&changes[0]["removed"], &changes[0]["added"]),
+        (&serde_json::json!(["env=A"]), &serde_json::json!([]))
+    );
+}
+
 /// Enforced by `Change::of_terms`.
 #[tokio::test(flavor = "multi_thread")]
 async fn terms_that_have_no_effect_by_now_are_on_record() {

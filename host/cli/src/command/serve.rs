@@ -186,7 +186,8 @@ fn close_memory() {
 }
 
 /// Connections, sockets of guests, compile children and plugins that were called
-/// all take descriptors, and the usual soft limit of 1024 is there for programs that use `select`.
+/// all take descriptors, and the usual soft limit of 1024 is there for programs
+/// that use `select`.
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

@@ -216,7 +216,8 @@ impl HostBuilder {
     /// # Errors
     ///
     /// When the state directory, the audit, the cache or the file of header fields
-    /// for the collector cannot be used, a limit is too high, or a thread cannot be started.
+    /// for the collector cannot be used, a limit is too high, or a thread cannot be
+    /// started.
     pub fn start(self) -> Result<Host, StartHostError> {
         let handle = tokio::runtime::Handle::try_current().map_err(|_| StartHostError::NoRuntime)?;
         self.limits.check()?;

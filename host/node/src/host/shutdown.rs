@@ -2,8 +2,8 @@
 //!
 //! Owns its order: no new requests and loads, wait for calls that run, interrupt
 //! what is left, run the plugins' own `unload`, say so in the audit, end the
-//! tasks, when the collector was told the last of it. Every caller gets a final status. How long calls may go on can be
-//! shortened while they do.
+//! tasks, when the collector was told the last of it. Every caller gets a final
+//! status. How long calls may go on can be shortened while they do.
 //!
 //! **Invariant:** whoever takes a plugin out holds its name, so that no
 //! generation's `unload` runs twice.
