@@ -77,7 +77,8 @@ const GROUPS: &[Group] = &[
     (&["load-cold"], cold::rows),
     (&["load-warm"], warm::rows),
     (&["replace-switch"], switch::rows),
-    (&["link-call", "link-call-resident"], links::rows),
+    (&["link-call"], links::fresh),
+    (&["link-call-resident"], links::resident),
     (&["http-hello"], http::rows),
 ];
 

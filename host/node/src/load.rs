@@ -200,7 +200,8 @@ impl Host {
             warnings.extend(absent.map_err(&settling)?);
         }
         let route = self.settle_route(admission.name(), &request).map_err(&settling)?;
-        let prepared = inner.tasks.unless_stopping(inner.runtime.prepare(&bytes, spec));
+        let preparing = inner.runtime.prepare_known(&bytes, admission.digest(), spec);
+        let prepared = inner.tasks.unless_stopping(preparing);
         let plugin = prepared.await.map_err(Failed::at(LoadStep::Compile))??;
         warnings.extend(links::unused(&plugin));
         if let Ok(policy) = inner.gatekeeper.policy() {

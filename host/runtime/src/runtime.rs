@@ -6,7 +6,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use odeon_protocol::{Code, Fault};
+use odeon_authority::digest_of;
+use odeon_protocol::{Code, Digest, Fault};
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
@@ -202,7 +203,7 @@ impl Runtime {
         bytes: &[u8],
         class: Option<EngineClass>,
     ) -> Result<Description, CompileError> {
-        self.compiled(bytes, class, true)
+        self.compiled(bytes, &digest(bytes), class, true)
             .await
             .map(|(compiled, _)| compiled.description)
     }
@@ -216,6 +217,22 @@ impl Runtime {
     ///
     /// When it does not compile or link, or needs more than its limits.
     pub async fn prepare(&self, bytes: &[u8], spec: PluginSpec) -> Result<Plugin, LoadError> {
+        self.prepare_known(bytes, &digest(bytes), spec).await
+    }
+
+    /// The same for whoever knows the digest of these bytes
+    /// ([`odeon_authority::digest_of`]), so that they are not read once more. It
+    /// must be theirs: it says which native code of the cache is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Runtime::prepare`].
+    pub async fn prepare_known(
+        &self,
+        bytes: &[u8],
+        digest: &Digest,
+        spec: PluginSpec,
+    ) -> Result<Plugin, LoadError> {
         if spec.limits.stack.bytes() < STACK as u64 {
             return Err(LoadError::LimitUnsupported(format!(
                 "limits.stack expected at least {} KiB, the size of a guest's stack here, found {}; \
@@ -229,7 +246,7 @@ impl Runtime {
         }
         let (mut class, mut ask_cache) = (spec.class, true);
         loop {
-            let (compiled, from_cache) = self.compiled(bytes, class, ask_cache).await?;
+            let (compiled, from_cache) = self.compiled(bytes, digest, class, ask_cache).await?;
             let found = compiled.description.class;
             if let Some(beyond) = beyond_pool(&compiled.description, &spec, self.inner.config.pool) {
                 if spec.class.is_some() || found == EngineClass::Async {
@@ -322,6 +339,7 @@ impl Runtime {
     async fn compiled(
         &self,
         bytes: &[u8],
+        digest: &Digest,
         class: Option<EngineClass>,
         ask_cache: bool,
     ) -> Result<(Compiled, bool), CompileError> {
@@ -334,16 +352,14 @@ impl Runtime {
         };
         let entry = match &inner.cache {
             Some(cache) => {
-                let looked_up = (cache.clone(), bytes.to_vec());
+                let (cache, entry) = (cache.clone(), cache.entry(digest, &made_for));
                 let look_up = move || {
-                    let (cache, bytes) = looked_up;
-                    let entry = cache.entry(&bytes, &made_for);
                     let found = ask_cache.then(|| cache.get(&entry, &made_for.limits)).flatten();
-                    (entry, found)
+                    (cache, entry, found)
                 };
                 match aside(look_up).await {
-                    Some((_, Some(compiled))) => return Ok((compiled, true)),
-                    Some((entry, None)) => Some((cache.clone(), entry)),
+                    Some((_, _, Some(compiled))) => return Ok((compiled, true)),
+                    Some((cache, entry, None)) => Some((cache, entry)),
                     None => None,
                 }
             }
@@ -376,6 +392,12 @@ impl Runtime {
         let config = &self.inner.config;
         compile(&config.compiler, bytes, class, config.pool, config.compile).await
     }
+}
+
+/// What names a component: all its bytes but its signatures.
+fn digest(bytes: &[u8]) -> Digest {
+    // Where those are out of place, all of them.
+    digest_of(bytes).unwrap_or_else(|_| Digest::of(bytes))
 }
 
 /// Does something long where that holds no task: beside the workers, or here

@@ -13,7 +13,7 @@ use super::{Row, row};
 
 const ROUNDS: usize = 400;
 
-pub(super) fn rows(effort: Effort) -> Vec<Row> {
+pub(super) fn fresh(effort: Effort) -> Vec<Row> {
     let mut once = bare();
     let fresh = compare(
         effort,
@@ -25,6 +25,10 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
             once();
         },
     );
+    vec![row("link-call", "ns", fresh, "two raw fresh instances + calls")]
+}
+
+pub(super) fn resident(effort: Effort) -> Vec<Row> {
     let raw = Raw::echo();
     let (mut store, function) = raw.resident::<(u32, u32), (u32,)>("add");
     let warm = compare(
@@ -41,10 +45,7 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
             }
         },
     );
-    vec![
-        row("link-call", "ns", fresh, "two raw fresh instances + calls"),
-        row("link-call-resident", "ns", warm, "two raw component calls"),
-    ]
+    vec![row("link-call-resident", "ns", warm, "two raw component calls")]
 }
 
 /// A call of a plugin whose import another one serves, both of this kind.

@@ -16,20 +16,26 @@ pub enum Effort {
     Full,
     /// Enough to see that every row can be measured.
     Quick,
+    /// Enough for a profiler to see nothing else.
+    Long,
 }
 
 impl Effort {
-    /// `full` rounds, or two.
+    /// `full` rounds, or two, or many times as many.
     pub(super) fn rounds(self, full: usize) -> usize {
         match self {
             Effort::Full => full,
             Effort::Quick => 2,
+            Effort::Long => full.saturating_mul(40),
         }
     }
 }
 
 /// How long one sample takes.
 const SAMPLE: Duration = Duration::from_millis(1);
+
+/// How often each side is done before anything is measured.
+const WARM: u32 = 3;
 
 /// The clocks that a sample can be taken on.
 #[derive(Clone, Copy)]
@@ -61,7 +67,9 @@ impl<F: FnMut()> Side<F> {
     /// Warms up, and finds out how many turns make a sample.
     fn new(mut work: F, clock: Clock, effort: Effort) -> Self {
         let mut turns = 1_u32;
-        if effort == Effort::Full {
+        if effort != Effort::Quick {
+            // The first makes what all others find, and would pass for a long one.
+            (0..WARM).for_each(|_| work());
             loop {
                 let took = clock.time(|| (0..turns).for_each(|_| work()));
                 if took >= SAMPLE / 2 || turns >= 1 << 24 {

@@ -18,6 +18,7 @@ fn main() -> Result<()> {
         match arg.as_str() {
             "--json" => {}
             "--quick" => effort = Effort::Quick,
+            "--long" => effort = Effort::Long,
             "--bytes-each" => {
                 let mut word = || {
                     args.next()
@@ -27,7 +28,9 @@ fn main() -> Result<()> {
                 println!("{}", bench::bytes_each(thing, side));
                 return Ok(());
             }
-            flag if flag.starts_with('-') => bail!("expected --json, --quick or a name, found {flag}"),
+            flag if flag.starts_with('-') => {
+                bail!("expected --json, --quick, --long or a name, found {flag}")
+            }
             name => wanted.push(name.to_owned()),
         }
     }

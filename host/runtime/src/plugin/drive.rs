@@ -30,28 +30,10 @@ const TURN: u32 = 4;
 
 impl Plugin {
     /// Runs what is called, in a place inside the gate if it needs one.
+    ///
+    /// Most calls end at once: what is needed to wait for one, and to end it
+    /// from outside, is made when it has not.
     pub(super) async fn drive(
-        &self,
-        target: Target,
-        args: Vec<u8>,
-        context: CallContext,
-        budget: Budget,
-        pass: Option<OwnedPass>,
-        admitted: Instant,
-    ) -> Result<Reply, Fault> {
-        let mut call = std::pin::pin!(self.to_its_end(target, args, context, budget, pass, admitted));
-        std::future::poll_fn(|cx| {
-            let began = Instant::now();
-            let polled = call.as_mut().poll(cx);
-            if polled.is_ready() {
-                use_up(began.elapsed(), cx);
-            }
-            polled
-        })
-        .await
-    }
-
-    async fn to_its_end(
         &self,
         target: Target,
         args: Vec<u8>,
@@ -63,30 +45,72 @@ impl Plugin {
         if let Some(started) = &context.started {
             started()?;
         }
-        let shared = &*self.shared;
-        let interrupt = context.interrupt.clone();
-        let wall = Duration::from_millis(budget.wall_ms);
-        let (until, at_deadline) = match (admitted.checked_add(wall), context.wait_until) {
-            (Some(own), Some(wait)) if wait < own => (Some(wait), Stop::WaitEnded),
-            (None, Some(wait)) => (Some(wait), Stop::WaitEnded),
-            (own, _) => (own, budget.at_deadline),
-        };
-        // What runs after service is not ended by what ended the service.
-        let of_all = (!budget.after_service).then_some(&shared.unit.interrupt);
+        let unit = &self.shared.unit;
         // Not even a hook begins in what was interrupted.
-        if let Some(reason) = of_all.and_then(Interrupt::reason) {
+        let interrupted = || unit.interrupt.reason().filter(|_| !budget.after_service);
+        if let Some(reason) = interrupted() {
             return Err(self.ended_by(Stop::Interrupted(reason)));
         }
-        let watch = watch(&interrupt, of_all, until, at_deadline);
-        tokio::pin!(watch);
+        let end = End::of(&context, &budget, admitted);
+        let interrupt = context.interrupt.clone();
         let clock = Arc::new(CallClock::default());
         let call = self
             .clone()
             .run(target, args, context, budget, pass, clock.clone());
-        let mut running = Some(Running::new(call, clock.clone()));
+        let mut running = Running::new(call, clock);
+        let first = std::future::poll_fn(|cx| {
+            let began = Instant::now();
+            let polled = Pin::new(&mut running).poll(cx);
+            if polled.is_ready() {
+                use_up(began.elapsed(), cx);
+            }
+            Poll::Ready(polled)
+        });
+        match first.await {
+            Poll::Ready(Some(outcome)) => outcome,
+            // Its time was over before it waited for the first time.
+            Poll::Ready(None) => Err(self.ended_by(end.stop)),
+            Poll::Pending => Box::pin(self.to_its_end(running, interrupt, end, budget)).await,
+        }
+    }
+
+    /// The rest of a call that has not ended at once.
+    async fn to_its_end(
+        &self,
+        running: Running,
+        interrupt: Interrupt,
+        end: End,
+        budget: Budget,
+    ) -> Result<Reply, Fault> {
+        let mut call = std::pin::pin!(self.ended(running, interrupt, end, budget));
+        std::future::poll_fn(|cx| {
+            let began = Instant::now();
+            let polled = call.as_mut().poll(cx);
+            if polled.is_ready() {
+                use_up(began.elapsed(), cx);
+            }
+            polled
+        })
+        .await
+    }
+
+    async fn ended(
+        &self,
+        running: Running,
+        interrupt: Interrupt,
+        end: End,
+        budget: Budget,
+    ) -> Result<Reply, Fault> {
+        let shared = &*self.shared;
+        // What runs after service is not ended by what ended the service.
+        let of_all = (!budget.after_service).then_some(&shared.unit.interrupt);
+        let watch = watch(&interrupt, of_all, end.at, end.stop);
+        tokio::pin!(watch);
+        let clock = running.clock();
+        let mut running = Some(running);
         let outcome = tokio::select! {
             biased;
-            outcome = turn(&mut running, &clock) => outcome,
+            outcome = turns(&mut running, &clock) => outcome,
             stop = &mut watch => {
                 let Some(running) = running else { return Err(broke_off()) };
                 return self.stopped(running, stop, &clock).await;
@@ -210,6 +234,25 @@ impl Plugin {
     }
 }
 
+/// When a call is over, and whose word that is.
+#[derive(Clone, Copy)]
+struct End {
+    at: Option<Instant>,
+    stop: Stop,
+}
+
+impl End {
+    fn of(context: &CallContext, budget: &Budget, admitted: Instant) -> Self {
+        let own = admitted.checked_add(Duration::from_millis(budget.wall_ms));
+        let (at, stop) = match (own, context.wait_until) {
+            (Some(own), Some(wait)) if wait < own => (Some(wait), Stop::WaitEnded),
+            (None, Some(wait)) => (Some(wait), Stop::WaitEnded),
+            (own, _) => (own, budget.at_deadline),
+        };
+        End { at, stop }
+    }
+}
+
 /// What is called.
 pub(super) enum Target {
     /// What a caller called.
@@ -239,13 +282,19 @@ fn use_up(held: Duration, cx: &mut Context<'_>) {
     }
 }
 
-/// Runs the call until it ends or overruns its turn.
-async fn turn(running: &mut Option<Running>, clock: &CallClock) -> Option<Result<Reply, Fault>> {
+/// Runs a call that has had its first poll until it ends or overruns its turn.
+async fn turns(running: &mut Option<Running>, clock: &CallClock) -> Option<Result<Reply, Fault>> {
+    // Whoever has just given the thread away is not given it again at once.
+    let mut has_run = true;
     std::future::poll_fn(|cx| {
         let Some(future) = running.as_mut() else {
             return Poll::Ready(None);
         };
-        match Pin::new(future).poll(cx) {
+        let polled = match std::mem::take(&mut has_run) {
+            true => Poll::Pending,
+            false => Pin::new(future).poll(cx),
+        };
+        match polled {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending if clock.has_used(TURN) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,

@@ -30,6 +30,11 @@ impl Running {
             clock,
         }
     }
+
+    /// What counts its time.
+    pub(super) fn clock(&self) -> Arc<CallClock> {
+        self.clock.clone()
+    }
 }
 
 impl Future for Running {
