@@ -64,9 +64,7 @@ pub use sinks::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretS
 pub use totals::Totals;
 pub use trace::{CallSpan, SpanSink, Trace};
 pub use unit::{InstanceModel, PluginSpec};
-pub use wall::{
-    Opening, Standing, WallError, landlock_here, refuse_all_files, refuse_meddling, refuse_other_files,
-};
+pub use wall::{Opening, Standing, WallError, refuse_all_files, refuse_meddling, refuse_other_files};
 pub use warrant::{Behalf, Grants};
 /// The traits that Rust types of a typed call implement, with their derives.
 pub use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};

@@ -7,12 +7,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Fault};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 use crate::EngineClass;
 use crate::cache::{Cache, CacheConfig, CacheError, Circumstances};
-use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, compile};
+use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, Confined, compile};
 use crate::describe::Description;
 use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENTS, open_page_map};
 use crate::instance::Template;
@@ -23,6 +24,7 @@ use crate::plugin::{Plugin, Source, lifecycle};
 use crate::shard::Shard;
 use crate::ticker::Ticker;
 use crate::unit::PluginSpec;
+use crate::wall::Standing;
 
 /// How a runtime is set up.
 #[derive(Clone, Debug)]
@@ -150,6 +152,7 @@ pub(crate) struct Inner {
     config: RuntimeConfig,
     cache: Option<Arc<Cache>>,
     compile_permits: Semaphore,
+    confined: Mutex<Option<Confined>>,
     background: OnceLock<tokio::runtime::Runtime>,
 }
 
@@ -181,6 +184,7 @@ impl Runtime {
                 config,
                 cache,
                 compile_permits,
+                confined: Mutex::default(),
                 background,
             }),
         })
@@ -374,7 +378,34 @@ impl Runtime {
             .await
             .map_err(|_| CompileError::Process("the runtime is stopping".into()))?;
         let config = &self.inner.config;
-        compile(&config.compiler, bytes, class, config.pool, config.compile).await
+        let told = |confined| self.note_confined(confined);
+        compile(&config.compiler, bytes, class, config.pool, config.compile, told).await
+    }
+
+    /// What a compile child says of the walls around it.
+    fn note_confined(&self, confined: Confined) {
+        let before = self.inner.confined.lock().replace(confined);
+        let walls = [("landlock", confined.files), ("seccomp", confined.calls)];
+        // Once, and not with every compile.
+        if before != Some(confined) {
+            for (wall, _) in walls
+                .iter()
+                .filter(|(_, standing)| *standing == Standing::Missing)
+            {
+                tracing::warn!(wall, around = "compile child", "missing: this kernel has none");
+            }
+        }
+    }
+
+    /// Whether components are compiled in a process of their own.
+    pub fn has_compile_child(&self) -> bool {
+        !matches!(self.inner.config.compiler, Compiler::InProcess)
+    }
+
+    /// What stands around a compile child, as the last one said; nothing before
+    /// the first.
+    pub fn compile_child(&self) -> Option<Confined> {
+        *self.inner.confined.lock()
     }
 }
 

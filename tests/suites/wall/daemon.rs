@@ -38,7 +38,8 @@ fn walls(desk: &Desk) -> Vec<(String, String, String)> {
         .collect()
 }
 
-/// Enforced by `daemon::raise_walls`, before the host has a second thread.
+/// Enforced by `daemon::raise_walls`, before the host has a second thread, and by
+/// `daemon::around_compiles`, which asks no one but a child.
 #[test]
 fn every_thread_of_a_host_is_behind_the_wall_and_status_says_so() {
     let desk = Desk::with_kit();
@@ -54,6 +55,23 @@ fn every_thread_of_a_host_is_behind_the_wall_and_status_says_so() {
         [
             row("host", "seccomp", "stands"),
             row("host", "landlock", "off: the configuration has no [wall]"),
+            row(
+                "compile child",
+                "seccomp",
+                "not known yet: nothing was compiled here"
+            ),
+            row(
+                "compile child",
+                "landlock",
+                "not known yet: nothing was compiled here"
+            ),
+        ]
+    );
+    // What a child says of itself, when there was one.
+    desk.odeon(&["load", "kit.wasm", "--allow-unsigned"]).ended(0);
+    assert_eq!(
+        walls(&desk)[2..],
+        [
             row("compile child", "seccomp", "stands"),
             row("compile child", "landlock", "stands"),
         ]
