@@ -157,6 +157,27 @@ impl Guest for crate::Egress {
         until_refused(|| Self::udp_send_to(address.clone(), port, data.clone()).map(|()| u64::from(bytes)))
     }
 
+    fn udp_send_until_refused(address: String, port: u16) -> Stopped {
+        let opened = parse(&address, port).and_then(|remote| {
+            let socket = bind_udp(&anywhere(family(&remote)))?;
+            let (incoming, outgoing) = socket.stream(Some(remote)).map_err(name)?;
+            Ok((socket, incoming, outgoing))
+        });
+        // Dropped from last to first: the streams before their socket.
+        let (_socket, _incoming, outgoing) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Stopped { done: 0, error },
+        };
+        until_refused(|| {
+            subscribe_duration(MOMENT).block();
+            let datagram = OutgoingDatagram {
+                data: vec![b'u'],
+                remote_address: None,
+            };
+            send_datagram(&outgoing, datagram).map(|()| 1)
+        })
+    }
+
     fn accept_forever(address: String, port: u16) -> Stopped {
         let listening = parse(&address, port).and_then(|local| {
             let socket = bind(&local)?;
