@@ -1,3 +1,5 @@
+//! What is counted of the time in which a client is waited for.
+
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
