@@ -54,7 +54,7 @@ pub use interfaces::http::{BrokenOff, Incoming, RequestBody, RequestBodyError, R
 pub use latency::Latencies;
 pub use lines::LineTable;
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
-pub use links::{Alone, Hop, LinkSpec, Neighbours};
+pub use links::{Alone, Beside, Hop, LinkSpec, Neighbours};
 pub use plugin::{
     Attempt, Entered, HandoverError, LifecycleError, Method, MethodId, NotEntered, Place, Plugin,
     PluginStats, Reply, Snapshot, TypedMethod, WebHandler,

@@ -14,12 +14,12 @@ use wasmtime::component::Component;
 use crate::EngineClass;
 use crate::cache::{Cache, CacheConfig, CacheError, Circumstances};
 use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, Confined, compile};
-use crate::describe::Description;
+use crate::describe::{Description, Export};
 use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENTS, open_page_map};
 use crate::instance::Template;
 use crate::interfaces::egress::{Network, Resolver, SystemResolver};
 use crate::link::{self, LinkReport, flavour};
-use crate::links::{self, Links};
+use crate::links::{self, Beside, Links};
 use crate::plugin::{Plugin, Source, lifecycle};
 use crate::shard::Shard;
 use crate::ticker::Ticker;
@@ -267,7 +267,12 @@ impl Runtime {
     /// # Errors
     ///
     /// When it does not compile or link, or needs more than its limits.
-    pub async fn check(&self, bytes: &[u8], spec: &PluginSpec) -> Result<Description, LoadError> {
+    pub async fn check(
+        &self,
+        bytes: &[u8],
+        spec: &PluginSpec,
+        beside: &[Beside<'_>],
+    ) -> Result<Description, LoadError> {
         let mut description = self.compile_only(bytes, spec.class).await?.description;
         if let Some(beyond) = beyond_pool(&description, spec, self.inner.config.pool) {
             if spec.class.is_some() || description.class == EngineClass::Async {
@@ -280,11 +285,20 @@ impl Runtime {
         }
         fits(&description, spec)?;
         lifecycle::check_hooks(&description.exports).map_err(LoadError::Lifecycle)?;
-        let report = links::check(spec, &description);
+        let report = links::check_beside(beside, &description);
         match report.is_empty() {
             true => Ok(description),
             false => Err(LoadError::Link(Box::new(report))),
         }
+    }
+
+    /// What a component exports. Compiles it, and keeps nothing of that.
+    ///
+    /// # Errors
+    ///
+    /// When it does not compile.
+    pub async fn exports(&self, bytes: &[u8]) -> Result<Vec<Export>, CompileError> {
+        Ok(self.compile_only(bytes, None).await?.description.exports)
     }
 
     /// Makes native code a plugin, on a thread that serves nobody: taking it,
