@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use odeon_authority::Principal;
-use odeon_runtime::{Behalf, CallContext, Plugin};
-use odeon_tests::runtime::{call_with, runtime, spec};
+use odeon_runtime::{Behalf, CallContext, Plugin, Runtime, RuntimeConfig, StaticResolver};
+use odeon_tests::runtime::{call_with, config, runtime, spec};
 
 use crate::ground::{Folder, GUEST, HELLO, Peer, grants, resident, told, with};
 
@@ -112,6 +112,28 @@ async fn a_request_is_of_the_call_that_begins_it() {
     assert_eq!(spec.records().whose()[0].chain, ["a", "b"]);
     assert_eq!(told(&b, &begin).await, "ok");
     assert_eq!(told(&b, "web.begun()").await, "ok(200)");
+}
+
+/// Enforced by `resolve_addresses` of `sockets/lookup.rs`, for the same reason.
+#[tokio::test]
+async fn a_lookup_is_of_the_call_that_begins_it() {
+    let table = [("name.test".to_owned(), vec!["192.88.98.1".parse().unwrap()])];
+    let runtime = Runtime::new(RuntimeConfig {
+        resolver: Arc::new(StaticResolver::new(table)),
+        ..config()
+    });
+    let spec = with(spec().resident(), &["tcp=name.test:80"]);
+    let b = spec.load(&runtime.unwrap(), "guest-egress").await;
+    let a = other("a", &[]).await;
+    let begin = "sockets.begin-lookup(\"name.test\")";
+    let outcome = match &*for_others(&b, begin, &[&a]).await {
+        "ok" => told(&b, "sockets.looked-up()").await,
+        refused => refused.to_owned(),
+    };
+    assert_eq!(outcome, "err(\"access-denied\")");
+    assert_eq!(told(&b, begin).await, "ok");
+    let found = told(&b, "sockets.looked-up()").await;
+    assert_eq!(found, "ok(some(\"192.88.98.1\"))");
 }
 
 /// Enforced by `Granted::acts_for`.

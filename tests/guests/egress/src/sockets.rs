@@ -1,5 +1,6 @@
 //! Raw sockets.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::address::{anywhere, family, parse, port as port_of, text};
@@ -8,7 +9,7 @@ use crate::wasi::clocks::monotonic_clock::subscribe_duration;
 use crate::wasi::io::poll::Pollable;
 use crate::wasi::io::streams::{InputStream, OutputStream, StreamError};
 use crate::wasi::sockets::instance_network::instance_network;
-use crate::wasi::sockets::ip_name_lookup::resolve_addresses;
+use crate::wasi::sockets::ip_name_lookup::{ResolveAddressStream, resolve_addresses};
 use crate::wasi::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress};
 use crate::wasi::sockets::tcp::TcpSocket;
 use crate::wasi::sockets::tcp_create_socket::create_tcp_socket;
@@ -26,6 +27,10 @@ struct Connection {
     input: InputStream,
     output: OutputStream,
     _socket: TcpSocket,
+}
+
+thread_local! {
+    static LOOKUP: RefCell<Option<ResolveAddressStream>> = const { RefCell::new(None) };
 }
 
 impl Guest for crate::Egress {
@@ -98,6 +103,19 @@ impl Guest for crate::Egress {
             addresses.push(text(address));
         }
         Ok(addresses)
+    }
+
+    fn begin_lookup(host: String) -> Result<(), String> {
+        LOOKUP.replace(Some(resolve_addresses(&instance_network(), &host).map_err(name)?));
+        Ok(())
+    }
+
+    fn looked_up() -> Result<Option<String>, String> {
+        LOOKUP.with_borrow(|begun| {
+            let stream = begun.as_ref().ok_or_else(|| "nothing-begun".to_owned())?;
+            let address = finish(&stream.subscribe(), || stream.resolve_next_address())?;
+            Ok(address.map(text))
+        })
     }
 
     fn resolve_and_connect(host: String, port: u16) -> Result<String, String> {
