@@ -114,17 +114,16 @@ async fn what_belongs_to_one_store_is_refused_by_function_and_type() {
     );
 }
 
-/// Enforced by `provided::asynchronous`.
+/// Enforced by `provided::asynchronous`, and by `scan::has_async_functions`: whether
+/// the caller waits in the call or beside it, the engine has to know such a
+/// function before anybody can say that it does not link.
 #[tokio::test]
 async fn an_async_func_of_another_plugin_is_refused_and_told_what_links() {
     let town = Town::new();
     town.load(&town.spec("provider"), "guest-provider").await;
-    // It waits for what it has begun, as whoever imports such a function does.
-    let waits = guests::assemble(
-        "(component
-            (import \"odeon-tests:links/steps@0.1.0\" (instance
-                (export \"add\" (func async (param \"a\" u32) (param \"b\" u32) (result u32)))))
-            (core func (canon waitable-set.new)))",
+    let waits = user(
+        "odeon-tests:links/steps@0.1.0",
+        "(export \"add\" (func async (param \"a\" u32) (param \"b\" u32) (result u32)))",
     );
     let found = problems(&town, (STEPS, "provider"), &waits).await;
     assert_eq!(found[0].0, Problem::NotProxied, "{found:?}");
