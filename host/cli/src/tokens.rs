@@ -4,10 +4,12 @@
 //! is, not where the host is.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use odeon::LoadRequest;
 use odeon_authority::{Grant, GrantSet, LimitsPatch, Links, check_links};
-use odeon_protocol::InvalidId;
+use odeon_protocol::{InvalidId, PluginName};
 
 use crate::{failure::Failure, output::Done, whereabouts::absolute};
 
@@ -90,6 +92,39 @@ pub(crate) fn links(pairs: &[Pair]) -> Done<Links> {
     let links = links.collect::<Done<Links>>()?;
     check_links(&links).map_err(|error| Failure::usage(format!("--link: {error}")))?;
     Ok(links)
+}
+
+/// A file that is to serve an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LinkFile {
+    pub(crate) interface: String,
+    /// What it is called if it has no name of its own.
+    pub(crate) provider: PluginName,
+    pub(crate) path: PathBuf,
+}
+
+/// The files that serve these interfaces.
+pub(crate) fn link_files(pairs: &[Pair]) -> Done<Vec<LinkFile>> {
+    let files = by_name(pairs, "--link")?.into_iter().map(|(interface, file)| {
+        let path = PathBuf::from(file);
+        let provider = LoadRequest::file_name(&path).ok_or_else(|| {
+            Failure::usage(format!(
+                "--link {interface}: expected the file of a component, named by a-z, 0-9 and -, found {}",
+                path.display()
+            ))
+        })?;
+        Ok(LinkFile {
+            interface,
+            provider,
+            path,
+        })
+    });
+    let files = files.collect::<Done<Vec<LinkFile>>>()?;
+    let links = files
+        .iter()
+        .map(|file| (file.interface.clone(), file.provider.clone()));
+    check_links(&links.collect()).map_err(|error| Failure::usage(format!("--link: {error}")))?;
+    Ok(files)
 }
 
 #[cfg(test)]

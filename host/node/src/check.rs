@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use odeon_authority::{GrantSet, Manifest, Offer};
 use odeon_protocol::{Digest, Fault, Fingerprint, Generation, MethodRow, PluginName, shortest_member};
-use odeon_runtime::{AuditSink, Denial, Description, Export, InstanceModel, LogLine, LogSink, PluginSpec};
+use odeon_runtime::{
+    AuditSink, Beside, Denial, Description, Export, InstanceModel, LogLine, LogSink, PluginSpec,
+};
 
 use crate::host::Host;
 use crate::secrets::SecretFiles;
@@ -37,6 +39,19 @@ pub struct CheckReport {
     pub asks: Vec<String>,
     /// Its world as WIT, where it can be written so.
     pub wit: Option<String>,
+    /// The interfaces that others were to serve and that it does not import.
+    pub unused_links: Vec<String>,
+}
+
+/// A component that is to serve an interface for the one that is checked.
+#[derive(Clone, Debug)]
+pub struct CheckLink<'a> {
+    /// The interface, with its version or without.
+    pub interface: &'a str,
+    /// What it is called in a report.
+    pub provider: PluginName,
+    /// Its bytes.
+    pub component: &'a [u8],
 }
 
 /// What never runs says nothing and is denied nothing.
@@ -63,19 +78,46 @@ impl Host {
     ///
     /// When it could not be loaded whatever the trust policy says, and why.
     pub async fn check(&self, component: &[u8], detached: Option<&[u8]>) -> Result<CheckReport, Fault> {
+        self.check_linked(component, detached, &[]).await
+    }
+
+    /// The same where others are to serve some of what it imports. Those are
+    /// compiled as well, and asked for nothing but what they export.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Host::check`]; a fault that is about one of the others names it.
+    pub async fn check_linked(
+        &self,
+        component: &[u8],
+        detached: Option<&[u8]>,
+        links: &[CheckLink<'_>],
+    ) -> Result<CheckReport, Fault> {
         let inner = &self.inner;
-        let most = inner.host_limits.component_size;
-        if component.len() as u64 > most.bytes() {
-            return Err(Fault::new(
-                odeon_protocol::Code::ComponentTooLarge,
-                format!(
-                    "expected at most {most} (host-limits.component-size), found {} bytes",
-                    component.len()
+        let offer = self.offered_for_check(component, detached)?;
+        let mut exports = Vec::with_capacity(links.len());
+        for link in links {
+            let named = |fault: Fault| Fault {
+                message: format!(
+                    "{}, which is to serve {}: {}",
+                    link.provider, link.interface, fault.message
                 ),
-            ));
+                ..fault
+            };
+            self.offered_for_check(link.component, None).map_err(named)?;
+            let compiled = inner.runtime.exports(link.component).await;
+            let compiled = compiled.map_err(|error| named(odeon_runtime::LoadError::from(error).into()));
+            exports.push(compiled?);
         }
-        let offer =
-            Offer::read(component, detached).map_err(|error| Fault::new(error.code(), error.to_string()))?;
+        let beside: Vec<Beside<'_>> = links
+            .iter()
+            .zip(&exports)
+            .map(|(link, exports)| Beside {
+                interface: link.interface,
+                provider: &link.provider,
+                exports,
+            })
+            .collect();
         let manifest = offer
             .manifest
             .map_err(|error| Fault::new(error.code(), error.to_string()))?;
@@ -113,7 +155,7 @@ impl Host {
             links: Vec::new(),
             neighbours: Arc::new(odeon_runtime::Alone),
         };
-        let description = inner.runtime.check(component, &spec).await?;
+        let description = inner.runtime.check(component, &spec, &beside).await?;
         Ok(CheckReport {
             digest: offer.digest,
             name,
@@ -128,7 +170,27 @@ impl Host {
                 .collect(),
             asks: manifest.as_ref().map(asked).unwrap_or_default(),
             wit: description.wit.clone(),
+            unused_links: beside
+                .iter()
+                .filter(|one| !description.imports.iter().any(|import| one.serves(&import.name)))
+                .map(|one| one.interface.to_owned())
+                .collect(),
         })
+    }
+
+    /// The bytes as somebody would offer them, if they are not too many.
+    fn offered_for_check(&self, component: &[u8], detached: Option<&[u8]>) -> Result<Offer, Fault> {
+        let most = self.inner.host_limits.component_size;
+        if component.len() as u64 > most.bytes() {
+            return Err(Fault::new(
+                odeon_protocol::Code::ComponentTooLarge,
+                format!(
+                    "expected at most {most} (host-limits.component-size), found {} bytes",
+                    component.len()
+                ),
+            ));
+        }
+        Offer::read(component, detached).map_err(|error| Fault::new(error.code(), error.to_string()))
     }
 }
 

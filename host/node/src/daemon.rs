@@ -37,6 +37,7 @@ use self::connection::Connection;
 pub use self::desk::MAX_IN_FLIGHT;
 use self::lock::StateLock;
 use self::places::Places;
+pub(crate) use self::wall::around_compiles;
 pub use self::wall::{WallConfig, raise_walls};
 use crate::host::{Host, Until};
 use crate::listen::Bound;
@@ -230,7 +231,7 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
         )
     })?;
     let socket = config.socket.clone().unwrap_or_else(|| folder.join(SOCKET_NAME));
-    let lock = StateLock::take(&folder)?;
+    let lock = StateLock::take(&folder).await?;
     socket::refuse_if_answered(&socket).await?;
     let collectors = match config.metrics {
         Some(address) => Some(metrics::bind(address).await?),

@@ -69,8 +69,7 @@ impl Host {
         given_up: CancellationToken,
     ) -> Result<(Option<Held>, Ready), Fault> {
         next.warn(left_behind(&before, next.plugin()));
-        let plugin = next.plugin().clone();
-        match self.try_hand_over(&before, &plugin, drain, &given_up).await {
+        match self.try_hand_over(&before, &next, drain, &given_up).await {
             Ok(held) => Ok((held, next)),
             // What is denied is no source of a state, and no reason to go on
             // with it. A replace that is given up, or a host that stops, is
@@ -79,6 +78,8 @@ impl Host {
                 next.warn(Some(DENIED.to_owned()));
                 Ok((None, next))
             }
+            // Whatever its `restore` came to.
+            Err(_) if next.is_condemned() => Err(self.note_denied(&next).await),
             Err(fault) => Err(self.note_not_handed_over(&next, fault).await),
         }
     }
@@ -86,12 +87,13 @@ impl Host {
     async fn try_hand_over(
         &self,
         before: &Arc<Loaded>,
-        next: &Plugin,
+        next: &Ready,
         drain: Duration,
         given_up: &CancellationToken,
     ) -> Result<Option<Held>, Fault> {
         let old = &before.plugin;
-        if before.is_condemned() || !old.hands_over() || !next.hands_over() {
+        // Nor is anything given to what is denied by now; the switch refuses it.
+        if before.is_condemned() || next.is_condemned() || !old.hands_over() || !next.plugin().hands_over() {
             return Ok(None);
         }
         let held = Held::new(before.clone());
@@ -117,7 +119,7 @@ impl Host {
             .map_err(|error| not_handed_over(error.to_string()))?;
         let restored = tokio::select! {
             biased;
-            restored = tasks.unless_stopping(next.restore(saved)) => restored?,
+            restored = tasks.unless_stopping(next.plugin().restore(saved)) => restored?,
             () = given_up() => return Err(unwanted(&before.name)),
         };
         restored.map_err(|error| not_handed_over(error.to_string()))?;

@@ -62,7 +62,7 @@ mod watch;
 mod web;
 
 pub use call::{Args, CallOptions, CallReply, MethodHandle, TypedHandle};
-pub use check::CheckReport;
+pub use check::{CheckLink, CheckReport};
 pub use config::HostConfig;
 pub use error::{StartHostError, io_words};
 pub use grants::GrantReport;

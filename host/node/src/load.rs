@@ -9,8 +9,10 @@
 //! let it in is on disk.
 //!
 //! **Invariant:** what goes into service would be let in at that very moment:
-//! compiling takes seconds, and a revocation of meanwhile counts.
+//! compiling takes seconds, and a revocation of meanwhile counts. It counts for
+//! the plugin's own `load` as well, before that and while it runs.
 
+mod again;
 mod failed;
 mod gatekeeper;
 mod keep;
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use odeon_authority::{Event, GrantSet, LoadStep, Principal, Verdict, decide};
+use odeon_authority::{Event, GrantSet, LoadStep};
 use odeon_protocol::{Code, Digest, Fault, Generation, PluginName};
 use odeon_runtime::{LifecycleError, Plugin};
 
@@ -31,10 +33,9 @@ pub(crate) use self::gatekeeper::{Gatekeeper, Stamp};
 pub(crate) use self::offer::{beside, look_at};
 pub use self::request::{LoadRequest, Source};
 pub(crate) use self::settle::{absent, engine_class, unused};
-use crate::grants::BY_POLICY;
 use crate::host::{Host, no_more_plugins};
 use crate::links;
-use crate::registry::{Loaded, Origin, Reservation};
+use crate::registry::{Loaded, Origin, Readying, Reservation};
 use crate::web;
 
 /// What was put into service.
@@ -87,12 +88,19 @@ pub(crate) enum Way {
 /// A generation that only has to be put into service.
 pub(crate) struct Ready {
     loaded: Arc<Loaded>,
+    /// Until it serves, so that what is revoked meanwhile is revoked for it.
+    readying: Readying,
     reservation: Reservation,
     report: LoadReport,
     started: Instant,
 }
 
 impl Ready {
+    /// Whether the policy has denied it since it was let in.
+    pub(crate) fn is_condemned(&self) -> bool {
+        self.loaded.is_condemned()
+    }
+
     /// What is put into service.
     pub(crate) fn plugin(&self) -> &Plugin {
         &self.loaded.plugin
@@ -215,16 +223,25 @@ impl Host {
         }
         let size = bytes.len();
         drop(bytes);
-        let hooked = inner.tasks.unless_stopping(plugin.load()).await;
-        hooked
-            .and_then(|hooked| hooked.map_err(hook_failed))
-            .map_err(Failed::at(LoadStep::Hook))?;
         let principal = request
             .principal
             .clone()
             .unwrap_or_else(|| inner.principal.clone());
         let origin = Origin::new(&admission, offered, principal, asked, request, size);
         let loaded = Arc::new(Loaded::new(plugin, origin, route));
+        let readying = inner.registry.make_ready(&loaded);
+        if loaded.plugin.runs_before_service() {
+            // No review saw it before now.
+            self.let_in_still(&loaded).await?;
+        }
+        let hooked = inner.tasks.unless_stopping(loaded.plugin.load()).await;
+        if loaded.is_condemned() {
+            // That is why, whatever became of its own `load`.
+            self.let_in_still(&loaded).await?;
+        }
+        hooked
+            .and_then(|hooked| hooked.map_err(hook_failed))
+            .map_err(Failed::at(LoadStep::Hook))?;
         let report = LoadReport {
             name: loaded.name.clone(),
             generation: loaded.generation,
@@ -241,6 +258,7 @@ impl Host {
         };
         Ok(Ready {
             loaded,
+            readying,
             reservation,
             report,
             started,
@@ -251,6 +269,7 @@ impl Host {
     fn publish(&self, ready: Ready) -> Result<LoadReport, Failed> {
         let Ready {
             loaded,
+            readying,
             reservation,
             mut report,
             started,
@@ -263,7 +282,7 @@ impl Host {
             .map_err(Failed::at(LoadStep::Settle))?;
         self.link_again(&loaded.plugin)
             .map_err(Failed::at(LoadStep::Link))?;
-        self.decide_again(&loaded).map_err(Failed::on_record)?;
+        self.refuse_denied(&loaded)?;
         let failed = Failed::at(LoadStep::Publish);
         self.note_load(&loaded).map_err(&failed)?;
         // A version counts as accepted when the load is on record.
@@ -271,6 +290,7 @@ impl Host {
         report.warnings.extend(warning);
         let compiled_at = loaded.plugin.compiled_at();
         reservation.publish(loaded);
+        drop(readying);
         report.elapsed = started.elapsed();
         report.after_compile = compiled_at.elapsed();
         drop(turn);
@@ -288,6 +308,7 @@ impl Host {
     ) -> Result<(LoadReport, Arc<Loaded>, Duration), Failed> {
         let Ready {
             loaded,
+            readying,
             reservation,
             mut report,
             started,
@@ -296,7 +317,7 @@ impl Host {
         let route = loaded.route.as_ref();
         self.check_route(&loaded.name, route)
             .map_err(Failed::at(LoadStep::Settle))?;
-        self.decide_again(&loaded).map_err(Failed::on_record)?;
+        self.refuse_denied(&loaded)?;
         let unlinked = Failed::at(LoadStep::Link);
         self.link_again(&loaded.plugin).map_err(&unlinked)?;
         if !break_links {
@@ -308,35 +329,12 @@ impl Host {
         report.warnings.extend(warning);
         let began = Instant::now();
         reservation.switch(loaded.clone(), before);
+        drop(readying);
         let switched_in = began.elapsed();
         before.set_draining();
         report.elapsed = started.elapsed();
         report.after_compile = loaded.plugin.compiled_at().elapsed();
         Ok((report, loaded, switched_in))
-    }
-
-    /// Refuses what the trust policy has come to deny since it was let in, and
-    /// takes or gives what it has come to allow less or more of.
-    pub(crate) fn decide_again(&self, loaded: &Loaded) -> Result<(), Fault> {
-        let Some((offer, terms)) = loaded.offered() else {
-            return Ok(());
-        };
-        let policy = self.inner.gatekeeper.policy();
-        let decision = decide(policy.as_ref(), offer, &terms);
-        match &decision.verdict {
-            Verdict::Allow { grants, .. } => {
-                let policy = policy.map_err(|error| Fault::new(error.code(), error.to_string()))?;
-                let grants = self.grants_of(&policy, &loaded.name, (offer, &terms), grants);
-                match self.begin_change(loaded, grants, BY_POLICY) {
-                    Some(change) => self.finish_change(change, &Principal::Host),
-                    None => Ok(()),
-                }
-            }
-            Verdict::Deny { .. } => Err(match decision.record(self.inner.recorder.audit()) {
-                Err(refused) => refused.into(),
-                Ok(_) => Fault::new(Code::Internal, "a decision changed while it was taken"),
-            }),
-        }
     }
 
     /// Writes down that a generation goes into service, before it does.

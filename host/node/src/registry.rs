@@ -10,6 +10,7 @@
 
 mod loaded;
 mod origin;
+mod readying;
 mod routes;
 mod tally;
 
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::loaded::{Loaded, MethodEntry, bad_arguments};
 pub(crate) use self::origin::Origin;
+pub(crate) use self::readying::Readying;
 pub(crate) use self::routes::{Routes, ServedAt};
 pub(crate) use self::tally::Tally;
 
@@ -43,6 +45,8 @@ pub(crate) struct Registry {
     given_back: Notify,
     /// The longest message that anything loaded so far takes, in bytes.
     longest_message: AtomicUsize,
+    /// Generations that are not in service yet, and run their own code.
+    readying: Mutex<Vec<Arc<Loaded>>>,
     /// Generations that were replaced and are not gone yet.
     replaced: Mutex<Vec<Arc<Loaded>>>,
     /// One of them is gone.
@@ -113,6 +117,7 @@ impl Registry {
             slots: Mutex::default(),
             given_back: Notify::new(),
             longest_message: AtomicUsize::new(0),
+            readying: Mutex::default(),
             replaced: Mutex::default(),
             gone: Notify::new(),
             counted: Mutex::default(),

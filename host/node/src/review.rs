@@ -2,7 +2,8 @@
 //!
 //! Owns the revocation: a plugin that would not be let in any more is taken
 //! out, and one that would be let in with other grants gets those. What somebody
-//! let in for once, without the policy, is measured by what the policy denies. A
+//! let in for once, without the policy, is measured by what the policy denies.
+//! What is being made ready, and may run its `load`, is measured as what serves. A
 //! review that did not get through is done again: the policy counts as applied
 //! only when everything loaded was measured by it.
 //!
@@ -140,6 +141,23 @@ impl Host {
             loaded.set_draining();
             loaded.plugin.interrupt(Reason::Unloaded);
             refused.push((loaded, decision, code));
+        }
+        // What is being made ready may be in its `load` by now. That it is refused
+        // goes on record with the load.
+        for loaded in self.inner.registry.readying() {
+            let Some((offer, terms)) = loaded.offered() else {
+                continue;
+            };
+            match decide(Ok(&policy), offer, &terms).verdict {
+                Verdict::Deny { .. } => {
+                    loaded.condemn();
+                    loaded.plugin.interrupt(Reason::Unloaded);
+                }
+                Verdict::Allow { grants, .. } => {
+                    let grants = self.grants_of(&policy, &loaded.name, (offer, &terms), &grants);
+                    changes.extend(self.begin_change(&loaded, grants, BY_POLICY));
+                }
+            }
         }
         // What was replaced is on its way out, and does not come back.
         for loaded in self.inner.registry.replaced() {

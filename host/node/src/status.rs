@@ -12,6 +12,7 @@ use odeon_protocol::{
 };
 use odeon_runtime::{InstanceModel, Latencies, LineTable, Plugin};
 
+use crate::daemon::around_compiles;
 use crate::host::Host;
 use crate::registry::{Loaded, MethodEntry};
 use crate::web::Known;
@@ -100,7 +101,7 @@ impl Host {
                 .collect(),
             folder,
             descriptors,
-            walls: Vec::new(),
+            walls: around_compiles(&inner.runtime),
             listeners: inner.web.all().iter().map(|known| listener_row(known)).collect(),
         }
     }

@@ -133,13 +133,15 @@ fn seconds(time: Duration) -> String {
     format!("{} s", time.as_secs_f32())
 }
 
-/// Compiles for the asked class, or for the one the component needs.
+/// Compiles for the asked class, or for the one the component needs. `told` hears
+/// what the child says of the walls around it.
 pub(crate) async fn compile(
     compiler: &Compiler,
     bytes: &[u8],
     class: Option<EngineClass>,
     pool: PoolSize,
     limits: CompileLimits,
+    told: impl Fn(Confined),
 ) -> Result<Compiled, CompileError> {
     let job = Job {
         class,
@@ -157,7 +159,7 @@ pub(crate) async fn compile(
         Compiler::ThisProgram(child) => child.program().into(),
         Compiler::Program(path) => OsString::from(path),
     };
-    let finished = tokio::time::timeout(limits.time, run(&program, &job, bytes));
+    let finished = tokio::time::timeout(limits.time, run(&program, &job, bytes, told));
     match finished.await {
         Ok(outcome) => outcome,
         // Dropping the future killed the child.
@@ -165,7 +167,12 @@ pub(crate) async fn compile(
     }
 }
 
-async fn run(program: &OsString, job: &Job, bytes: &[u8]) -> Result<Compiled, CompileError> {
+async fn run(
+    program: &OsString,
+    job: &Job,
+    bytes: &[u8],
+    told: impl Fn(Confined),
+) -> Result<Compiled, CompileError> {
     let failed = |what: &str, error: std::io::Error| CompileError::Process(format!("{what}: {error}"));
     let job_text = serde_json::to_string(job).map_err(|error| CompileError::Process(error.to_string()))?;
     let mut child = Command::new(program)
@@ -192,6 +199,9 @@ async fn run(program: &OsString, job: &Job, bytes: &[u8]) -> Result<Compiled, Co
     let receive = limited.read_to_end(&mut answer);
     let ((), received) = tokio::join!(send, receive);
     received.map_err(|error| failed("cannot read its output", error))?;
+    if let Some(confined) = child::confined(&answer) {
+        told(confined);
+    }
     if answer.len() as u64 > limit {
         return Err(CompileError::Output(job.limits.output >> 20));
     }

@@ -8,6 +8,7 @@
 //! that the ticker cannot stop.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use wasmtime::{
 };
 
 use crate::describe::Needs;
+use crate::frames;
 
 /// Which engine a component runs on. Chosen by what the component imports,
 /// exports and weighs; a manifest may ask for another.
@@ -129,6 +131,7 @@ fn common() -> Config {
         // Nothing here reads a guest's debug information, whatever the
         // environment says.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(frames::READ))
         .wasm_memory64(false)
         .wasm_threads(false)
         .shared_memory(false)

@@ -13,6 +13,10 @@ use crate::lines::LineTable;
 /// The most lines of a guest's backtrace that a fault carries.
 const FRAMES: usize = 32;
 
+/// The most frames that are read for that. More than lines, since a frame that
+/// repeats itself makes one line.
+pub(crate) const READ: usize = 128;
+
 /// The most bytes of a name in it.
 const NAME: usize = 256;
 

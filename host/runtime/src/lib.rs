@@ -54,7 +54,7 @@ pub use interfaces::http::{BrokenOff, Incoming, RequestBody, RequestBodyError, R
 pub use latency::Latencies;
 pub use lines::LineTable;
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
-pub use links::{Alone, Hop, LinkSpec, Neighbours};
+pub use links::{Alone, Beside, Hop, LinkSpec, Neighbours};
 pub use plugin::{
     Attempt, Entered, HandoverError, LifecycleError, Method, MethodId, NotEntered, Place, Plugin,
     PluginStats, Reply, Snapshot, TypedMethod, WebHandler,
@@ -64,9 +64,7 @@ pub use sinks::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretS
 pub use totals::Totals;
 pub use trace::{CallSpan, SpanSink, Trace};
 pub use unit::{InstanceModel, PluginSpec};
-pub use wall::{
-    Opening, Standing, WallError, landlock_here, refuse_all_files, refuse_meddling, refuse_other_files,
-};
+pub use wall::{Opening, Standing, WallError, refuse_all_files, refuse_meddling, refuse_other_files};
 pub use warrant::{Behalf, Grants};
 /// The traits that Rust types of a typed call implement, with their derives.
 pub use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};

@@ -25,7 +25,7 @@ pub(crate) use self::call::{Outgoing, PassedOn, Target, too_large};
 pub use self::chain::Hop;
 pub(crate) use self::chain::text as method_text;
 pub(crate) use self::define::define;
-use crate::describe::Description;
+use crate::describe::{Description, Export};
 use crate::link::{LinkReport, Provided, check_provided, is_same_interface};
 use crate::plugin::{MethodId, Plugin};
 use crate::runtime::LoadError;
@@ -180,6 +180,36 @@ pub(crate) fn check(spec: &PluginSpec, description: &Description) -> LinkReport 
             exports: &plugin.description().exports,
         })
         .collect();
+    check_provided(description, &provided)
+}
+
+/// What is to serve an interface for a component that is checked, and is not
+/// loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    /// The interface, with its version or without.
+    pub interface: &'a str,
+    /// What it is called in a report.
+    pub provider: &'a PluginName,
+    /// What it exports.
+    pub exports: &'a [Export],
+}
+
+impl Beside<'_> {
+    /// Whether a component with this import would be served.
+    pub fn serves(&self, import: &str) -> bool {
+        is_same_interface(self.interface, import)
+    }
+}
+
+/// What of a component would not link to these, or to the host.
+pub(crate) fn check_beside(beside: &[Beside<'_>], description: &Description) -> LinkReport {
+    let provided = beside.iter().map(|one| Provided {
+        interface: one.interface,
+        provider: one.provider,
+        exports: one.exports,
+    });
+    let provided: Vec<Provided<'_>> = provided.collect();
     check_provided(description, &provided)
 }
 

@@ -8,22 +8,24 @@ use std::time::{Duration, Instant};
 
 use odeon_authority::digest_of;
 use odeon_protocol::{Code, Digest, Fault};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 use crate::EngineClass;
 use crate::cache::{Cache, CacheConfig, CacheError, Circumstances};
-use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, compile};
-use crate::describe::Description;
+use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, Confined, compile};
+use crate::describe::{Description, Export};
 use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENTS, open_page_map};
 use crate::instance::Template;
 use crate::interfaces::egress::{Network, Resolver, SystemResolver};
 use crate::link::{self, LinkReport, flavour};
-use crate::links::{self, Links};
+use crate::links::{self, Beside, Links};
 use crate::plugin::{Plugin, Source, lifecycle};
 use crate::shard::Shard;
 use crate::ticker::Ticker;
 use crate::unit::PluginSpec;
+use crate::wall::Standing;
 
 /// How a runtime is set up.
 #[derive(Clone, Debug)]
@@ -151,6 +153,7 @@ pub(crate) struct Inner {
     config: RuntimeConfig,
     cache: Option<Arc<Cache>>,
     compile_permits: Semaphore,
+    confined: Mutex<Option<Confined>>,
     background: OnceLock<tokio::runtime::Runtime>,
 }
 
@@ -182,6 +185,7 @@ impl Runtime {
                 config,
                 cache,
                 compile_permits,
+                confined: Mutex::default(),
                 background,
             }),
         })
@@ -280,7 +284,12 @@ impl Runtime {
     /// # Errors
     ///
     /// When it does not compile or link, or needs more than its limits.
-    pub async fn check(&self, bytes: &[u8], spec: &PluginSpec) -> Result<Description, LoadError> {
+    pub async fn check(
+        &self,
+        bytes: &[u8],
+        spec: &PluginSpec,
+        beside: &[Beside<'_>],
+    ) -> Result<Description, LoadError> {
         let mut description = self.compile_only(bytes, spec.class).await?.description;
         if let Some(beyond) = beyond_pool(&description, spec, self.inner.config.pool) {
             if spec.class.is_some() || description.class == EngineClass::Async {
@@ -293,11 +302,20 @@ impl Runtime {
         }
         fits(&description, spec)?;
         lifecycle::check_hooks(&description.exports).map_err(LoadError::Lifecycle)?;
-        let report = links::check(spec, &description);
+        let report = links::check_beside(beside, &description);
         match report.is_empty() {
             true => Ok(description),
             false => Err(LoadError::Link(Box::new(report))),
         }
+    }
+
+    /// What a component exports. Compiles it, and keeps nothing of that.
+    ///
+    /// # Errors
+    ///
+    /// When it does not compile.
+    pub async fn exports(&self, bytes: &[u8]) -> Result<Vec<Export>, CompileError> {
+        Ok(self.compile_only(bytes, None).await?.description.exports)
     }
 
     /// Makes native code a plugin, on a thread that serves nobody: taking it,
@@ -390,7 +408,34 @@ impl Runtime {
             .await
             .map_err(|_| CompileError::Process("the runtime is stopping".into()))?;
         let config = &self.inner.config;
-        compile(&config.compiler, bytes, class, config.pool, config.compile).await
+        let told = |confined| self.note_confined(confined);
+        compile(&config.compiler, bytes, class, config.pool, config.compile, told).await
+    }
+
+    /// What a compile child says of the walls around it.
+    fn note_confined(&self, confined: Confined) {
+        let before = self.inner.confined.lock().replace(confined);
+        let walls = [("landlock", confined.files), ("seccomp", confined.calls)];
+        // Once, and not with every compile.
+        if before != Some(confined) {
+            for (wall, _) in walls
+                .iter()
+                .filter(|(_, standing)| *standing == Standing::Missing)
+            {
+                tracing::warn!(wall, around = "compile child", "missing: this kernel has none");
+            }
+        }
+    }
+
+    /// Whether components are compiled in a process of their own.
+    pub fn has_compile_child(&self) -> bool {
+        !matches!(self.inner.config.compiler, Compiler::InProcess)
+    }
+
+    /// What stands around a compile child, as the last one said; nothing before
+    /// the first.
+    pub fn compile_child(&self) -> Option<Confined> {
+        *self.inner.confined.lock()
     }
 }
 

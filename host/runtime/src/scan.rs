@@ -7,7 +7,8 @@
 
 use wasmparser::{
     CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind, ComponentInstance,
-    ComponentOuterAliasKind, ComponentTypeRef, Instance, Parser, Payload,
+    ComponentOuterAliasKind, ComponentType, ComponentTypeRef, Instance, InstanceTypeDeclaration, Parser,
+    Payload,
 };
 
 use crate::EngineClass;
@@ -189,6 +190,11 @@ impl Reader {
                     }
                 }
             }
+            Payload::ComponentTypeSection(section) => {
+                for ty in section {
+                    self.concurrent |= has_async_functions(&ty?);
+                }
+            }
             Payload::ComponentImportSection(section) => {
                 for import in section {
                     let import = import?;
@@ -280,6 +286,18 @@ pub(crate) fn fits(needs: &Needs, pool: PoolSize) -> bool {
 
 fn is_wasi_0_3(name: &str) -> bool {
     name.starts_with("wasi:") && name.contains("@0.3.")
+}
+
+/// Whether a type is of an `async func`, or of an interface with one: no other
+/// engine knows them, however they are called.
+fn has_async_functions(ty: &ComponentType<'_>) -> bool {
+    match ty {
+        ComponentType::Func(function) => function.async_,
+        ComponentType::Instance(parts) => parts.iter().any(|part| {
+            matches!(part, InstanceTypeDeclaration::Type(ComponentType::Func(function)) if function.async_)
+        }),
+        _ => false,
+    }
 }
 
 fn needs_concurrency(function: &CanonicalFunction) -> bool {

@@ -111,10 +111,11 @@ fn limit_fault(code: Code, limit: &str, message: &str) -> Fault {
     .with_details(serde_json::json!({ "limit": limit }))
 }
 
-/// Says why a call ended with this error, in these frames of the guest's.
+/// Says why a call ended with this error. The frames of the guest's are asked for
+/// only where they are told: their names take long to make.
 pub(crate) fn explain(
     error: &wasmtime::Error,
-    frames: Option<Vec<String>>,
+    frames: impl FnOnce() -> Option<Vec<String>>,
     meter: &Meter,
     limits: &odeon_authority::Limits,
 ) -> Fault {
@@ -123,9 +124,12 @@ pub(crate) fn explain(
         return fault.clone();
     }
     let fault = cause(error, meter, limits);
-    match frames {
-        Some(frames) if fault.kind() == odeon_protocol::Kind::Trapped => fault.with_backtrace(frames),
-        _ => fault,
+    if fault.kind() != odeon_protocol::Kind::Trapped {
+        return fault;
+    }
+    match frames() {
+        Some(frames) => fault.with_backtrace(frames),
+        None => fault,
     }
 }
 
@@ -274,4 +278,29 @@ pub(crate) fn is_out_of_room(error: &wasmtime::Error) -> bool {
         || error
             .downcast_ref::<rustix::io::Errno>()
             .is_some_and(|errno| *errno == rustix::io::Errno::NOMEM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Enforced by `explain`: whoever passes a fault on, or was refused, makes no
+    /// names of frames.
+    #[test]
+    fn frames_are_made_only_for_a_trap() {
+        let limits = odeon_authority::Limits::default();
+        let told = |error: &wasmtime::Error| {
+            let mut made = 0;
+            let frames = || {
+                made += 1;
+                Some(vec!["m!f".to_owned()])
+            };
+            let fault = explain(error, frames, &Meter::new(&limits), &limits);
+            (fault.backtrace.is_some(), made)
+        };
+        let passed_on = PassedOn(Fault::new(Code::Trapped, "somebody else's"));
+        assert_eq!(told(&passed_on.into()), (false, 0));
+        assert_eq!(told(&Stop::Interrupted(Reason::Cancelled).into()), (false, 0));
+        assert_eq!(told(&Trap::UnreachableCodeReached.into()), (true, 1));
+    }
 }

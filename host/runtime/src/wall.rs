@@ -35,6 +35,12 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Of its number.
+    pub(crate) fn decode(number: u8) -> Option<Self> {
+        let all = [Standing::Whole, Standing::Part, Standing::Missing];
+        all.into_iter().find(|standing| *standing as u8 == number)
+    }
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,22 +77,6 @@ pub enum Opening {
     Read,
     /// Everything.
     Write,
-}
-
-/// How much of Landlock this kernel has.
-pub fn landlock_here() -> Standing {
-    let has = |abi| {
-        Ruleset::default()
-            .set_compatibility(CompatLevel::HardRequirement)
-            .handle_access(AccessFs::from_all(abi))
-            .and_then(Ruleset::create)
-            .is_ok()
-    };
-    match (has(KNOWN), has(ABI::V1)) {
-        (true, _) => Standing::Whole,
-        (false, true) => Standing::Part,
-        (false, false) => Standing::Missing,
-    }
 }
 
 /// From now on this process opens, makes and removes no file, connects to

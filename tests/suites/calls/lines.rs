@@ -31,6 +31,53 @@ async fn traced(runtime: &Runtime, section: &[u8]) -> (Plugin, Vec<String>) {
     (plugin, frames)
 }
 
+/// A trap below forty functions, and below one that calls itself so often.
+fn deep() -> Vec<u8> {
+    let chain: String = (1..40)
+        .map(|n| format!("(func $f{n} call $f{})", n - 1))
+        .collect();
+    assemble(&format!(
+        r#"(component
+            (core module $m
+              (func $f0 unreachable)
+              {chain}
+              (func $chain (export "chain") call $f39)
+              (func $again (export "again") (param i32)
+                local.get 0
+                if
+                  (call $again (i32.sub (local.get 0) (i32.const 1)))
+                else
+                  call $f0
+                end))
+            (core instance $i (instantiate $m))
+            (func (export "chain") (canon lift (core func $i "chain")))
+            (func (export "again") (param "times" u32) (canon lift (core func $i "again"))))"#
+    ))
+}
+
+/// Enforced by `frames::FRAMES`, and `engine::common`, which has the engine read
+/// as many.
+#[tokio::test]
+async fn a_backtrace_has_as_many_lines_as_it_may() {
+    let runtime = runtime();
+    let plugin = spec().prepare(&runtime, &deep()).await.unwrap();
+    let innermost: Vec<String> = (0..32).map(|n| format!("m!f{n}")).collect();
+    assert_eq!(frames(&plugin, "chain").await, innermost);
+}
+
+/// Enforced by `frames::READ`: what repeats itself is one line, and as much of it
+/// is read.
+#[tokio::test]
+async fn a_frame_that_repeats_itself_is_one_line() {
+    let runtime = runtime();
+    let plugin = spec().prepare(&runtime, &deep()).await.unwrap();
+    let once = frames(&plugin, "again(100)").await;
+    assert_eq!(once, ["m!f0", "m!again (101 times)"]);
+    // And no more than that, however deep it is.
+    let often = frames(&plugin, "again(1000)").await;
+    assert_eq!(often, ["m!f0", "m!again (127 times)"]);
+}
+
 const NAMES: [&str; 2] = ["m!trap", "m!fail"];
 
 /// Enforced by `frames::place` and `compile::lines`.

@@ -39,6 +39,12 @@ fn grant_gives_and_takes_and_shows() {
         (&changed["added"][0], &changed["removed"][0], &changed["grants"]),
         (&"env=B".into(), &"env=A".into(), &serde_json::json!(["env=B"]))
     );
+    // As `load`, `replace` and `unload` say which plugin it was.
+    let plugin = &changed["plugin"];
+    assert_eq!(
+        (&plugin["name"], &plugin["generation"], &plugin["state"]),
+        (&"holder".into(), &1.into(), &"ready".into())
+    );
     assert_eq!(variable(&desk, "A"), "none\n");
     assert_eq!(variable(&desk, "B"), "some(\"2\")\n");
     desk.odeon(&["grant", "holder", "--revoke", "env=A"]).ended(2);

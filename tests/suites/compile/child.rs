@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use odeon_protocol::Code;
-use odeon_runtime::{Compiler, Runtime, RuntimeConfig};
+use odeon_runtime::{Compiler, Confined, Runtime, RuntimeConfig, Standing};
 use odeon_tests::guests;
 use odeon_tests::runtime::{call, config, spec};
 
@@ -134,10 +134,12 @@ async fn a_program_that_is_no_compiler_is_an_error() {
         "exit 0",
         "exit 3",
         "echo something else",
+        // Walls that there are not.
+        "printf '\\003\\000\\004\\000\\000\\000null'",
         // A length beyond the answer; a head that is no description; success without an answer.
-        "printf '\\377\\377\\377\\377'",
-        "printf '\\002\\000\\000\\000{}'",
-        "cat > /dev/null; printf '\\004\\000\\000\\000null'",
+        "printf '\\000\\000\\377\\377\\377\\377'",
+        "printf '\\000\\000\\002\\000\\000\\000{}'",
+        "cat > /dev/null; printf '\\000\\000\\004\\000\\000\\000null'",
     ] {
         let config = RuntimeConfig {
             compiler: script(folder.path(), text),
@@ -157,6 +159,30 @@ async fn a_program_that_is_no_compiler_is_an_error() {
     )
     .await;
     assert_eq!(error.code(), Code::Internal, "{error}");
+}
+
+/// Enforced by `child::confined`: what is said of the walls around a child is
+/// what it said, whatever becomes of it.
+#[tokio::test]
+async fn the_walls_of_a_child_are_those_that_it_reports() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = guests::bytes("sample-calculator");
+    let said = async |text: &str| {
+        let compiler = script(folder.path(), text);
+        let runtime = Runtime::new(RuntimeConfig { compiler, ..config() }).unwrap();
+        assert_eq!(runtime.compile_child(), None, "nothing was compiled yet");
+        refused(&runtime, &bytes).await;
+        runtime.compile_child()
+    };
+    assert_eq!(
+        said("printf '\\002\\001'; exit 3").await,
+        Some(Confined {
+            files: Standing::Missing,
+            calls: Standing::Part
+        })
+    );
+    assert_eq!(said("printf '\\003\\000'").await, None, "there is no such wall");
+    assert_eq!(said("exit 3").await, None);
 }
 
 /// The child has none of this process's environment.

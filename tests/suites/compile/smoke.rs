@@ -78,14 +78,14 @@ fn nearly_right_answers_of_a_compiler_are_taken_or_refused() {
     let described = tokio.block_on(recording.describe(&component, None));
     let described = described.expect("a compiler's own answer");
     let good = fs::read(&answer).unwrap();
-    let length = u32::from_le_bytes(good[..4].try_into().unwrap()) as usize;
-    // What stands before the native code is what is parsed.
-    let head = good[..4 + length].to_vec();
+    let length = u32::from_le_bytes(good[2..6].try_into().unwrap()) as usize;
+    // What stands before the native code is what is parsed: the walls, a length, the head.
+    let head = good[..6 + length].to_vec();
     let repeating = using(&format!("cat > /dev/null; cat {}", answer.display()));
     let outcome = runner().run(&arb_damage(head), |bytes| {
-        fs::write(&answer, [&bytes[..], &good[4 + length..]].concat()).unwrap();
+        fs::write(&answer, [&bytes[..], &good[6 + length..]].concat()).unwrap();
         match tokio.block_on(repeating.describe(&component, None)) {
-            Ok(other) if bytes == good[..4 + length] => assert_eq!(other, described),
+            Ok(other) if bytes == good[..6 + length] => assert_eq!(other, described),
             Ok(_) | Err(CompileError::Process(_)) => {}
             Err(error) => panic!("expected an answer or none, found {error}"),
         }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use odeon_authority::Principal;
-use odeon_runtime::{Behalf, CallContext, Plugin};
-use odeon_tests::runtime::{call_with, runtime, spec};
+use odeon_runtime::{Behalf, CallContext, Plugin, Runtime, RuntimeConfig, StaticResolver};
+use odeon_tests::runtime::{call_with, config, runtime, spec};
 
-use crate::ground::{Folder, GUEST, HELLO, Peer, grants, resident, told};
+use crate::ground::{Folder, GUEST, HELLO, Peer, grants, resident, told, with};
 
 /// Calls for this chain, and gives the answer.
 async fn for_others(plugin: &Plugin, invocation: &str, others: &[&Plugin]) -> String {
@@ -91,6 +91,49 @@ async fn a_deputy_uses_for_another_only_what_both_may() {
     // The whole chain counts.
     assert_ne!(for_others(&b, "kept.read()", &[&a, &c]).await, HELLO);
     assert_ne!(for_others(&b, "kept.read()", &[&c, &a]).await, HELLO);
+}
+
+/// Enforced by `http::exchange`, which asks when the request is begun: it is sent
+/// by a task of its own, while the next call may be for somebody else.
+#[tokio::test]
+async fn a_request_is_of_the_call_that_begins_it() {
+    let peer = Peer::new(true);
+    let rule = format!("http=127.0.0.1:{}", peer.port());
+    let spec = with(spec().resident(), &[&rule]);
+    let b = spec.load(&runtime(), "guest-egress").await;
+    let a = other("a", &[]).await;
+    let begin = format!("web.begin(\"127.0.0.1:{}\")", peer.port());
+    let outcome = match &*for_others(&b, &begin, &[&a]).await {
+        "ok" => told(&b, "web.begun()").await,
+        refused => refused.to_owned(),
+    };
+    assert_eq!(outcome, "err(\"HttpRequestDenied\")");
+    assert_eq!(peer.bytes(), 0);
+    assert_eq!(spec.records().whose()[0].chain, ["a", "b"]);
+    assert_eq!(told(&b, &begin).await, "ok");
+    assert_eq!(told(&b, "web.begun()").await, "ok(200)");
+}
+
+/// Enforced by `resolve_addresses` of `sockets/lookup.rs`, for the same reason.
+#[tokio::test]
+async fn a_lookup_is_of_the_call_that_begins_it() {
+    let table = [("name.test".to_owned(), vec!["192.88.98.1".parse().unwrap()])];
+    let runtime = Runtime::new(RuntimeConfig {
+        resolver: Arc::new(StaticResolver::new(table)),
+        ..config()
+    });
+    let spec = with(spec().resident(), &["tcp=name.test:80"]);
+    let b = spec.load(&runtime.unwrap(), "guest-egress").await;
+    let a = other("a", &[]).await;
+    let begin = "sockets.begin-lookup(\"name.test\")";
+    let outcome = match &*for_others(&b, begin, &[&a]).await {
+        "ok" => told(&b, "sockets.looked-up()").await,
+        refused => refused.to_owned(),
+    };
+    assert_eq!(outcome, "err(\"access-denied\")");
+    assert_eq!(told(&b, begin).await, "ok");
+    let found = told(&b, "sockets.looked-up()").await;
+    assert_eq!(found, "ok(some(\"192.88.98.1\"))");
 }
 
 /// Enforced by `Granted::acts_for`.

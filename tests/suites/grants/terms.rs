@@ -164,6 +164,72 @@ async fn what_is_taken_does_not_come_back_with_the_version_before() {
     assert_eq!(grant(&host, &[], &[]).await.unwrap().grants.lines(), [""; 0]);
 }
 
+/// Enforced by `GrantSet::take_out`, which takes what is named, and by
+/// `GrantSet::still_allows`, so that nobody takes that for more than it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_wider_grant_still_allows_is_told() {
+    let state = state();
+    let host = at(state.path());
+    host.load(request(GUEST, "b", &["http=a.test", "http=*", "env=A=1"]))
+        .await
+        .unwrap();
+    let report = grant(&host, &[], &["http=a.test"]).await.unwrap();
+    assert_eq!(report.removed, ["http=a.test"]);
+    let told = report.warnings.join(" ");
+    assert!(told.contains("http=* is still granted (generation 1)"), "{told}");
+    // What is not there by this very name is not taken, and what is there is said.
+    let unknown = fault(grant(&host, &[], &["http=b.test"]).await);
+    assert_eq!(unknown.code, Code::InvalidArguments);
+    assert!(unknown.message.contains("http=*"), "{}", unknown.message);
+    let report = grant(&host, &[], &["env=A"]).await.unwrap();
+    assert_eq!(report.warnings, [""; 0], "nothing is wider");
+}
+
+/// Enforced by `Host::change_terms`, which looks at every generation that may
+/// come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wider_grant_of_a_version_that_may_come_back_is_told_and_can_be_taken() {
+    let state = state();
+    let row = |component: &str, grant: &str| {
+        let digest = odeon_protocol::Digest::of(&guests::bytes(component));
+        format!("[[digest]]\ndigest = \"{digest}\"\ngrants = [\"{grant}\"]\n")
+    };
+    let rows = row(GUEST, "http=*") + &row("wat-traps", "http=a.test");
+    policy(state.path(), &rows);
+    let host = at(state.path());
+    let load = LoadRequest::component(guests::component(GUEST)).named("b".parse().unwrap());
+    host.load(load).await.unwrap();
+    let next = ReplaceRequest {
+        allow_unsigned: false,
+        ..by("wat-traps", Duration::from_secs(30))
+    };
+    host.replace(next).await.unwrap();
+    let report = grant(&host, &[], &["http=a.test"]).await.unwrap();
+    let told = report.warnings.join(" ");
+    assert!(
+        told.contains("http=*") && told.contains("(generation 1)"),
+        "{told}"
+    );
+    // It is taken by its own name, although the one that serves never had it.
+    let report = grant(&host, &[], &["http=*"]).await.unwrap();
+    assert_eq!(report.removed, [""; 0]);
+    let told = report.warnings.join(" ");
+    assert!(told.contains("from generation 1 alone"), "{told}");
+    let changes = events(state.path(), "grant-change");
+    assert_eq!(
+        (&changes[1]["generation"], &changes[1]["removed"]),
+        (&1.into(), &serde_json::json!(["http=*"]))
+    );
+    for _ in 0..3 {
+        let trap = host.call("b/unreachable", Args::Wave(""), CallOptions::default());
+        assert_eq!(fault(trap.await).code, Code::Trapped);
+    }
+    soon("it is back", || host.list()[0].generation.0 == 3).await;
+    assert_eq!(grant(&host, &[], &[]).await.unwrap().grants.lines(), [""; 0]);
+    let gone = fault(grant(&host, &[], &["http=*"]).await);
+    assert_eq!(gone.code, Code::InvalidArguments, "no generation has it");
+}
+
 /// Enforced by `Host::take`, before anything that can fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_taken_is_gone_whatever_comes_of_what_is_added() {

@@ -114,6 +114,28 @@ async fn what_belongs_to_one_store_is_refused_by_function_and_type() {
     );
 }
 
+/// Enforced by `provided::asynchronous`, and by `scan::has_async_functions`: whether
+/// the caller waits in the call or beside it, the engine has to know such a
+/// function before anybody can say that it does not link.
+#[tokio::test]
+async fn an_async_func_of_another_plugin_is_refused_and_told_what_links() {
+    let town = Town::new();
+    town.load(&town.spec("provider"), "guest-provider").await;
+    let waits = user(
+        "odeon-tests:links/steps@0.1.0",
+        "(export \"add\" (func async (param \"a\" u32) (param \"b\" u32) (result u32)))",
+    );
+    let found = problems(&town, (STEPS, "provider"), &waits).await;
+    assert_eq!(found[0].0, Problem::NotProxied, "{found:?}");
+    assert!(
+        found[0].1.starts_with("odeon-tests:links/steps@0.1.0 add: ")
+            && found[0].1.contains("found an async func")
+            && found[0].1.contains("let the interface have it as a func"),
+        "{}",
+        found[0].1
+    );
+}
+
 /// Nobody offers himself: without a link, what another plugin exports is not
 /// there.
 #[tokio::test]

@@ -11,7 +11,7 @@ use odeon::{
 use odeon_protocol::{Code, LinkRow, PluginName};
 use odeon_tests::guests;
 
-use crate::town::{STEPS, perform};
+use crate::town::{STEPS, perform, soon};
 
 fn host() -> Host {
     Host::builder(Compiler::InProcess)
@@ -204,7 +204,8 @@ async fn a_provider_that_traps_does_not_roll_its_dependants_back() {
             .unwrap_err();
         assert_eq!((fault.code, fault.chain().len()), (Code::Trapped, 2));
     }
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    // Its window is over: the version before cannot come back any more.
+    soon(|| host.status_dump()["replaced"] == serde_json::json!([])).await;
     let row = host
         .list()
         .into_iter()

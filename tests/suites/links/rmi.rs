@@ -1,6 +1,6 @@
 //! `odeon:plugin/rmi`: calls by name.
 
-use odeon_protocol::Code;
+use odeon_protocol::{Code, Fingerprint};
 use odeon_tests::runtime::{Spec, call};
 
 use crate::town::{Town, perform};
@@ -39,6 +39,32 @@ async fn a_method_is_called_by_its_name() {
         .await
         .unwrap();
     assert!(facts.contains("callers plugin:caller "), "{facts}");
+}
+
+/// Enforced by `Wanted::find`: whoever says which type the method has is called
+/// for no other.
+#[tokio::test]
+async fn a_method_of_another_type_than_was_meant_is_not_called() {
+    let (_town, caller, _) = town(&["call=other"]).await;
+    // Both plugins export the same.
+    let of = |function: &str| {
+        let mut methods = caller.methods().iter();
+        let method = methods.find(|method| &*method.function == function).unwrap();
+        Fingerprint::of(&method.ty).to_string()
+    };
+    let add = |fingerprint: &str| perform(["next", "by-fingerprint", "other/add", fingerprint]);
+    let sum = call(&caller, &add(&of("add"))).await.unwrap();
+    assert_eq!(sum, r#"ok("[5, 0, 0, 0]")"#);
+    let told = call(&caller, &add(&of("perform"))).await.unwrap();
+    assert!(
+        told.contains(&format!(
+            "{}: expected add with the fingerprint",
+            Code::VersionMismatch
+        )),
+        "{told}"
+    );
+    let told = call(&caller, &add("nonsense")).await.unwrap();
+    assert!(told.contains(&Code::InvalidArguments.to_string()), "{told}");
 }
 
 /// Enforced by `GrantSet::calls_of` and `GrantSet::call`.

@@ -27,6 +27,7 @@ mod harness;
 mod host;
 mod hostile;
 mod loading;
+mod making_ready;
 mod metrics;
 mod peer;
 mod peers;

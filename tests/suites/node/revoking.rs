@@ -32,7 +32,7 @@ fn policy(folder: &Path, key: &SigningKey, decision: &str) {
 }
 
 /// The odeon command as a compiler that begins when there is a file `go`.
-fn waiting_compiler(folder: &Path) -> Compiler {
+pub(crate) fn waiting_compiler(folder: &Path) -> Compiler {
     let path = folder.join("compiler");
     let (asked, go, odeon) = (folder.join("asked"), folder.join("go"), guests::odeon());
     let text = format!(

@@ -320,6 +320,29 @@ async fn a_stop_without_patience_still_answers_every_call() {
     daemon.stopped().await.unwrap();
 }
 
+/// Enforced by `StateLock::wait_for`: here is one thread for everything.
+#[tokio::test]
+async fn whoever_waits_for_a_state_directory_holds_no_thread() {
+    let folder = state();
+    let held = std::fs::File::create(folder.path().join("lock")).unwrap();
+    held.lock().unwrap();
+    let host = at(folder.path());
+    let mut turns = 0;
+    let turning = async {
+        loop {
+            tokio::task::yield_now().await;
+            turns += 1;
+        }
+    };
+    let refused = tokio::select! {
+        biased;
+        served = serve(host, config()) => fault(served.map(|_| ())),
+        _ = turning => unreachable!("it never ends"),
+    };
+    assert_eq!(refused.code, Code::WrongState);
+    assert!(turns > 0, "nothing else came to run");
+}
+
 /// Enforced by `StateLock::take` and `socket::refuse_if_answered`.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_host_holds_a_state_directory_and_one_answers_at_a_socket() {

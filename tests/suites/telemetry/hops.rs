@@ -100,6 +100,30 @@ async fn a_call_by_name_is_below_its_caller_also_when_nobody_is_there() {
     assert!(callers.all(|span| span.error.is_none()));
 }
 
+/// Enforced by `Host for HostState` in `interfaces/rmi.rs`, which looks for nobody
+/// that no grant names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_by_name_that_is_denied_has_a_span() {
+    let stage = Stage::new(1.0).await;
+    stage.pair().await;
+    let told = stage
+        .ask(
+            "caller/perform",
+            &steps(&["try", "next", "by-name", "stranger/perform"]),
+        )
+        .await;
+    assert!(told.is_ok(), "{told:?}");
+    let spans = stage.spans().await;
+    let denied = one(&spans, "call", "stranger");
+    assert_eq!(denied.error.as_deref(), Some("ODN-4014"), "{denied:?}");
+    assert_eq!(denied.get("odeon.method"), "stranger/perform");
+    assert!(denied.get("odeon.generation").is_empty());
+    let above = spans
+        .iter()
+        .find(|above| Some(&above.id) == denied.parent.as_ref());
+    assert_eq!(above.expect("what it is below").get("odeon.plugin"), "caller");
+}
+
 /// Enforced by `Span::end` and `call::end`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_is_told_by_its_code_and_without_the_words_of_a_guest() {

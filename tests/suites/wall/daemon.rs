@@ -38,7 +38,8 @@ fn walls(desk: &Desk) -> Vec<(String, String, String)> {
         .collect()
 }
 
-/// Enforced by `daemon::raise_walls`, before the host has a second thread.
+/// Enforced by `daemon::raise_walls`, before the host has a second thread, and by
+/// `daemon::around_compiles`, which asks no one but a child.
 #[test]
 fn every_thread_of_a_host_is_behind_the_wall_and_status_says_so() {
     let desk = Desk::with_kit();
@@ -54,6 +55,23 @@ fn every_thread_of_a_host_is_behind_the_wall_and_status_says_so() {
         [
             row("host", "seccomp", "stands"),
             row("host", "landlock", "off: the configuration has no [wall]"),
+            row(
+                "compile child",
+                "seccomp",
+                "not known yet: nothing was compiled here"
+            ),
+            row(
+                "compile child",
+                "landlock",
+                "not known yet: nothing was compiled here"
+            ),
+        ]
+    );
+    // What a child says of itself, when there was one.
+    desk.odeon(&["load", "kit.wasm", "--allow-unsigned"]).ended(0);
+    assert_eq!(
+        walls(&desk)[2..],
+        [
             row("compile child", "seccomp", "stands"),
             row("compile child", "landlock", "stands"),
         ]
@@ -113,6 +131,59 @@ fn a_host_with_a_wall_loads_and_grants_what_lies_inside_of_it() {
     assert!(refused.stderr.contains("ermission denied"), "{refused:#?}");
     assert_eq!(walls(&desk)[1].2, "stands");
     desk.odeon(&["audit", "--verify"]).ended(0);
+    desk.odeon(&["stop"]).ended(0);
+    assert_eq!(server.ended(), Some(0));
+}
+
+/// Enforced by `wall::needed`: what the configuration names is inside, wherever it
+/// lies.
+#[test]
+fn a_host_with_a_wall_reads_the_secrets_that_its_configuration_names() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let desk = Desk::with_kit();
+    for folder in ["in", "secrets", "tls", "headers"] {
+        std::fs::create_dir(desk.path(folder)).unwrap();
+    }
+    std::fs::copy(
+        odeon_tests::guests::component("guest-forger"),
+        desk.path("in/forger.wasm"),
+    )
+    .unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    for (path, text) in [
+        ("secrets/token", "hidden".to_owned()),
+        ("tls/c.pem", made.cert.pem()),
+        ("tls/k.pem", made.signing_key.serialize_pem()),
+        ("headers/otlp", "x-tenant: a\n".to_owned()),
+    ] {
+        desk.write(path, text);
+        std::fs::set_permissions(desk.path(path), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    // Nobody collects there.
+    desk.write(
+        "host.toml",
+        "[wall]\nread = [\"in\"]\n[secrets]\ntoken = \"secrets/token\"\n[telemetry]\n\
+         otlp = \"http://127.0.0.1:9\"\nheaders = \"headers/otlp\"\n[[listener]]\nname = \"web\"\n\
+         address = \"127.0.0.1:0\"\ntls = { cert = \"tls/c.pem\", key = \"tls/k.pem\" }\n",
+    );
+    let mut server = desk.serve(&["--config", "host.toml"]);
+    assert_eq!(walls(&desk)[1].2, "stands");
+    let status = desk.odeon(&["status", "--json"]).ended(0).json();
+    assert_eq!(status["status"]["listeners"][0]["name"], "web");
+    desk.odeon(&[
+        "load",
+        "in/forger.wasm",
+        "--name",
+        "forger",
+        "--allow-unsigned",
+        "--grant",
+        "secret=token",
+    ])
+    .ended(0);
+    // Each use reads it.
+    let shown = desk.odeon(&["call", "forger/theft.secret", "\"token\""]).ended(0);
+    assert!(shown.stdout.starts_with("ok("), "{shown:?}");
     desk.odeon(&["stop"]).ended(0);
     assert_eq!(server.ended(), Some(0));
 }

@@ -1,10 +1,13 @@
 //! Who is served where.
 
-use odeon::{ReplaceRequest, Source, UnloadMode};
-use odeon_protocol::Code;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use odeon::{Args, CallOptions, ReplaceRequest, Source, UnloadMode};
+use odeon_protocol::{Code, Digest};
 use odeon_tests::guests;
 
-use crate::stage::{Stage, builder, config, served};
+use crate::stage::{Stage, builder, config, served, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_longest_path_of_whole_segments_answers() {
@@ -122,4 +125,47 @@ async fn a_host_without_a_listener_serves_nothing() {
     let host = builder().start().unwrap();
     let fault = host.load(served("guest-web", "web", "/w")).await.unwrap_err();
     assert!(fault.message.contains("listeners here: none"), "{fault}");
+}
+
+/// Enforced by `Host::route_of_old`: what is another plugin's by now is not taken
+/// from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_comes_back_takes_no_path_of_another_plugin() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let row = |guest: &str| {
+        let digest = Digest::of(&guests::bytes(guest));
+        format!("[[digest]]\ndigest = \"{digest}\"\n")
+    };
+    let policy = folder.path().join("trust.toml");
+    std::fs::write(&policy, row("guest-web") + &row("wat-traps")).unwrap();
+    std::fs::set_permissions(&policy, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let stage = Stage::empty(builder().state_dir(folder.path())).await;
+    let host = &stage.host;
+    host.load(served("guest-web", "web", "web/w")).await.unwrap();
+    // Its descriptor serves it nowhere.
+    let descriptor = folder.path().join("web.toml");
+    let source = guests::component("wat-traps");
+    let text = format!("source = \"{}\"\nname = \"web\"\n", source.display());
+    std::fs::write(&descriptor, text).unwrap();
+    let bad = ReplaceRequest {
+        health_window: Duration::from_secs(30),
+        ..ReplaceRequest::new("web".parse().unwrap(), Source::Descriptor(descriptor))
+    };
+    host.replace(bad).await.unwrap();
+    assert_eq!(stage.get("/w/version").await.status, 404);
+    host.load(served("guest-web", "heir", "web/w")).await.unwrap();
+    for _ in 0..3 {
+        let trap = host.call("web/unreachable", Args::Wave(""), CallOptions::default());
+        assert_eq!(trap.await.unwrap_err().code, Code::Trapped);
+    }
+    let row = |name: &str| {
+        let rows = host.list();
+        rows.into_iter().find(|row| row.name.as_str() == name).unwrap()
+    };
+    soon("it is back", || row("web").generation.0 == 3).await;
+    assert_eq!(row("web").http, None);
+    assert_eq!(row("heir").http.as_deref(), Some("web/w"));
+    stage.works().await;
+    assert_eq!(row("heir").calls, 1);
 }

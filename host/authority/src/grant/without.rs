@@ -74,11 +74,8 @@ impl GrantSet {
     pub fn take_out(&mut self, grant: &Grant) -> bool {
         match grant {
             Grant::Fs(named) => {
-                let is_meant = |there: &FsGrant| {
-                    there.guest == named.guest && (named.host.is_none() || named.host == there.host)
-                };
                 let before = self.fs.len();
-                self.fs.retain(|there| !is_meant(there));
+                self.fs.retain(|there| !is_meant(named, there));
                 self.fs.len() < before
             }
             Grant::Network(protocol, rule) => {
@@ -91,6 +88,41 @@ impl GrantSet {
             Grant::Secret(name) => self.secrets.remove(name),
             Grant::Call(call) => self.calls.remove(call),
         }
+    }
+
+    /// Which of these grants are wider than one that was taken out of `before`,
+    /// so that what it was for can be used all the same; as lines without values.
+    /// Where it cannot be told whether they are about one method, they are.
+    pub fn still_allows(&self, taken: &Grant, before: &GrantSet) -> Vec<String> {
+        let mut wider = GrantSet::default();
+        match taken {
+            Grant::Fs(named) => {
+                let meant = before.fs.iter().filter(|there| is_meant(named, there));
+                let hosts: Vec<&Path> = meant.filter_map(|there| there.host.as_deref()).collect();
+                let is_wider = |grant: &&FsGrant| {
+                    let host = grant.host.as_deref();
+                    host.is_some_and(|host| hosts.iter().any(|taken| taken.starts_with(host)))
+                };
+                wider.fs = self.fs.iter().filter(is_wider).cloned().collect();
+            }
+            Grant::Network(protocol, rule) => {
+                let is_denied = |except: &Except| except.protocol == *protocol && except.rule.covers(rule);
+                if !self.except.iter().any(is_denied) {
+                    let rules = self.rules(*protocol).iter();
+                    *wider.rules_mut(*protocol) = rules.filter(|there| there.covers(rule)).cloned().collect();
+                }
+            }
+            Grant::Call(call) => {
+                let calls = self
+                    .calls
+                    .iter()
+                    .filter(|grant| call.method.is_some() && grant.is_touched_by(call));
+                wider.calls = calls.cloned().collect();
+            }
+            // Names are the same or others.
+            Grant::Env(..) | Grant::Secret(_) => {}
+        }
+        wider.lines()
     }
 
     /// Every rule about the network of this protocol.
@@ -111,6 +143,11 @@ impl GrantSet {
             Protocol::Listen => &mut self.listen,
         }
     }
+}
+
+/// Whether an operator who names one directory means the other.
+fn is_meant(named: &FsGrant, there: &FsGrant) -> bool {
+    there.guest == named.guest && (named.host.is_none() || named.host == there.host)
 }
 
 /// What is left of a directory.

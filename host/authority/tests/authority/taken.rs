@@ -171,6 +171,41 @@ fn an_operator_takes_out_what_he_names() {
     assert!(grants.is_empty());
 }
 
+// Passes by `GrantSet::still_allows`.
+#[test]
+fn an_operator_hears_of_what_is_wider_than_what_he_takes() {
+    let before = set(&["fs=/srv/a::/data"]);
+    let left = set(&[
+        "fs=/srv::/all",
+        "fs=/srv/b::/other",
+        "tcp=*.test:443",
+        "tcp=b.test:*",
+        "http=*",
+        "env=B",
+        "secret=y",
+        "call=p",
+        "call=q/add",
+    ]);
+    let wider = |taken: &str| {
+        left.still_allows(&taken.parse::<Grant>().unwrap(), &before)
+            .join(" ")
+    };
+    assert_eq!(wider("fs=::/data"), "fs=/srv::/all");
+    assert_eq!(wider("fs=/srv/c::/data"), "", "it was not there");
+    assert_eq!(wider("tcp=a.test:443"), "tcp=*.test:443");
+    assert_eq!(wider("tcp=a.test:80"), "");
+    assert_eq!(wider("tcp=*:443"), "", "what is left is narrower");
+    assert_eq!(wider("http=a.test"), "http=*");
+    assert_eq!(wider("udp=a.test:53") + &wider("env=A") + &wider("secret=x"), "");
+    assert_eq!(wider("call=p/add"), "call=p");
+    assert_eq!(wider("call=q/calc.add"), "call=q/add", "it may be the same");
+    assert_eq!(wider("call=q"), "");
+    // What the policy takes away cannot be used, whatever is wider.
+    let left = left.without(&set(&["http=a.test"]));
+    let taken = "http=a.test".parse::<Grant>().unwrap();
+    assert!(left.still_allows(&taken, &before).is_empty());
+}
+
 // Passes by `PolicyEdit::take_away` and `decision::grants`.
 #[test]
 fn what_the_policy_takes_away_no_row_and_no_operator_gives() {

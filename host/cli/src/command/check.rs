@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use odeon::{CheckReport, CompileChild, Compiler, Host, PoolSize};
+use odeon::{CheckLink, CheckReport, CompileChild, Compiler, Host, PoolSize};
 use odeon_protocol::{Fault, MethodRow, type_diff};
 use serde::Serialize;
 
@@ -18,6 +18,7 @@ use crate::{
     human,
     invocation::{line, short},
     output::{Done, clean},
+    tokens::{LinkFile, Pair, link_files},
 };
 
 /// Instances that the pool of a host for one component has room for.
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// A component whose callers are to be served by this one
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
+    /// The file of a component that is to serve an interface which it imports, as a plugin that it is linked to
+    #[arg(long = "link", value_name = "INTERFACE=FILE")]
+    links: Vec<Pair>,
     /// Print its WIT
     #[arg(long)]
     wit: bool,
@@ -72,16 +76,23 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done<E
     let file = Signed::read(&args.file)?;
     let bytes = &file.bytes;
     let other = args.against.as_deref().map(Signed::read).transpose()?;
+    let links = linked(&args.links)?;
     let (report, against) = wait(async {
         let host = unkept(child)?;
-        let report = inspect(&host, &file, context).await?;
+        let report = inspect(&host, &file, &links, context).await?;
         let against = match &other {
-            Some(other) => Some(inspect(&host, other, context).await?),
+            Some(other) => Some(inspect(&host, other, &links, context).await?),
             None => None,
         };
         host.shutdown(std::time::Duration::ZERO).await;
         Ok((report, against))
     })?;
+    for interface in &report.unused_links {
+        let interface = clean(interface);
+        context.out.say(&format!(
+            "note: --link {interface} has no effect: the component does not import that interface"
+        ));
+    }
     let breaking = against.map(|against| breaking(&against.methods, &report.methods));
     if args.wit && !context.out.is_json() {
         let wit = report.wit.as_deref().ok_or_else(|| {
@@ -112,12 +123,41 @@ pub(super) fn unkept(child: CompileChild) -> Done<Host> {
     Ok(builder.start().map_err(Fault::from)?)
 }
 
-/// What a component is, without running any of it.
-pub(super) async fn inspect(host: &Host, file: &Signed, context: &Context) -> Done<CheckReport> {
+/// A file that is to serve an interface, read.
+pub(super) struct Linked {
+    of: LinkFile,
+    file: Signed,
+}
+
+/// Reads the files that are to serve interfaces.
+pub(super) fn linked(pairs: &[Pair]) -> Done<Vec<Linked>> {
+    let files = link_files(pairs)?.into_iter().map(|of| {
+        let file = Signed::read(&of.path)?;
+        Ok(Linked { of, file })
+    });
+    files.collect()
+}
+
+/// What a component is, without running any of it, given what is to serve some of
+/// its imports.
+pub(super) async fn inspect(
+    host: &Host,
+    file: &Signed,
+    links: &[Linked],
+    context: &Context,
+) -> Done<CheckReport> {
+    let links: Vec<CheckLink<'_>> = links
+        .iter()
+        .map(|link| CheckLink {
+            interface: &link.of.interface,
+            provider: link.of.provider.clone(),
+            component: &link.file.bytes,
+        })
+        .collect();
     let _waiting = context
         .out
         .waiting(|| format!("compiling {}", file.path.display()));
-    host.check(&file.bytes, file.detached.as_deref())
+    host.check_linked(&file.bytes, file.detached.as_deref(), &links)
         .await
         .map_err(|fault| named(fault, &file.path))
 }
@@ -174,6 +214,9 @@ fn text(args: &Args, report: &CheckReport, size: usize, breaking: Option<&[Break
     );
     for import in &report.imports {
         put("imports", clean(import));
+    }
+    for Pair { name, value } in &args.links {
+        put("linked", format!("{} to {}", clean(name), clean(value)));
     }
     for grant in &report.asks {
         // The place is for the operator to name.

@@ -37,7 +37,10 @@ fn text(reply: &GrantReply) -> String {
         lines.collect::<Vec<_>>()
     };
     let stays = reply.grants.iter().filter(|line| !reply.added.contains(line));
-    let mut lines = vec![format!("{} generation {} may use:", reply.name, reply.generation)];
+    let mut lines = vec![format!(
+        "{} generation {} may use:",
+        reply.plugin.name, reply.plugin.generation
+    )];
     lines.extend(marked(" ", &stays.cloned().collect::<Vec<_>>()));
     lines.extend(marked("+", &reply.added));
     lines.extend(marked("-", &reply.removed));

@@ -12,14 +12,15 @@ use std::{
 };
 
 use odeon::{
-    Args as CallArgs, CallOptions, CompileChild, Compiler, Host, Interrupt, LoadRequest, PoolSize, Reason,
+    Args as CallArgs, CallOptions, CompileChild, Compiler, GrantSet, Host, Interrupt, LoadReport,
+    LoadRequest, PoolSize, Reason,
 };
 use odeon_authority::{Principal, TimeSpan};
 use odeon_protocol::{Code, Fault, Kind, MemberPath, PluginName};
 
 use super::{
     Context,
-    check::{INSTANCES, inspect, unkept},
+    check::{INSTANCES, inspect, linked, unkept},
     wait,
 };
 use crate::{
@@ -30,7 +31,7 @@ use crate::{
     invocation::{Given, Written, choose, encode, line, path_of, target},
     output::Done,
     signals::Interrupts,
-    tokens::{Pair, by_name, grant_set, limits},
+    tokens::{LinkFile, Pair, by_name, grant_set, limits, link_files},
     whereabouts::{VERSIONS, Whereabouts, make_private, policy_of},
 };
 
@@ -58,6 +59,9 @@ pub(crate) struct Args {
     /// A limit in place of the default: memory=16MiB
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     limits: Vec<Pair>,
+    /// The file of a component that serves an interface which it imports; it is loaded beside it, and granted nothing
+    #[arg(long = "link", value_name = "INTERFACE=FILE")]
+    links: Vec<Pair>,
     /// A value of its configuration
     #[arg(long = "config", value_name = "KEY=VALUE")]
     config: Vec<Pair>,
@@ -65,6 +69,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
     let request = request(args)?;
+    let links = link_files(&args.links)?;
     let Some(invoke) = &args.invoke else {
         return list(args, context, child);
     };
@@ -88,7 +93,7 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
         };
         let mut warnings = Vec::from_iter(note);
         let ended = {
-            let work = work(&host, request, args, context, &called, &mut warnings);
+            let work = work(&host, (request, &links), args, context, &called, &mut warnings);
             tokio::pin!(work);
             tokio::select! {
                 biased;
@@ -158,9 +163,11 @@ async fn started(context: &Context, child: CompileChild, until: Instant) -> Done
 /// let it in.
 fn list(args: &Args, context: &Context, child: CompileChild) -> Done {
     let file = Signed::read(&args.file)?;
+    let links = linked(&args.links)?;
     let report = wait(async {
         let host = unkept(child)?;
-        let report = tokio::time::timeout(args.wait.duration(), inspect(&host, &file, context)).await;
+        let inspecting = inspect(&host, &file, &links, context);
+        let report = tokio::time::timeout(args.wait.duration(), inspecting).await;
         host.shutdown(Duration::ZERO).await;
         report.unwrap_or_else(|_| Err(not_ready(args)))
     });
@@ -184,7 +191,7 @@ fn not_ready(args: &Args) -> Box<Failure> {
 /// Loads and calls.
 async fn work(
     host: &Host,
-    request: LoadRequest,
+    (request, links): (LoadRequest, &[LinkFile]),
     args: &Args,
     context: &Context,
     called: &Called<'_>,
@@ -197,7 +204,7 @@ async fn work(
         interrupt,
     } = *called;
     let waiting = context.out.waiting(|| format!("loading {}", args.file.display()));
-    let loading = tokio::time::timeout_at(until.into(), host.load(request));
+    let loading = tokio::time::timeout_at(until.into(), load(host, request, links, args));
     let loaded = tokio::select! {
         biased;
         _ = interrupt.raised() => {
@@ -207,7 +214,7 @@ async fn work(
     };
     drop(waiting);
     let loaded = match loaded {
-        Ok(loaded) => loaded.map_err(|fault| explained(fault.into(), args))?,
+        Ok(loaded) => loaded?,
         Err(_) => return Err(not_ready(args)),
     };
     for warning in &loaded.warnings {
@@ -246,6 +253,36 @@ async fn work(
         }
         Err(fault) => Err(fault.into()),
     }
+}
+
+/// Loads what serves its imports, then the component itself.
+async fn load(host: &Host, mut request: LoadRequest, links: &[LinkFile], args: &Args) -> Done<LoadReport> {
+    let mut notes = Vec::new();
+    let mut served_by: BTreeMap<&Path, PluginName> = BTreeMap::new();
+    for link in links {
+        let name = match served_by.get(&*link.path) {
+            Some(name) => name.clone(),
+            None => {
+                let mut beside = LoadRequest::component(&link.path).with_grants(GrantSet::default());
+                beside.allow_unsigned = args.allow_unsigned;
+                beside.transient = true;
+                beside.name_if_nameless = Some(link.provider.clone());
+                let loaded = host.load(beside).await.map_err(|fault| {
+                    let message = format!("--link {}: {}", link.interface, fault.message);
+                    Box::<Failure>::from(Fault { message, ..fault })
+                })?;
+                let told = |warning| format!("{}: {warning}", loaded.name);
+                notes.extend(loaded.warnings.iter().map(told));
+                served_by.insert(&link.path, loaded.name.clone());
+                loaded.name
+            }
+        };
+        request.links.insert(link.interface.clone(), name);
+    }
+    let loaded = host.load(request).await;
+    let mut loaded = loaded.map_err(|fault| explained(fault.into(), args))?;
+    loaded.warnings.splice(..0, notes);
+    Ok(loaded)
 }
 
 fn request(args: &Args) -> Done<LoadRequest> {

@@ -54,7 +54,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principa
         AdminRequest::Status {} => {
             let mut status = host.status();
             status.socket = shared.socket.display().to_string();
-            status.walls.clone_from(&shared.config.walls);
+            status.walls.splice(..0, shared.config.walls.iter().cloned());
             body(Ok(status))
         }
         AdminRequest::Metrics {} => {
@@ -165,8 +165,7 @@ async fn grant(
     let (add, revoke) = (parsed(add)?, parsed(revoke)?);
     let report = shared.host.grant(name, add, revoke, principal).await?;
     Ok(GrantReply {
-        name: report.name,
-        generation: report.generation,
+        plugin: shared.host.row(&report.name)?,
         grants: report.grants.lines(),
         added: report.added,
         removed: report.removed,

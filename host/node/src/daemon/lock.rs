@@ -29,7 +29,8 @@ impl StateLock {
         }
     }
 
-    pub(crate) fn take(folder: &Path) -> Result<Self, Fault> {
+    /// Takes it. Cancellation safe.
+    pub(crate) async fn take(folder: &Path) -> Result<Self, Fault> {
         let path = folder.join("lock");
         let failed =
             |error: std::io::Error| Fault::new(Code::StateUnwritable, format!("{}: {error}", path.display()));
@@ -41,7 +42,7 @@ impl StateLock {
             .truncate(false)
             .mode(0o600);
         let mut file = options.open(&path).map_err(failed)?;
-        match Self::wait_for(&file) {
+        match Self::wait_for(&file).await {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -71,13 +72,14 @@ impl StateLock {
         Ok(StateLock { _file: file })
     }
 
-    /// Locks it, unless another host has it for longer than a look takes.
-    fn wait_for(file: &File) -> Result<(), TryLockError> {
+    /// Locks it, unless another host has it for longer than a look takes. Holds
+    /// no thread meanwhile.
+    async fn wait_for(file: &File) -> Result<(), TryLockError> {
         let until = Instant::now() + Self::LOOK;
         loop {
             match file.try_lock() {
                 Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(5));
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 ended => return ended,
             }

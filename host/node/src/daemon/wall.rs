@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use odeon_protocol::{Code, Fault, WallRow};
-use odeon_runtime::{Opening, Standing, landlock_here, refuse_meddling, refuse_other_files};
+use odeon_runtime::{Opening, Runtime, Standing, refuse_meddling, refuse_other_files};
 
 use crate::config::HostConfig;
 
@@ -40,7 +40,7 @@ const SYSTEM: &[&str] = &[
 /// What is opened for writing and nothing is written to.
 const NULL: &str = "/dev/null";
 
-/// Raises the walls of a daemon with this configuration. To be called before any
+/// Raises the walls around a daemon with this configuration. To be called before any
 /// thread is started; what cannot be raised on this kernel is not there after it,
 /// and the rows say so.
 ///
@@ -57,17 +57,31 @@ pub fn raise_walls(config: &HostConfig, state: &Path, socket: &Path) -> Result<V
         None => "off: the configuration has no [wall]",
     };
     let calls = refuse_meddling().map_err(|error| invalid(&error))?;
-    let row = |process: &str, wall: &str, state: &str| WallRow {
-        process: process.to_owned(),
-        wall: wall.to_owned(),
-        state: state.to_owned(),
-    };
     Ok(vec![
         row("host", "seccomp", standing(calls)),
         row("host", "landlock", files),
-        row("compile child", "seccomp", standing(calls)),
-        row("compile child", "landlock", standing(landlock_here())),
     ])
+}
+
+/// What stands around the processes that compile, as they say themselves.
+pub(crate) fn around_compiles(runtime: &Runtime) -> Vec<WallRow> {
+    if !runtime.has_compile_child() {
+        return Vec::new();
+    }
+    let said = runtime.compile_child();
+    let words = |said: Option<Standing>| said.map_or("not known yet: nothing was compiled here", standing);
+    vec![
+        row("compile child", "seccomp", words(said.map(|said| said.calls))),
+        row("compile child", "landlock", words(said.map(|said| said.files))),
+    ]
+}
+
+fn row(process: &str, wall: &str, state: &str) -> WallRow {
+    WallRow {
+        process: process.to_owned(),
+        wall: wall.to_owned(),
+        state: state.to_owned(),
+    }
 }
 
 fn standing(standing: Standing) -> &'static str {

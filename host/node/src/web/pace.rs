@@ -99,12 +99,23 @@ impl Pace {
 }
 
 /// For how long somebody may be waited for: used up by waiting, and got back by
-/// what comes.
+/// what comes. Whoever waits is woken up now and then to say so: time in which
+/// nobody asks, as a guest that does something else, is not the client's.
 pub(super) struct Patience {
     left: Duration,
     most: Duration,
-    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    waiting: Option<Waiting>,
 }
+
+struct Waiting {
+    /// When somebody last asked, and nothing could be done.
+    asked: Instant,
+    /// Rings no later than an ask counts.
+    alarm: Pin<Box<Sleep>>,
+}
+
+/// For how long an ask counts that is not asked again.
+const ASK: Duration = Duration::from_millis(100);
 
 impl Patience {
     pub(super) fn new(most: Duration) -> Self {
@@ -117,21 +128,43 @@ impl Patience {
 
     /// Nothing can be done now. Ready when there is no patience left.
     pub(super) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let left = self.left;
-        let (_, sleep) = self.waiting.get_or_insert_with(|| {
-            let now = Instant::now();
-            (now, Box::pin(tokio::time::sleep(left)))
-        });
-        sleep.as_mut().poll(cx)
+        loop {
+            let asked = Instant::now();
+            if let Some(waiting) = &mut self.waiting {
+                self.left = self.left.saturating_sub(waiting.counts(asked));
+                waiting.asked = asked;
+            }
+            if self.left.is_zero() {
+                return Poll::Ready(());
+            }
+            let next = asked + self.left.min(ASK);
+            let waiting = self.waiting.get_or_insert_with(|| Waiting {
+                asked,
+                alarm: Box::pin(sleep_until(next)),
+            });
+            if waiting.alarm.is_elapsed() {
+                waiting.alarm.as_mut().reset(next);
+            }
+            if waiting.alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
     }
 
     /// So many bytes were moved.
     pub(super) fn moved(&mut self, bytes: usize) {
-        if let Some((since, _)) = self.waiting.take() {
+        if let Some(waiting) = self.waiting.take() {
             let earned = Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / LEAST);
-            let left = self.left.saturating_sub(since.elapsed());
+            let left = self.left.saturating_sub(waiting.counts(Instant::now()));
             self.left = left.saturating_add(earned).min(self.most);
         }
+    }
+}
+
+impl Waiting {
+    /// How much of the time since the last ask was waited.
+    fn counts(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.asked).min(ASK)
     }
 }
 
@@ -236,3 +269,6 @@ impl<S: AsyncWrite + Unpin> Write for Paced<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

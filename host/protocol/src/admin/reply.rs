@@ -117,10 +117,8 @@ pub struct ReplaceReply {
 /// What a plugin may use, and what was changed of that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantReply {
-    /// The plugin.
-    pub name: PluginName,
-    /// Its generation.
-    pub generation: Generation,
+    /// The plugin as it now is.
+    pub plugin: PluginRow,
     /// What it may use now, in the form of the command line.
     pub grants: Vec<String>,
     /// What of that it could not use before.

@@ -1,8 +1,8 @@
 //! The compile child: the same program, started again to compile one component.
 //!
-//! Owns what happens in the child. It confines itself before it reads a byte of
-//! the component, has no environment, no files but its three pipes, and answers
-//! on its standard output.
+//! Owns what happens in the child. It confines itself and says what stands around
+//! it before it reads a byte of the component, has no environment, no files but
+//! its three pipes, and answers on its standard output.
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::confine::confine;
+use super::confine::{Confined, confine};
 use super::lines::lines;
 use super::{CompileError, CompileLimits, Compiled, Native};
 use crate::EngineClass;
@@ -121,8 +121,16 @@ fn tell_out_of_memory() {
 /// Does the job of a child and gives its exit code.
 fn serve(job: &Job) -> i32 {
     tell_out_of_memory();
-    if confine(&job.limits).is_err() {
+    let Ok(confined) = confine(&job.limits) else {
         return 3;
+    };
+    let mut out = std::io::stdout();
+    if out
+        .write_all(&confined.encode())
+        .and_then(|()| out.flush())
+        .is_err()
+    {
+        return 6;
     }
     let mut bytes = Vec::new();
     if std::io::stdin().lock().read_to_end(&mut bytes).is_err() {
@@ -148,7 +156,6 @@ fn serve(job: &Job) -> i32 {
     let Ok(length) = u32::try_from(head.len()) else {
         return 5;
     };
-    let mut out = std::io::stdout().lock();
     let written = out
         .write_all(&length.to_le_bytes())
         .and_then(|()| out.write_all(&head))
@@ -177,9 +184,15 @@ fn text_of(error: &CompileError) -> String {
     text.chars().take(ERROR_TEXT).collect()
 }
 
+/// What a child said of itself before it read anything.
+pub(super) fn confined(answer: &[u8]) -> Option<Confined> {
+    Confined::decode(*answer.first_chunk()?)
+}
+
 /// Reads a child's whole answer; none if it makes no sense.
 pub(super) fn parse(answer: Vec<u8>) -> Option<Outcome> {
-    let (length, rest) = answer.split_first_chunk::<4>()?;
+    confined(&answer)?;
+    let (length, rest) = answer.get(Confined::ENCODED..)?.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*length) as usize;
     if length > MAX_DESCRIPTION {
         return None;
@@ -187,7 +200,7 @@ pub(super) fn parse(answer: Vec<u8>) -> Option<Outcome> {
     let head = from_json(rest.get(..length)?)?;
     Some(match head {
         Head::Compiled { description, lines } => {
-            let lines_at = 4 + length;
+            let lines_at = Confined::ENCODED + 4 + length;
             let native_at = lines_at + lines as usize;
             let table = answer.get(lines_at..native_at)?;
             Outcome::Compiled(Compiled {

@@ -22,6 +22,24 @@ pub struct Confined {
     pub calls: Standing,
 }
 
+impl Confined {
+    /// Bytes of what a child says of it.
+    pub(super) const ENCODED: usize = 2;
+
+    /// As a child says it, before it reads anything.
+    pub(super) fn encode(self) -> [u8; Self::ENCODED] {
+        [self.files as u8, self.calls as u8]
+    }
+
+    /// What a child said; none if that is nothing.
+    pub(super) fn decode([files, calls]: [u8; Self::ENCODED]) -> Option<Self> {
+        Some(Confined {
+            files: Standing::decode(files)?,
+            calls: Standing::decode(calls)?,
+        })
+    }
+}
+
 /// A process that cannot be confined as it has to be.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfineError {

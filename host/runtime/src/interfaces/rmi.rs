@@ -3,6 +3,8 @@
 //! **Invariant:** a plugin or a method that no grant names is not looked for:
 //! what is loaded is not for everybody to know.
 
+use std::time::Instant;
+
 use odeon_protocol::{
     Code, Fault, Fingerprint, MemberPath, MethodPath, PluginName, Retry, resolve_member, wire,
 };
@@ -23,19 +25,24 @@ impl Host for HostState {
         let outgoing = Outgoing::of(self)?;
         let present = self.present().clone();
         let outcome = match Wanted::read(&method, fingerprint.as_deref()) {
-            Ok(wanted) => match wanted.may_be_called(&present) {
-                Ok(()) => {
-                    let find = |plugin: &Plugin, args: &[u8]| wanted.find(&present, plugin, args);
-                    let function = wanted.member.to_string();
-                    let target = Target {
-                        plugin: &wanted.plugin,
-                        interface: None,
-                        function: &function,
-                    };
-                    outgoing.enter_and_call(target, find, args).await
+            Ok(wanted) => {
+                let function = wanted.member.to_string();
+                let target = Target {
+                    plugin: &wanted.plugin,
+                    interface: None,
+                    function: &function,
+                };
+                match wanted.may_be_called(&present) {
+                    Ok(()) => {
+                        let find = |plugin: &Plugin, args: &[u8]| wanted.find(&present, plugin, args);
+                        outgoing.enter_and_call(target, find, args).await
+                    }
+                    Err(fault) => {
+                        outgoing.not_made(target, Instant::now(), &fault);
+                        Err(fault)
+                    }
                 }
-                Err(fault) => Err(fault),
-            },
+            }
             Err(fault) => Err(fault),
         };
         match self.came_back(outcome) {

@@ -134,16 +134,23 @@ impl Outgoing {
         find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
         args: &[u8],
     ) -> Result<(Entered, MethodId), Fault> {
-        let traced = self.context.trace.as_ref().map(|trace| (trace, Instant::now()));
+        let began = self.context.trace.is_some().then(Instant::now);
         let come = match self.not_too_deep(target) {
             Ok(()) => self.enter(target, find, args).await,
             Err(fault) => Err(fault),
         };
         come.inspect_err(|fault| {
-            if let Some((trace, began)) = traced {
-                trace.not_made(&self.context, target.plugin, &target.text(), began, fault);
+            if let Some(began) = began {
+                self.not_made(target, began, fault);
             }
         })
+    }
+
+    /// Tells of a call that came in nowhere, if it is traced.
+    pub(crate) fn not_made(&self, target: Target<'_>, began: Instant, fault: &Fault) {
+        if let Some(trace) = &self.context.trace {
+            trace.not_made(&self.context, target.plugin, &target.text(), began, fault);
+        }
     }
 
     /// Says in a fault how the call came there.

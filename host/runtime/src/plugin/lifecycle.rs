@@ -83,6 +83,11 @@ fn load_result() -> Type {
 const WORDS: usize = 1024;
 
 impl Plugin {
+    /// Whether code of it may run before it serves: its `load`, or a `restore`.
+    pub fn runs_before_service(&self) -> bool {
+        self.shared.hook(LIFECYCLE, "load").is_some() || self.hands_over()
+    }
+
     /// Runs the plugin's `load`, if it exports one. A resident plugin keeps the
     /// instance that ran it.
     ///

@@ -125,7 +125,7 @@ impl Shared {
     /// Says why a call ended with this error, and counts it.
     #[cold]
     pub(super) fn explained(&self, error: &wasmtime::Error, meter: &Meter) -> Fault {
-        let frames = backtrace(error, &self.source.lines);
+        let frames = || backtrace(error, &self.source.lines);
         let fault = explain(error, frames, meter, &self.unit.spec.limits);
         if fault.is_passed_on() {
             // The limit that it names, if any, is another plugin's.

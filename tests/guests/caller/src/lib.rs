@@ -11,12 +11,19 @@ use odeon_tests::links::steps as provided;
 
 struct Caller;
 
-/// By the import, or by the name that follows `by-name`.
+/// By the import, or by the name that follows `by-name`; or adds 2 and 3 by the name and the fingerprint that follow
+/// `by-fingerprint`.
 fn next(steps: &[String]) -> Result<String, String> {
     match steps {
         [by_name, method, rest @ ..] if by_name == "by-name" => {
             let done: Result<Result<String, String>, _> = rmi::call(method, (rest.to_vec(),));
             done.unwrap_or_else(|error| Err(error.to_string()))
+        }
+        [by, method, fingerprint] if by == "by-fingerprint" => {
+            let args = [2_u32.to_le_bytes(), 3_u32.to_le_bytes()].concat();
+            let sum = rmi::call_encoded(method, Some(fingerprint.as_str()), &args);
+            sum.map(|sum| format!("{sum:?}"))
+                .map_err(|fault| format!("{}: {}", fault.code, fault.message))
         }
         _ => provided::perform(steps),
     }

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::exports::odeon_tests::concurrent::sockets::Guest;
+use crate::exports::odeon_tests::concurrent::sockets::{Guest, Stopped};
 use crate::join::join;
+use crate::wasi::clocks::monotonic_clock::wait_for;
 use crate::wasi::sockets::ip_name_lookup::resolve_addresses;
 use crate::wasi::sockets::types::{
     ErrorCode, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress, TcpSocket,
@@ -12,6 +13,9 @@ use crate::wasi::sockets::types::{
 
 /// Bytes sent at a time.
 const CHUNK: usize = 16 * 1024;
+
+/// A millisecond, in nanoseconds.
+const MOMENT: u64 = 1_000_000;
 
 impl Guest for crate::Concurrent {
     async fn tcp_connect(address: String, port: u16) -> Result<(), String> {
@@ -78,6 +82,70 @@ impl Guest for crate::Concurrent {
         let address = parse(&address, port)?;
         let socket = UdpSocket::create(family(&address)).map_err(name)?;
         socket.send(data, Some(address)).await.map_err(name)
+    }
+
+    async fn udp_send_until_refused(address: String, port: u16) -> Stopped {
+        let opened = parse(&address, port).and_then(|remote| {
+            let socket = UdpSocket::create(family(&remote)).map_err(name)?;
+            socket.connect(remote).map_err(name)?;
+            Ok(socket)
+        });
+        let socket = match opened {
+            Ok(socket) => socket,
+            Err(error) => return Stopped { done: 0, error },
+        };
+        let mut done = 0;
+        loop {
+            match socket.send(vec![b'u'], None).await {
+                Ok(()) => done += 1,
+                Err(error) => {
+                    let error = name(error);
+                    return Stopped { done, error };
+                }
+            }
+            wait_for(MOMENT).await;
+        }
+    }
+
+    async fn tcp_accept_forever(address: String, port: u16) -> Result<(), String> {
+        let socket = bound(&address, port)?;
+        let mut incoming = socket.listen().map_err(name)?;
+        let mut kept = Vec::new();
+        loop {
+            let (_, mut came) = incoming.read(Vec::with_capacity(1)).await;
+            match came.pop() {
+                Some(connection) => kept.push(connection),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn tcp_connect_twice(address: String, first: u16, second: u16) -> Stopped {
+        let socket = match connected(&address, first).await {
+            Ok(socket) => socket,
+            Err(error) => return Stopped { done: 0, error },
+        };
+        let other = match parse(&address, second) {
+            Ok(other) => other,
+            Err(error) => return Stopped { done: 0, error },
+        };
+        if socket.connect(other).await.is_ok() {
+            let error = "connected-twice".to_owned();
+            return Stopped { done: 0, error };
+        }
+        let (mut into, from) = crate::wit_stream::new();
+        let sent = socket.send(from);
+        let write = async move {
+            let mut done = 0;
+            while into.write_all(vec![b'x'; 10]).await.is_empty() {
+                done += 10;
+                wait_for(MOMENT).await;
+            }
+            done
+        };
+        let (done, sent) = join(write, async { sent.await }).await;
+        let error = sent.err().map(name).unwrap_or_default();
+        Stopped { done, error }
     }
 
     async fn resolve(name: String) -> Result<Vec<String>, String> {

@@ -1,5 +1,6 @@
 //! Raw sockets.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::address::{anywhere, family, parse, port as port_of, text};
@@ -8,7 +9,7 @@ use crate::wasi::clocks::monotonic_clock::subscribe_duration;
 use crate::wasi::io::poll::Pollable;
 use crate::wasi::io::streams::{InputStream, OutputStream, StreamError};
 use crate::wasi::sockets::instance_network::instance_network;
-use crate::wasi::sockets::ip_name_lookup::resolve_addresses;
+use crate::wasi::sockets::ip_name_lookup::{ResolveAddressStream, resolve_addresses};
 use crate::wasi::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress};
 use crate::wasi::sockets::tcp::TcpSocket;
 use crate::wasi::sockets::tcp_create_socket::create_tcp_socket;
@@ -26,6 +27,10 @@ struct Connection {
     input: InputStream,
     output: OutputStream,
     _socket: TcpSocket,
+}
+
+thread_local! {
+    static LOOKUP: RefCell<Option<ResolveAddressStream>> = const { RefCell::new(None) };
 }
 
 impl Guest for crate::Egress {
@@ -100,6 +105,19 @@ impl Guest for crate::Egress {
         Ok(addresses)
     }
 
+    fn begin_lookup(host: String) -> Result<(), String> {
+        LOOKUP.replace(Some(resolve_addresses(&instance_network(), &host).map_err(name)?));
+        Ok(())
+    }
+
+    fn looked_up() -> Result<Option<String>, String> {
+        LOOKUP.with_borrow(|begun| {
+            let stream = begun.as_ref().ok_or_else(|| "nothing-begun".to_owned())?;
+            let address = finish(&stream.subscribe(), || stream.resolve_next_address())?;
+            Ok(address.map(text))
+        })
+    }
+
     fn resolve_and_connect(host: String, port: u16) -> Result<String, String> {
         let mut last = "no addresses".to_owned();
         for address in Self::resolve(host)? {
@@ -155,6 +173,27 @@ impl Guest for crate::Egress {
     fn datagrams_forever(address: String, port: u16, bytes: u32) -> Stopped {
         let data = vec![b'u'; bytes as usize];
         until_refused(|| Self::udp_send_to(address.clone(), port, data.clone()).map(|()| u64::from(bytes)))
+    }
+
+    fn udp_send_until_refused(address: String, port: u16) -> Stopped {
+        let opened = parse(&address, port).and_then(|remote| {
+            let socket = bind_udp(&anywhere(family(&remote)))?;
+            let (incoming, outgoing) = socket.stream(Some(remote)).map_err(name)?;
+            Ok((socket, incoming, outgoing))
+        });
+        // Dropped from last to first: the streams before their socket.
+        let (_socket, _incoming, outgoing) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Stopped { done: 0, error },
+        };
+        until_refused(|| {
+            subscribe_duration(MOMENT).block();
+            let datagram = OutgoingDatagram {
+                data: vec![b'u'],
+                remote_address: None,
+            };
+            send_datagram(&outgoing, datagram).map(|()| 1)
+        })
     }
 
     fn accept_forever(address: String, port: u16) -> Stopped {

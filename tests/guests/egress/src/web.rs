@@ -1,5 +1,6 @@
 //! Requests over `wasi:http`.
 
+use std::cell::RefCell;
 use std::mem::forget;
 
 use crate::exports::odeon_tests::egress::web::{Answer, Guest, Stopped};
@@ -18,6 +19,10 @@ const CHUNK: usize = 4096;
 
 /// Redirects that `follow` goes through.
 const HOPS: usize = 5;
+
+thread_local! {
+    static BEGUN: RefCell<Option<FutureIncomingResponse>> = const { RefCell::new(None) };
+}
 
 impl Guest for crate::Egress {
     fn request(tls: bool, authority: String, path: String) -> Result<Answer, String> {
@@ -131,6 +136,18 @@ impl Guest for crate::Egress {
         until_refused(|| {
             kept.push(start(get(&authority, &path)?)?);
             Ok(1)
+        })
+    }
+
+    fn begin(authority: String) -> Result<(), String> {
+        BEGUN.replace(Some(start(get(&authority, "/")?)?));
+        Ok(())
+    }
+
+    fn begun() -> Result<u16, String> {
+        BEGUN.with_borrow(|begun| {
+            let pending = begun.as_ref().ok_or_else(|| "nothing-begun".to_owned())?;
+            response(pending).map(|response| response.status())
         })
     }
 

@@ -12,7 +12,7 @@ use std::hint::black_box;
 
 use exports::odeon_tests::lifecycle::probe::Guest;
 use odeon_sdk::state::{RestoreError, Snapshot};
-use odeon_sdk::{Lifecycle, LoadError, State, config, request};
+use odeon_sdk::{Lifecycle, LoadError, State, config, log, request, secrets};
 use wasi::clocks::monotonic_clock::subscribe_duration;
 
 /// Bytes of the text of a huge error.
@@ -123,8 +123,25 @@ fn misbehave(how: &str) -> Result<(), LoadError> {
                 blocks.push(black_box(vec![1_u8; HUGE]));
             }
         }
+        "reveal" => reveal_until_refused(),
         unknown => Err(LoadError::Config(format!("`{unknown}` is no way to behave"))),
     }
+}
+
+/// Says that it does, when it has begun.
+fn reveal_until_refused() -> Result<(), LoadError> {
+    let Ok(secret) = secrets::get("token") else {
+        return Ok(());
+    };
+    let mut told = false;
+    while secret.reveal().is_ok() {
+        if !told {
+            log::info!("it reveals");
+            told = true;
+        }
+        subscribe_duration(1_000_000).block();
+    }
+    Ok(())
 }
 
 export!(Misbehaving);
