@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use odeon_authority::{GrantSet, NamePattern};
+use odeon_authority::{GrantSet, NamePattern, Principal};
 use odeon_protocol::{Fault, FunctionType, Generation, ValueLimits};
 
 pub use self::entry::{Attempt, Entered, NotEntered, Place};
@@ -178,6 +178,7 @@ impl Plugin {
         };
         let unit = Arc::new(Unit {
             number: AtomicU64::new(spec.generation.0),
+            itself: Arc::from([Principal::Plugin(spec.name.clone())]),
             spec,
             warrant: Warrant::new(grants),
             ticker,

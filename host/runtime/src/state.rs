@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use odeon_protocol::{Code, Serial};
 use wasmtime::component::ResourceTable;
@@ -106,8 +105,7 @@ impl HostState {
         self.call.after_service = budget.after_service;
         self.call.hop = None;
         if let Some(wait_until) = context.as_ref().and_then(|context| context.wait_until) {
-            let left = wait_until.saturating_duration_since(Instant::now());
-            let until = now.saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            let until = self.unit.ticker.ms_at(wait_until);
             if until < self.call.deadline_ms {
                 self.call.deadline_ms = until;
                 self.call.deadline = Stop::WaitEnded;
@@ -312,6 +310,11 @@ impl Call {
     /// How many milliseconds the call has left.
     pub(crate) fn left_ms(&self, now_ms: u64) -> u64 {
         self.deadline_ms.saturating_sub(now_ms)
+    }
+
+    /// When it is over, on the tick clock.
+    pub(crate) fn deadline_ms(&self) -> u64 {
+        self.deadline_ms
     }
 }
 

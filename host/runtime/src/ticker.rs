@@ -92,6 +92,17 @@ impl Ticker {
         Ungated(&self.0.ungated)
     }
 
+    /// When the tick clock shows, or showed, so much.
+    pub(crate) fn when(&self, ms: u64) -> Option<Instant> {
+        self.0.start.checked_add(Duration::from_millis(ms))
+    }
+
+    /// What the tick clock shows then.
+    pub(crate) fn ms_at(&self, when: Instant) -> u64 {
+        let since = when.saturating_duration_since(self.0.start);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Milliseconds on the tick clock.
     #[inline]
     pub(crate) fn now_ms(&self) -> u64 {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use odeon_authority::{GrantSet, Limits};
+use odeon_authority::{GrantSet, Limits, Principal};
 use odeon_protocol::{Fault, Generation, Kind, PluginName};
 use parking_lot::Mutex;
 
@@ -72,6 +72,8 @@ pub struct PluginSpec {
 /// A loaded generation.
 pub(crate) struct Unit {
     pub(crate) spec: PluginSpec,
+    /// It alone, as a chain of callers.
+    pub(crate) itself: Arc<[Principal]>,
     /// What it may use now.
     pub(crate) warrant: Warrant,
     /// The number under which it serves: a generation that comes back gets

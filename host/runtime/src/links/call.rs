@@ -10,9 +10,8 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use odeon_authority::Principal;
 use odeon_protocol::{Code, Fault, PluginName, Problem, ValueError};
 
 use super::LinkedFunction;
@@ -64,14 +63,17 @@ impl Outgoing {
             wasi.write_during(state.call.during());
         }
         let unit = state.unit.clone();
-        let left = Duration::from_millis(state.call.left_ms(unit.ticker.now_ms()));
+        let wait_until = unit.ticker.when(state.call.deadline_ms());
         let own = state.call.context();
-        let itself = Principal::Plugin(unit.spec.name.clone());
+        let callers = match own.callers.is_empty() {
+            true => unit.itself.clone(),
+            false => own.callers.iter().chain(&*unit.itself).cloned().collect(),
+        };
         let context = CallContext {
             serial: Some(serial),
-            callers: own.callers.iter().cloned().chain([itself]).collect(),
+            callers,
             behalf: own.behalf.then_unit(&unit),
-            wait_until: Instant::now().checked_add(left),
+            wait_until,
             interrupt: own.interrupt.clone(),
             via: Some(hop.clone()),
             trace: own.trace.clone(),
@@ -105,14 +107,16 @@ impl Outgoing {
     /// Comes in at the generation that serves when there is room, and calls the
     /// method that `find` gives for it.
     pub(crate) async fn enter_and_call(
-        &self,
+        mut self,
         target: Target<'_>,
         find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
         args: Vec<u8>,
     ) -> Result<Vec<u8>, Fault> {
-        let called = off_the_clock(self.clock.as_deref(), async {
+        let clock = self.clock.take();
+        let called = off_the_clock(clock.as_deref(), async {
             let (entered, method) = self.come_in(target, find, &args).await?;
-            let called = entered.call(method, args, self.context.clone()).await;
+            let context = std::mem::take(&mut self.context);
+            let called = entered.call(method, args, context).await;
             called.inspect_err(|fault| {
                 if !fault.is_passed_on() {
                     let neighbours = &self.unit.spec.neighbours;

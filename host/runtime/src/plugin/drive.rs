@@ -52,6 +52,8 @@ impl Plugin {
             return Err(self.ended_by(Stop::Interrupted(reason)));
         }
         let end = End::of(&context, &budget, admitted);
+        // What one plugin calls of another is charged with the call that it is in.
+        let is_inner = context.via.is_some();
         let interrupt = context.interrupt.clone();
         let clock = Arc::new(CallClock::default());
         let call = self
@@ -59,10 +61,9 @@ impl Plugin {
             .run(target, args, context, budget, pass, clock.clone());
         let mut running = Running::new(call, clock);
         let first = std::future::poll_fn(|cx| {
-            let began = Instant::now();
             let polled = Pin::new(&mut running).poll(cx);
-            if polled.is_ready() {
-                use_up(began.elapsed(), cx);
+            if polled.is_ready() && !is_inner {
+                use_up(admitted.elapsed(), cx);
             }
             Poll::Ready(polled)
         });
@@ -208,7 +209,10 @@ impl Plugin {
             }
             None => {
                 let (shard, template) = shared.here()?;
-                match Instance::make_async(template, &shared.unit, shard, begin).await {
+                // Of the ways that a call can go only the usual one has its place
+                // in what is moved around.
+                let making = Box::pin(Instance::make_async(template, &shared.unit, shard, begin));
+                match making.await {
                     Ok(instance) => (Box::new(instance), template),
                     Err(not_made) => return Err(shared.not_made(&not_made)),
                 }
@@ -224,9 +228,9 @@ impl Plugin {
         // The direct codec is for exports that are lifted synchronously; of a
         // component with any other, all go by way of decoded values.
         let outcome = match target {
-            Target::Web(handler, exchange) => instance.answer(handler, index, *exchange).await,
+            Target::Web(handler, exchange) => Box::pin(instance.answer(handler, index, *exchange)).await,
             _ if shared.source.description.async_lifted => {
-                instance.call_lifted(index, ty, &args, &shared.values).await
+                Box::pin(instance.call_lifted(index, ty, &args, &shared.values)).await
             }
             _ => instance.call_async(index, &args).await,
         };

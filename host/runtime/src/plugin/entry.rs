@@ -53,16 +53,25 @@ impl From<NotEntered> for Fault {
 /// of a generation that was replaced meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attempt {
-    since: Instant,
+    /// Nothing for one that has not had to wait yet.
+    since: Option<Instant>,
     arrival: Arrival,
 }
 
 impl Attempt {
-    /// At the first generation, from now on.
+    /// At the first generation.
     pub fn first() -> Self {
         Attempt {
-            since: Instant::now(),
+            since: None,
             arrival: Arrival::New,
+        }
+    }
+
+    /// The same, which has to wait, from now on if it has not before.
+    fn waiting(self) -> Self {
+        Attempt {
+            since: self.since.or_else(|| Some(Instant::now())),
+            ..self
         }
     }
 
@@ -105,6 +114,7 @@ impl Plugin {
             Some(pass) => pass,
             None => {
                 let wall = shared.wall();
+                let attempt = attempt.waiting();
                 let (until, end) = patience(wall, context, attempt);
                 tokio::select! {
                     biased;
@@ -186,7 +196,7 @@ impl Plugin {
                 )));
             }
             let background = shared.runtime.background().map_err(no_threads)?;
-            return background.block_on(async {
+            return wait::block_within(background, async {
                 let entered = self.enter(&context, attempt).await?;
                 Ok::<_, NotEntered>(entered.call(method, args.to_vec(), context).await?)
             });
@@ -331,6 +341,7 @@ impl Shared {
     #[cold]
     fn admit_here(&self, context: &CallContext, attempt: Attempt) -> Result<Pass<'_>, NotEntered> {
         let wall = self.wall();
+        let attempt = attempt.waiting();
         let (until, end) = patience(wall, context, attempt);
         // Without tokio's budget: a thread that waits here cannot give way.
         let admitted = tokio::task::coop::unconstrained(self.admit(context, attempt));
@@ -411,7 +422,7 @@ impl Unstarted {
 
 /// Until when a call waits for admission, and what ends it then.
 fn patience(wall: Duration, context: &CallContext, attempt: Attempt) -> (Option<Instant>, Unstarted) {
-    let own = attempt.since.checked_add(wall);
+    let own = attempt.since.and_then(|since| since.checked_add(wall));
     let ends = [
         (context.start_by, Unstarted::Expired),
         (context.wait_until, Unstarted::WaitEnded),
