@@ -15,10 +15,11 @@ use odeon::{
     Args, CallOptions, Host, ListenerConfig, LoadRequest, ReplaceRequest, Source, UnloadMode, WebListener,
 };
 use odeon_protocol::PluginName;
+use odeon_tests::footprint::descriptors;
 use odeon_tests::guests;
 
 use self::callers::{SLOW_WEB, call, link, on_a_thread, over_the_socket, request, slow_call, web};
-use self::looks::{EVERY, Looks, descriptors};
+use self::looks::{EVERY, Looks};
 use self::numbers::{Numbers, Storm};
 use crate::host::{builder, daemon, few_loads, soon};
 

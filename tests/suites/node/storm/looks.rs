@@ -1,4 +1,4 @@
-//! What the process takes of the machine while the storm goes on.
+//! What the process takes of the machine's memory while the storm goes on.
 
 use odeon_tests::footprint::resident;
 
@@ -8,11 +8,6 @@ const THOUSAND: usize = 10;
 
 /// Bytes of memory that a replace may leave behind, be it for whatever reason.
 const MOST_EACH: u64 = 256;
-
-/// The open descriptors of this process.
-pub(super) fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
 
 /// Resident memory, in KiB.
 #[derive(Default)]
