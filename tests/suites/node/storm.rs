@@ -22,6 +22,7 @@ use self::callers::{SLOW_WEB, call, link, on_a_thread, over_the_socket, request,
 use self::looks::{EVERY, Looks};
 use self::numbers::{Numbers, Storm};
 use crate::host::{builder, daemon, few_loads, soon};
+use crate::peer::Peer;
 
 /// Replaces of the plugin whose calls are short.
 const SHORT: u64 = 8_000;
@@ -221,12 +222,12 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
     }
     let all = [&v, &s, &w, &p, &u];
 
+    let (peer, address) = (Peer::greeted(daemon.socket()).await, listener.address());
     let threads = [true, false].map(|typed| on_a_thread(&host, &storm, typed));
-    let (socket, address) = (daemon.socket().to_owned(), listener.address());
     let tasks = [
         ("call", tokio::spawn(call(host.clone(), storm.clone()))),
         ("request", tokio::spawn(request(host.clone(), storm.clone()))),
-        ("socket", tokio::spawn(over_the_socket(socket, storm.clone()))),
+        ("socket", tokio::spawn(over_the_socket(peer, storm.clone()))),
         ("slow", tokio::spawn(slow_call(host.clone(), storm.clone()))),
         ("web", tokio::spawn(web(address, storm.clone(), 0))),
         ("slow web", tokio::spawn(web(address, storm.clone(), SLOW_WEB))),

@@ -5,7 +5,6 @@
 //! Owns what each takes for an answer. Any other ends it, and the storm with it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,8 +70,7 @@ pub(super) async fn request(host: Host, storm: Arc<Storm>) -> u64 {
 }
 
 /// Calls as `odeon call` does.
-pub(super) async fn over_the_socket(socket: PathBuf, storm: Arc<Storm>) -> u64 {
-    let mut peer = Peer::greeted(&socket).await;
+pub(super) async fn over_the_socket(mut peer: Peer, storm: Arc<Storm>) -> u64 {
     let mut made = 0;
     while storm.goes_on().await {
         let before = storm.short.now();
