@@ -14,3 +14,14 @@ pub fn resident() -> u64 {
     let words = line.and_then(|line| line.split_whitespace().next());
     words.and_then(|number| number.parse().ok()).expect("a line Rss:")
 }
+
+/// Open descriptors.
+///
+/// # Panics
+///
+/// When the kernel does not say.
+pub fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd")
+        .expect("the process's files")
+        .count()
+}

@@ -16,6 +16,7 @@ pub mod bombs;
 pub mod clock;
 pub mod dwarf;
 pub mod footprint;
+pub mod ground;
 pub mod guests;
 pub mod oracle;
 pub mod records;

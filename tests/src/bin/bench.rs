@@ -2,11 +2,13 @@
 //!
 //! `bench [--json] [--quick] [SECTION | ROW]…`. With `--quick` it only shows
 //! that every row can be measured; the numbers then mean nothing.
+//! `--bytes-each` and `--taken` measure one thing, for who starts it for that.
 #![allow(clippy::print_stdout, reason = "the rows are the product")]
 
 use anyhow::{Context as _, Result, bail};
 use odeon::CompileChild;
 use odeon_tests::bench::{self, Effort};
+use odeon_tests::ground::{self, Ground};
 
 fn main() -> Result<()> {
     // The host that is measured compiles in this program, started again.
@@ -26,6 +28,17 @@ fn main() -> Result<()> {
                 };
                 let (thing, side) = (word()?.parse()?, word()?.parse()?);
                 println!("{}", bench::bytes_each(thing, side));
+                return Ok(());
+            }
+            "--taken" => {
+                let mut grounds = Vec::new();
+                while let Some(folder) = args.next() {
+                    let plugins = args
+                        .next()
+                        .context("expected a folder, then a number of plugins")?;
+                    grounds.push(Ground::at(folder.into(), plugins.parse()?));
+                }
+                println!("{}", serde_json::to_string(&ground::taken(&grounds))?);
                 return Ok(());
             }
             flag if flag.starts_with('-') => {

@@ -3,18 +3,23 @@
 
 use odeon_protocol::Code;
 use odeon_runtime::{Plugin, Runtime};
-use odeon_tests::dwarf::{escaped, failing, failing_with, piece, unit, unit_5};
+use odeon_tests::dwarf::{Row, escaped, failing, failing_with, piece, unit, unit_5};
 use odeon_tests::guests::assemble;
 use odeon_tests::runtime::{call, runtime, spec, stopped};
 
-/// Both functions of [`failing`], each on a line of its own.
+/// Both functions of [`failing`], the beginning of each and its instruction on
+/// lines of their own.
+///
+/// The trap is told with the beginning, line 11: nothing else is done where it
+/// stands, so that the compiler has the branch into it trap instead, and that
+/// branch is the look at the epoch with which a function begins.
 fn both() -> Vec<u8> {
     both_of(1, 2)
 }
 
 /// The same, in files of these numbers.
 fn both_of(trap: u8, fail: u8) -> Vec<u8> {
-    let trap = piece(&[(2, trap, 12)], 5);
+    let trap = piece(&[(2, trap, 11), (3, trap, 12)], 5);
     let fail = piece(&[(6, fail, 19), (7, fail, 20)], 10);
     [trap, fail].concat()
 }
@@ -86,9 +91,55 @@ async fn a_trap_names_the_file_and_the_line_of_each_frame() {
     let runtime = runtime();
     let section = unit(&["src"], &[("lib.rs", 1), ("/abs/other.rs", 1)], &both());
     let (plugin, frames) = traced(&runtime, &section).await;
-    assert_eq!(frames, ["m!trap (src/lib.rs:12)", "m!fail (/abs/other.rs:20)"]);
+    assert_eq!(frames, ["m!trap (src/lib.rs:11)", "m!fail (/abs/other.rs:20)"]);
     let lines = plugin.lines();
-    assert_eq!((lines.rows(), lines.files(), lines.left_out()), (5, 2, 0));
+    assert_eq!((lines.rows(), lines.files(), lines.left_out()), (6, 2, 0));
+}
+
+/// Loads a component whose `trap` has this body, called by `fail` with what is
+/// put before the call. Gives what its trap says.
+async fn told(body: &str, before: &str, rows: &[Row], fail: &[Row], end: u32) -> Vec<String> {
+    let start = fail[0].0 - 1;
+    let section = unit(
+        &[],
+        &[("lib.rs", 0)],
+        &[piece(rows, start), piece(fail, end)].concat(),
+    );
+    let component = assemble(&format!(
+        r#"(component
+            (core module $m
+              (global $g (mut i32) (i32.const 0))
+              (func $trap {body})
+              (func $fail (export "fail") {before} call $trap)
+              (@custom ".debug_line" "{}"))
+            (core instance $i (instantiate $m))
+            (func (export "fail") (canon lift (core func $i "fail"))))"#,
+        escaped(&section),
+    ));
+    let runtime = runtime();
+    let plugin = spec().prepare(&runtime, &component).await.unwrap();
+    frames(&plugin, "fail").await
+}
+
+/// Enforced by `frames::place`.
+#[tokio::test]
+async fn a_trap_behind_other_work_has_the_line_of_its_own_instruction() {
+    // The beginning, what is stored, the storing, and the trap.
+    let rows = [(2, 1, 10), (3, 1, 11), (5, 1, 12), (7, 1, 13)];
+    let stores = "(global.set $g (i32.const 1)) unreachable";
+    let found = told(stores, "", &rows, &[(10, 1, 19), (11, 1, 20)], 14).await;
+    assert_eq!(found, ["m!trap (lib.rs:13)", "m!fail (lib.rs:20)"]);
+}
+
+/// Enforced by `frames::place`.
+#[tokio::test]
+async fn a_division_by_zero_has_the_line_of_the_division() {
+    // The beginning, the numbers, the division, and what becomes of its result.
+    let rows = [(2, 1, 10), (3, 1, 11), (7, 1, 12), (8, 1, 13)];
+    let divides = "(param i32) (drop (i32.div_u (i32.const 1) (local.get 0)))";
+    let fail = [(11, 1, 19), (12, 1, 20), (14, 1, 21)];
+    let found = told(divides, "(i32.const 0)", &rows, &fail, 17).await;
+    assert_eq!(found, ["m!trap (lib.rs:12)", "m!fail (lib.rs:21)"]);
 }
 
 #[tokio::test]
@@ -115,7 +166,7 @@ async fn names_may_be_in_a_section_of_their_own() {
     let named = |section: &[u8]| failing_with(&[(".debug_line", section), (".debug_line_str", &texts)]);
     let plugin = spec().prepare(&runtime, &named(&section)).await.unwrap();
     let found = frames(&plugin, "fail").await;
-    assert_eq!(found, ["m!trap (src/lib.rs:12)", "m!fail (main.rs:20)"]);
+    assert_eq!(found, ["m!trap (src/lib.rs:11)", "m!fail (main.rs:20)"]);
     // One name is too long, and one is not there.
     let section = unit_5(&[0, 13], &files, &both_of(2, 3));
     let plugin = spec().prepare(&runtime, &named(&section)).await.unwrap();
@@ -256,25 +307,41 @@ async fn what_the_engine_added_has_no_lines() {
     let runtime = runtime();
     // Long enough that places in what is added are places in this as well.
     let section = unit(&[], &[("lib.rs", 0)], &piece(&[(1, 1, 9)], 3011));
+    // Beside each other: between a component and one that it holds, what is added
+    // refuses every call.
     let component = assemble(&format!(
         r#"(component
-            (component $inner
+            (component $provider
               (core module $m
                 (func $trap {} unreachable)
                 (func $fail (export "fail") call $trap)
                 (@custom ".debug_line" "{}"))
               (core instance $i (instantiate $m))
               (func (export "fail") (canon lift (core func $i "fail"))))
-            (instance $in (instantiate $inner))
-            (core func $lowered (canon lower (func $in "fail")))
-            (core module $o (import "" "fail" (func $fail)) (func $go (export "go") call $fail))
-            (core instance $oi (instantiate $o (with "" (instance (export "fail" (func $lowered))))))
-            (func (export "go") (canon lift (core func $oi "go"))))"#,
+            (component $user
+              (import "fail" (func $provided))
+              (core func $lowered (canon lower (func $provided)))
+              (core module $o (import "" "fail" (func $fail)) (func $go (export "go") call $fail))
+              (core instance $oi (instantiate $o (with "" (instance (export "fail" (func $lowered))))))
+              (func (export "go") (canon lift (core func $oi "go"))))
+            (instance $p (instantiate $provider))
+            (instance $u (instantiate $user (with "fail" (func $p "fail"))))
+            (export "go" (func $u "go")))"#,
         "nop ".repeat(3000),
         escaped(&section),
     ));
     let plugin = spec().prepare(&runtime, &component).await.unwrap();
     let frames = frames(&plugin, "go").await;
-    // What the adapter calls is compiled into it.
-    assert_eq!(frames, ["<module>!<function 2>", "o!go"]);
+    let [trap, fail, added, go] = &frames[..] else {
+        panic!("expected four frames, found {frames:#?}");
+    };
+    assert_eq!(
+        [trap, fail, go],
+        ["m!trap (lib.rs:9)", "m!fail (lib.rs:9)", "o!go"]
+    );
+    // What number its function has is the engine's business.
+    assert!(
+        added.starts_with("<module>!<function ") && added.ends_with('>'),
+        "{frames:#?}"
+    );
 }

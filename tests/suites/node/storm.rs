@@ -2,9 +2,12 @@
 //! what was replaced, and nothing is left behind.
 
 mod callers;
+mod looks;
+mod numbers;
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,41 +15,72 @@ use odeon::{
     Args, CallOptions, Host, ListenerConfig, LoadRequest, ReplaceRequest, Source, UnloadMode, WebListener,
 };
 use odeon_protocol::PluginName;
+use odeon_tests::footprint::descriptors;
 use odeon_tests::guests;
 
-use self::callers::{Numbers, Storm, call, link, on_a_thread, request, slow_call, web};
-use crate::host::{builder, few_loads, soon};
+use self::callers::{SLOW_WEB, call, link, on_a_thread, over_the_socket, request, slow_call, web};
+use self::looks::{EVERY, Looks};
+use self::numbers::{Numbers, Storm};
+use crate::host::{builder, daemon, few_loads, soon};
+use crate::peer::Peer;
 
 /// Replaces of the plugin whose calls are short.
-const SHORT: u64 = 8_500;
+const SHORT: u64 = 8_000;
 
-/// So many before memory is looked at: histories with a bound (of requests, of
-/// log lines) and the allocator's own pools fill once, and stay filled.
-const WARM_UP: u64 = 8_500;
+/// So many before memory counts: histories with a bound (of requests, of log
+/// lines) and the allocator's own pools fill once, and stay filled.
+const WARM_UP: u64 = 8_000;
 
-/// After so many of them each of the other three is replaced: 500 times, which
+/// After so many of them each of the other four is replaced: 500 times, which
 /// makes it ten thousand.
-const OTHERS_EVERY: u64 = 17;
+const OTHERS_EVERY: u64 = 16;
+const OTHERS: u64 = 4;
 
-/// The descriptors of the threads that calls are moved to which overrun their
-/// turn: a runtime of their own, made for the first of them.
-const ASIDE: usize = 4;
+/// After so many, a hundred plugins have been replaced in all.
+const LOOK_EVERY: u64 = EVERY * OTHERS_EVERY / (OTHERS_EVERY + OTHERS);
 
-/// A plugin that is replaced: versions take turns, so that the one before and
-/// the one after a generation differ from each other.
+/// After so many, everybody rests.
+const REST_EVERY: u64 = 1_000;
+
+/// Versions of the plugin whose calls are short, and of others: so many that no
+/// call takes until all of them have served, where its answer says no more. Those
+/// of guests are named by a digit.
+const VERSIONS: u64 = 64;
+const DIGITS: u64 = 9;
+
+/// The plugin that is replaced as is usual: for the usual time, the generation
+/// before is kept for its return.
+const KEEPS: &str = "p";
+
+/// A plugin that is replaced: versions take turns.
 struct Replaced {
     name: PluginName,
     numbers: Arc<Numbers>,
     versions: Vec<PathBuf>,
+    /// For so long the generation before is kept for its return.
+    window: Duration,
 }
 
 impl Replaced {
-    fn new(name: &str, numbers: &Arc<Numbers>, versions: impl IntoIterator<Item = PathBuf>) -> Self {
+    /// Versions are written into the folder. Nothing is kept for its return.
+    fn new(folder: &Path, name: &str, numbers: &Arc<Numbers>, version: impl Fn(u64) -> Vec<u8>) -> Self {
+        let write = |number| {
+            let path = folder.join(format!("{name}-{number}.wasm"));
+            std::fs::write(&path, version(number)).unwrap();
+            path
+        };
         Replaced {
             name: name.parse().unwrap(),
             numbers: numbers.clone(),
-            versions: versions.into_iter().collect(),
+            versions: (1..=numbers.versions()).map(write).collect(),
+            window: Duration::ZERO,
         }
+    }
+
+    /// A guest that answers with its version.
+    fn guest(folder: &Path, name: &str, numbers: &Arc<Numbers>, guest: &str) -> Self {
+        let version = |number| guests::version(guest, u8::try_from(number).unwrap());
+        Self::new(folder, name, numbers, version)
     }
 
     /// Of its first generation.
@@ -56,20 +90,36 @@ impl Replaced {
             .allow_unsigned()
     }
 
-    /// Puts the next generation in its place. It is not watched, so that nothing
-    /// is kept for its return.
+    /// Puts the next generation in its place.
     async fn replace(&self, host: &Host) {
         let generation = self.numbers.announce();
         let version = &self.versions[(generation as usize - 1) % self.versions.len()];
         let request = ReplaceRequest {
             allow_unsigned: true,
-            health_window: Duration::ZERO,
+            health_window: self.window,
             ..ReplaceRequest::new(self.name.clone(), Source::Component(version.clone()))
         };
         let report = host.replace(request).await.expect("a replace");
         assert_eq!(report.loaded.generation.0, generation);
         self.numbers.serves(generation);
     }
+}
+
+/// A plugin whose calls are short, and that answers this number.
+fn answering(number: u64) -> Vec<u8> {
+    guests::assemble(&format!(
+        r#"(component
+            (core module $m
+              (func (export "answer") (result i32) i32.const {number})
+              (func (export "busy") (param $turns i32) (result i32)
+                (loop $again
+                  (local.set $turns (i32.sub (local.get $turns) (i32.const 1)))
+                  (br_if $again (i32.gt_s (local.get $turns) (i32.const 0))))
+                i32.const {number}))
+            (core instance $i (instantiate $m))
+            (func (export "answer") (result u32) (canon lift (core func $i "answer")))
+            (func (export "busy") (param "turns" u32) (result u32) (canon lift (core func $i "busy"))))"#
+    ))
 }
 
 /// A folder in memory: what a disk does is another test's.
@@ -84,50 +134,54 @@ async fn listen(host: &Host) -> WebListener {
     host.listen(&config.unwrap()).await.unwrap()
 }
 
-/// Waits until every old generation is gone.
+/// Waits until every old generation is gone, but one that is kept for its return.
 async fn nobody_leaves(host: &Host) {
     soon("every old generation is gone", || {
-        host.status_dump()["replaced"]
-            .as_array()
-            .is_some_and(Vec::is_empty)
+        let dump = host.status_dump();
+        let left = dump["replaced"].as_array().expect("those that leave");
+        let kept = |left: &serde_json::Value| left["name"] == KEEPS && left["in_flight"] == 0;
+        left.len() <= 1 && left.iter().all(kept)
     })
     .await;
 }
 
-/// Resident memory of this process in KiB.
-fn resident() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// The open descriptors of this process.
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// The descriptors of a host that has served a plugin and has none.
+/// The descriptors of a host that has served a plugin and has none. One of the
+/// calls overran its turn: the threads for those have some too.
 async fn at_rest(host: &Host) -> usize {
     let name: PluginName = "first".parse().unwrap();
     let load = LoadRequest::component(guests::component("wat-version-one"))
         .named(name.clone())
         .allow_unsigned();
     host.load(load).await.unwrap();
-    let reply = host
-        .call("first/answer", Args::Wave(""), CallOptions::default())
-        .await;
-    reply.unwrap();
+    for (method, turns) in [("first/answer", ""), ("first/busy", "100000000")] {
+        let reply = host.call(method, Args::Wave(turns), CallOptions::default());
+        reply.await.unwrap();
+    }
     host.unload(&name, UnloadMode::Now, host.principal())
         .await
         .unwrap();
     descriptors()
 }
 
-/// The median of ten looks: one look may meet a page more or less.
-fn median(of: &[u64]) -> u64 {
-    let mut of = of.to_vec();
-    of.sort_unstable();
-    of[of.len() / 2]
+/// Looks at the descriptors while these are loaded and nobody calls: there may be
+/// no more of them than there were before.
+async fn rest(host: &Host, storm: &Storm, callers: usize, loaded: &[&Replaced], fewest: &mut usize) {
+    storm.rest(callers).await;
+    // Twice, so that no generation was ever called, not even one that is kept for
+    // its return: what instances begin with is opened by the first call.
+    for _ in 0..2 {
+        for plugin in loaded {
+            plugin.replace(host).await;
+        }
+    }
+    nobody_leaves(host).await;
+    let most = *fewest;
+    soon("no more descriptors than at the rests before", || {
+        descriptors() <= most
+    })
+    .await;
+    *fewest = most.min(descriptors());
+    storm.resume().await;
 }
 
 /// Enforced by `Inner::enter`, `Inner::enter_web`, `links::call` and the loops of
@@ -144,81 +198,88 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
         .start()
         .unwrap();
     let listener = listen(&host).await;
-    let at_rest = at_rest(&host).await;
-    let storm = Arc::new(Storm::default());
-    let write = |name: &str, bytes: Vec<u8>| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path
+    let daemon = daemon(&host).await;
+    let unloaded = at_rest(&host).await;
+    let storm = Storm::of(VERSIONS, DIGITS);
+    let files = folder.path();
+    let v = Replaced::new(files, "v", &storm.short, answering);
+    let s = Replaced::guest(files, "s", &storm.slow, "guest-spin");
+    let w = Replaced::guest(files, "w", &storm.web, "guest-web");
+    let p = Replaced {
+        window: ReplaceRequest::HEALTH_WINDOW,
+        ..Replaced::guest(files, KEEPS, &storm.provider, "guest-provider")
     };
-    let versions = |guest: &'static str| {
-        [1, 2, 3].map(|number| write(&format!("{guest}-{number}.wasm"), guests::version(guest, number)))
-    };
-    let short = ["one", "two", "three"].map(|number| guests::component(&format!("wat-version-{number}")));
-    let short = Replaced::new("v", &storm.short, short);
-    // The same code with another digest.
-    let mut bytes = guests::bytes("guest-spin");
-    bytes.extend([0, 3, 1, b'x', b'y']);
-    let slow = [guests::component("guest-spin"), write("spin-2.wasm", bytes)];
-    let others = [
-        Replaced::new("s", &storm.slow, slow),
-        Replaced::new("w", &storm.web, versions("guest-web")),
-        Replaced::new("p", &storm.provider, versions("guest-provider")),
+    let u = Replaced::guest(files, "u", &storm.user, "guest-caller");
+    let loads = [
+        v.load(),
+        s.load(),
+        w.load().served_at("web/w".parse().unwrap()),
+        p.load(),
+        u.load().linked("odeon-tests:links/steps", p.name.clone()),
     ];
-    let [s, w, p] = &others;
-    host.load(short.load()).await.unwrap();
-    host.load(s.load()).await.unwrap();
-    host.load(w.load().served_at("web/w".parse().unwrap()))
-        .await
-        .unwrap();
-    host.load(p.load()).await.unwrap();
-    let uses = LoadRequest::component(guests::component("guest-caller"))
-        .named("u".parse().unwrap())
-        .linked("odeon-tests:links/steps", p.name.clone())
-        .allow_unsigned();
-    host.load(uses).await.unwrap();
+    for load in loads {
+        host.load(load).await.unwrap();
+    }
+    let all = [&v, &s, &w, &p, &u];
 
+    let (peer, address) = (Peer::greeted(daemon.socket()).await, listener.address());
     let threads = [true, false].map(|typed| on_a_thread(&host, &storm, typed));
-    let callers = [
-        tokio::spawn(call(host.clone(), storm.clone())),
-        tokio::spawn(request(host.clone(), storm.clone())),
-        tokio::spawn(slow_call(host.clone(), storm.clone())),
-        tokio::spawn(web(listener.address(), storm.clone(), 0)),
-        tokio::spawn(web(listener.address(), storm.clone(), 20)),
-        tokio::spawn(link(host.clone(), storm.clone())),
+    let tasks = [
+        ("call", tokio::spawn(call(host.clone(), storm.clone()))),
+        ("request", tokio::spawn(request(host.clone(), storm.clone()))),
+        ("socket", tokio::spawn(over_the_socket(peer, storm.clone()))),
+        ("slow", tokio::spawn(slow_call(host.clone(), storm.clone()))),
+        ("web", tokio::spawn(web(address, storm.clone(), 0))),
+        ("slow web", tokio::spawn(web(address, storm.clone(), SLOW_WEB))),
+        ("link", tokio::spawn(link(host.clone(), storm.clone()))),
     ];
+    let callers = threads.len() + tasks.len();
 
-    let mut footprints = Vec::new();
+    let mut memory = Looks::default();
+    let mut fewest = usize::MAX;
     for round in 0..WARM_UP + SHORT {
-        short.replace(&host).await;
+        v.replace(&host).await;
         if round % OTHERS_EVERY == 0 {
-            for other in &others {
+            for other in &all[1..] {
                 other.replace(&host).await;
             }
         }
-        if round >= WARM_UP && round % 100 == 99 {
+        if round % LOOK_EVERY == LOOK_EVERY - 1 {
             // A generation that is leaving has memory.
             nobody_leaves(&host).await;
-            footprints.push(resident());
+            memory.look();
+        }
+        if round % REST_EVERY == REST_EVERY - 1 {
+            rest(&host, &storm, callers, &all, &mut fewest).await;
         }
     }
     storm.is_over();
-    let mut made = Vec::new();
-    for caller in callers {
-        made.push(caller.await.expect("the caller saw what it had to see"));
+    let mut made = BTreeMap::new();
+    for (name, task) in tasks {
+        made.insert(name, task.await.expect("the caller saw what it had to see"));
     }
-    for thread in threads {
+    for (name, thread) in ["typed", "by name"].into_iter().zip(threads) {
         let joined = tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
-        made.push(joined.expect("the caller saw what it had to see"));
+        made.insert(name, joined.expect("the caller saw what it had to see"));
     }
     println!("calls of each caller: {made:?}");
-    assert!(made.iter().all(|calls| *calls > 100), "{made:?}");
+    assert!(made.values().all(|calls| *calls > 100), "{made:?}");
+    // There is a slow call under way at almost every switch of its plugin; of a
+    // link, as long as the provider is busy.
+    storm.slow.assert_tried("slow calls", 100);
+    storm.web.assert_tried("HTTP", 100);
+    storm.provider.assert_tried("links", 20);
+    storm.user.assert_tried("users of links", 1);
+    storm.short.assert_tried("short calls", 1);
     nobody_leaves(&host).await;
     // What the callers saw, the host has counted: their requests ended well, and
     // nothing that they do not see went wrong.
-    let (requests, pages) = (made[1], made[3] + made[4]);
+    let requests: u64 = ["request", "socket", "web", "slow web"]
+        .iter()
+        .map(|name| made[name])
+        .sum();
     soon("every request has its end", || {
-        host.totals().succeeded == requests + pages
+        host.totals().succeeded == requests
     })
     .await;
     let totals = host.totals();
@@ -230,26 +291,18 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
     for row in host.list() {
         assert_eq!(row.faults, 0, "{row:?}");
     }
-
-    let (first, last) = (
-        median(&footprints[..10]),
-        median(&footprints[footprints.len() - 10..]),
-    );
-    println!(
-        "each thousand: {:?}",
-        footprints.chunks(10).map(median).collect::<Vec<_>>()
-    );
-    println!("memory: {first} KiB in the first thousand, {last} in the last");
-    assert!(last * 100 <= first * 105, "memory: {first}, {last}");
-    // Descriptors at rest: while generations come and go they have some, for
-    // what their instances begin with.
+    memory.assert_flat_after(usize::try_from(WARM_UP / LOOK_EVERY).unwrap());
     for row in host.list() {
         host.unload(&row.name, UnloadMode::Now, host.principal())
             .await
             .unwrap();
     }
-    println!("descriptors: {at_rest} at rest before, {} after", descriptors());
-    soon("what was opened is closed", || descriptors() <= at_rest + ASIDE).await;
+    println!(
+        "descriptors: {unloaded} before anything was loaded, {fewest} at the best rest, {} after",
+        descriptors()
+    );
+    soon("what was opened is closed", || descriptors() <= unloaded).await;
     listener.close(Duration::from_secs(5)).await;
-    host.shutdown(Duration::from_secs(5)).await;
+    daemon.stop(Some(Duration::from_secs(5)));
+    daemon.stopped().await.unwrap();
 }

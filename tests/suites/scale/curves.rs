@@ -1,96 +1,87 @@
 //! Start time, memory and call latency of one host, and of two in one process,
-//! with 1, 10, 100 and 1,000 plugins. Each in a test, and so a process, of its own:
-//! what one gave back would serve the other.
-
-use std::time::Duration;
+//! with 1, 10, 100 and 1,000 plugins of a hundred digests. What a start takes, and
+//! what the calls of all plugins take, is measured in processes of its own: what
+//! a process gave back would serve what comes after.
 
 use odeon::Host;
-use odeon_tests::footprint::resident;
+use odeon_tests::ground::{Ground, Started, Taken, WORKERS, add, raise_open_files, threads};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::ground::{Ground, Started, raise_open_files};
+use crate::apart::taken;
 use crate::latency::{beside, of_each, of_one};
 
 const STEPS: [usize; 4] = [1, 10, 100, 1_000];
 
-/// Starts of each, of which the middle one counts.
-const STARTS: usize = 3;
+/// Descriptors that a process may open when plugins are first called, whatever
+/// their number.
+const OPENED_ONCE: usize = 8;
 
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
+/// The grounds of each step.
+struct Grounds {
+    _folder: TempDir,
+    steps: Vec<Vec<Ground>>,
+}
+
+/// So many for each step, for as many hosts at once.
+fn grounds(tokio: &Runtime, hosts: usize) -> Grounds {
+    // In memory: what a disk does is another test's.
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let compiled = tokio.block_on(Ground::make(folder.path().join("compiled")));
+    let of = |plugins: usize| {
+        let place = |number| folder.path().join(format!("{plugins}-{number}"));
+        (0..hosts)
+            .map(|number| compiled.again(place(number), plugins))
+            .collect()
+    };
+    let steps = STEPS.map(of).into();
+    Grounds {
+        _folder: folder,
+        steps,
+    }
+}
+
+/// Starts the hosts of every step in this process.
+fn start(tokio: &Runtime, grounds: &Grounds) -> Vec<Vec<Started>> {
+    let of =
+        |grounds: &Vec<Ground>| tokio.block_on(futures::future::join_all(grounds.iter().map(Ground::start)));
+    grounds.steps.iter().map(of).collect()
+}
+
+fn end(tokio: &Runtime, started: Vec<Vec<Started>>) {
+    let hosts = started.into_iter().flatten().map(Started::end);
+    tokio.block_on(futures::future::join_all(hosts));
 }
 
 /// What each of so many plugins takes of something, beside what the first one
 /// takes with its host.
-fn each(of: f64, first: f64, plugins: usize) -> f64 {
-    match plugins {
+fn each(all: &[Taken], step: usize, of: fn(&Taken) -> f64) -> f64 {
+    let (first, all) = (of(&all[0]), of(&all[step]));
+    match STEPS[step] {
         1 => first,
-        more => (of - first) / (more - 1) as f64,
+        more => (all - first) / (more - 1) as f64,
     }
 }
 
-/// What starting with so many plugins takes.
-struct Start {
-    /// In milliseconds: the median.
-    time: f64,
-    /// In KiB.
-    memory: f64,
+/// Fails unless each of 1,000 plugins takes no more than so much of what each of
+/// 100 does.
+fn assert_grows_evenly(what: &str, all: &[Taken], of: fn(&Taken) -> f64, most: f64) {
+    let (few, many) = (each(all, 2, of), each(all, 3, of));
+    assert!(
+        many <= most * few,
+        "{what}: {many:.3} for each of 1,000 plugins, {few:.3} for each of 100"
+    );
 }
 
-/// Starts as many hosts at once as there are grounds. Gives the time until all
-/// of them serve, and what the process has grown by.
-async fn start(grounds: &[Ground]) -> (Vec<Started>, Duration, u64) {
-    let before = resident();
-    let started = futures::future::join_all(grounds.iter().map(Ground::start)).await;
-    let took = started.iter().map(|started| started.took).max().unwrap();
-    (started, took, resident().saturating_sub(before))
-}
-
-async fn end(hosts: Vec<Started>) {
-    futures::future::join_all(hosts.into_iter().map(Started::end)).await;
-}
-
-/// Starts the hosts of each step again and again, and leaves those of the last
-/// time. Memory is that of the first: later ones find what it gave back.
-fn starts(tokio: &Runtime, grounds: &[Vec<Ground>]) -> (Vec<Start>, Vec<Vec<Started>>) {
-    let mut times = vec![Vec::new(); grounds.len()];
-    let mut memory = vec![0.0; grounds.len()];
-    let mut left = Vec::new();
-    // What a process takes once, whatever it starts.
-    let (hosts, ..) = tokio.block_on(start(&grounds[0]));
-    tokio.block_on(end(hosts));
-    for round in 0..STARTS {
-        for (step, grounds) in grounds.iter().enumerate() {
-            let (hosts, took, grown) = tokio.block_on(start(grounds));
-            times[step].push(took.as_secs_f64() * 1e3);
-            if round == 0 {
-                memory[step] = grown as f64;
-            }
-            if round + 1 == STARTS {
-                left.push(hosts);
-            } else {
-                tokio.block_on(end(hosts));
-            }
-        }
-    }
-    let starts = times.into_iter().zip(memory).map(|(mut times, memory)| {
-        times.sort_by(f64::total_cmp);
-        let time = times[times.len() / 2];
-        Start { time, memory }
-    });
-    (starts.collect(), left)
-}
-
-fn grounds(tokio: &Runtime, hosts: usize) -> Vec<Vec<Ground>> {
-    let of = |plugins: usize| {
-        let grounds = (0..hosts).map(|_| Ground::of(plugins));
-        tokio.block_on(futures::future::join_all(grounds))
-    };
-    STEPS.map(of).into()
+/// Fails unless the calls of so many plugins have opened a file for each of them
+/// and each worker, and no more. More than one for each: both workers have served.
+fn assert_opened(taken: &Taken, plugins: usize) {
+    let (one_worker, most) = (plugins + OPENED_ONCE, WORKERS * plugins + OPENED_ONCE);
+    assert!(
+        taken.opened <= most && (plugins <= OPENED_ONCE || taken.opened > one_worker),
+        "{} descriptors for {plugins} plugins on {WORKERS} workers",
+        taken.opened
+    );
 }
 
 /// Enforced by `registry::Names`, which are looked up and not searched, and by
@@ -98,38 +89,56 @@ fn grounds(tokio: &Runtime, hosts: usize) -> Vec<Vec<Ground>> {
 #[test]
 fn storm_curves_of_one_host() {
     raise_open_files();
-    let tokio = runtime();
+    let tokio = threads();
     let grounds = grounds(&tokio, 1);
-    let (starts, started) = starts(&tokio, &grounds);
+    let all: Vec<Taken> = grounds.steps.iter().map(|grounds| taken(grounds)).collect();
+    let started = start(&tokio, &grounds);
     let hosts: Vec<&Host> = started.iter().map(|hosts| &hosts[0].host).collect();
     let same = of_one(&hosts);
     let with_plugins: Vec<_> = hosts.iter().copied().zip(STEPS).collect();
     let in_turn = of_each(&with_plugins);
 
-    println!("one host:");
-    println!("plugins  start ms  more each ms  memory KiB  more each KiB  call ns  each in turn ns");
-    let (time_of_one, memory_of_one) = (starts[0].time, starts[0].memory);
-    let mut more = Vec::new();
-    for (step, start) in starts.iter().enumerate() {
-        let plugins = STEPS[step];
-        let time = each(start.time, time_of_one, plugins);
-        let memory = each(start.memory, memory_of_one, plugins);
+    println!(
+        "one host of {WORKERS} workers; memory before, and after a call of each plugin from two threads:"
+    );
+    println!(
+        "plugins  start ms  more each ms  memory KiB  more each KiB  called KiB  more each KiB  files  first call us  \
+         call ns  each in turn ns"
+    );
+    for (step, found) in all.iter().enumerate() {
         println!(
-            "{plugins:>7}  {:>8.1}  {time:>12.3}  {:>10.0}  {memory:>13.1}  {:>7.0}  {:>15.0}",
-            start.time, start.memory, same[step], in_turn[step]
+            "{:>7}  {:>8.1}  {:>12.3}  {:>10.0}  {:>13.1}  {:>10.0}  {:>13.1}  {:>5}  {:>13.1}  {:>7.0}  {:>15.0}",
+            STEPS[step],
+            found.time,
+            each(&all, step, |taken| taken.time),
+            found.loaded,
+            each(&all, step, |taken| taken.loaded),
+            found.called,
+            each(&all, step, |taken| taken.called),
+            found.opened,
+            found.first,
+            same[step],
+            in_turn[step]
         );
-        more.push((time, memory));
+        assert_opened(found, STEPS[step]);
     }
-    let [_, _, (time_at_100, memory_at_100), (time_at_1000, memory_at_1000)] = more[..] else {
-        panic!("expected four steps, found {more:?}");
-    };
-    assert!(
-        time_at_1000 <= 1.5 * time_at_100,
-        "a plugin's part of the start: {time_at_1000:.3} ms of 1,000, {time_at_100:.3} ms of 100"
+    assert_grows_evenly("start, ms", &all, |taken| taken.time, 1.5);
+    assert_grows_evenly("memory, KiB", &all, |taken| taken.loaded, 1.25);
+    assert_grows_evenly("memory after calls, KiB", &all, |taken| taken.called, 1.25);
+    // Its code once more, for the other worker, and what its instances begin with.
+    let (loaded, called) = (
+        each(&all, 3, |taken| taken.loaded),
+        each(&all, 3, |taken| taken.called),
     );
     assert!(
-        memory_at_1000 <= 1.25 * memory_at_100,
-        "a plugin's memory: {memory_at_1000:.1} KiB of 1,000, {memory_at_100:.1} KiB of 100"
+        called <= 3.0 * loaded,
+        "a plugin's memory: {called:.1} KiB after calls, {loaded:.1} KiB before"
+    );
+    assert!(
+        all[3].first <= 3.0 * all[2].first,
+        "a first call: {:.1} us of 1,000 plugins, {:.1} us of 100",
+        all[3].first,
+        all[2].first
     );
     assert!(
         same[3] <= 1.3 * same[0],
@@ -137,30 +146,62 @@ fn storm_curves_of_one_host() {
         same[3],
         same[0]
     );
-    tokio.block_on(end(started.into_iter().flatten().collect()));
+    // Nothing of a plugin that was not called for so long is near the processor,
+    // and its memory is another one's by now.
+    assert!(
+        in_turn[3] <= 10.0 * in_turn[0],
+        "a call: {:.0} ns of one plugin after the other, {:.0} ns of the same one",
+        in_turn[3],
+        in_turn[0]
+    );
+    end(&tokio, started);
 }
 
 /// Enforced by `Shard`, of which each host has its own.
 #[test]
 fn storm_curves_of_two_hosts() {
-    let tokio = runtime();
+    raise_open_files();
+    let tokio = threads();
     let grounds = grounds(&tokio, 2);
-    let (starts, mut started) = starts(&tokio, &grounds);
-    println!("two hosts in one process, each with as many plugins:");
-    println!("plugins  start ms  memory KiB each  call ns  beside work ns  beside the other's calls ns");
+    println!("one host, and two in one process, each with as many plugins; memory as above, of all:");
+    println!("plugins  start ms  two  memory KiB  two  called KiB  two");
+    for (step, pair) in grounds.steps.iter().enumerate() {
+        let (one, two) = (taken(&pair[..1]), taken(pair));
+        println!(
+            "{:>7}  {:>8.1} {:>8.1}  {:>10.0} {:>10.0}  {:>10.0} {:>10.0}",
+            STEPS[step], one.time, two.time, one.loaded, two.loaded, one.called, two.called
+        );
+        assert_opened(&two, 2 * STEPS[step]);
+        // Twice of everything, on as many cores; a start with few plugins is over
+        // before it can be compared.
+        assert!(
+            STEPS[step] < 100 || two.time <= 3.0 * one.time,
+            "a start with {} plugins: {:.1} ms of one host, {:.1} ms of two",
+            STEPS[step],
+            one.time,
+            two.time
+        );
+        for (what, one, two) in [
+            ("loaded", one.loaded, two.loaded),
+            ("called", one.called, two.called),
+        ] {
+            assert!(
+                two <= 2.0 * 1.25 * one,
+                "memory of {} plugins, {what}: {one:.0} KiB of one host, {two:.0} KiB of two",
+                STEPS[step]
+            );
+        }
+    }
+    let mut started = start(&tokio, &grounds);
+    println!("plugins  call ns  beside work ns  beside the other's calls ns");
     for (step, pair) in started.iter().enumerate() {
         let [one, other] = &pair[..] else {
             panic!("expected two hosts, found {}", pair.len());
         };
         let found = beside(&one.host, &other.host);
         println!(
-            "{:>7}  {:>8.1}  {:>15.0}  {:>7.0}  {:>14.0}  {:>27.0}",
-            STEPS[step],
-            starts[step].time,
-            starts[step].memory / 2.0,
-            found.nothing,
-            found.work,
-            found.calls
+            "{:>7}  {:>7.0}  {:>14.0}  {:>27.0}",
+            STEPS[step], found.nothing, found.work, found.calls
         );
         // Work of any kind on the next core may cost a core something.
         assert!(
@@ -175,9 +216,6 @@ fn storm_curves_of_two_hosts() {
     tokio.block_on(one.end());
     let other = &started[3][0].host;
     assert_eq!(other.list().len(), 1_000);
-    let reply = other
-        .call_encoded("p999/add", &[2, 0, 0, 0, 3, 0, 0, 0])
-        .expect("a sum");
-    assert_eq!(reply.bytes, [5, 0, 0, 0]);
-    tokio.block_on(end(started.into_iter().flatten().collect()));
+    add(other, "p999/add");
+    end(&tokio, started);
 }

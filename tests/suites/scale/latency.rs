@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use odeon::Host;
 use odeon_tests::clock::until;
+use odeon_tests::ground::add;
 
 /// Samples of each, and calls of a sample.
 const ROUNDS: usize = 200;
@@ -15,13 +16,6 @@ const CALLS: usize = 64;
 const QUIET: usize = 0;
 const COUNTS: usize = 1;
 const CALLS_THE_OTHER: usize = 2;
-
-/// `add(2, 3)` of a plugin.
-fn add(host: &Host, method: &str) {
-    const ARGS: [u8; 8] = [2, 0, 0, 0, 3, 0, 0, 0];
-    let reply = host.call_encoded(method, &ARGS).expect("a sum");
-    assert_eq!(reply.bytes, [5, 0, 0, 0]);
-}
 
 /// The names of a method of so many plugins.
 fn methods(plugins: usize) -> Vec<String> {

@@ -14,6 +14,6 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod apart;
 mod curves;
-mod ground;
 mod latency;

@@ -6,6 +6,9 @@ use crate::wasi::clocks::monotonic_clock::subscribe_duration;
 use crate::wasi::io::poll::poll;
 use crate::wasi::io::streams::StreamError;
 
+/// Tests make another version of the component by writing another number here.
+static VERSION: &str = "answered by version 1";
+
 impl Guest for crate::Spin {
     fn sleep_forever() {
         subscribe_duration(u64::MAX).block();
@@ -13,6 +16,12 @@ impl Guest for crate::Spin {
 
     fn sleep(milliseconds: u32) {
         subscribe_duration(u64::from(milliseconds) * 1_000_000).block();
+    }
+
+    fn sleep_version(milliseconds: u32) -> String {
+        Self::sleep(milliseconds);
+        // Looked up when it is asked for, so that it stands in the component as it is here.
+        std::hint::black_box(VERSION).into()
     }
 
     fn drip(milliseconds: u32) {

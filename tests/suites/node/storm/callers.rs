@@ -1,99 +1,23 @@
 //! Who calls while plugins are replaced, each in a way of its own: from threads,
-//! from tasks, as requests, over HTTP, and through a plugin that uses another.
+//! from tasks, as requests, over HTTP, over the control socket, and through a
+//! plugin that uses another.
 //!
 //! Owns what each takes for an answer. Any other ends it, and the storm with it.
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use odeon::{Args, CallOptions, CallRequest, Host, Outcome};
 use odeon_tests::web::Client;
 
+use super::numbers::Storm;
 use crate::host::outcome;
+use crate::peer::Peer;
 
-/// The numbers of a plugin that is replaced again and again.
-pub(super) struct Numbers {
-    serves: AtomicU64,
-    comes: AtomicU64,
-}
-
-/// The plugins that are called, and whether that goes on.
-#[derive(Default)]
-pub(super) struct Storm {
-    pub(super) short: Arc<Numbers>,
-    pub(super) slow: Arc<Numbers>,
-    pub(super) web: Arc<Numbers>,
-    pub(super) provider: Arc<Numbers>,
-    done: AtomicBool,
-}
-
-impl Default for Numbers {
-    fn default() -> Self {
-        Numbers {
-            serves: AtomicU64::new(1),
-            comes: AtomicU64::new(1),
-        }
-    }
-}
-
-impl Numbers {
-    /// A replace is about to begin. The number of what comes.
-    pub(super) fn announce(&self) -> u64 {
-        self.comes.fetch_add(1, Ordering::SeqCst) + 1
-    }
-
-    /// It serves, and has been for a moment.
-    pub(super) fn serves(&self, generation: u64) {
-        self.serves.store(generation, Ordering::SeqCst);
-    }
-
-    /// To be asked before a call.
-    fn now(&self) -> u64 {
-        self.serves.load(Ordering::SeqCst)
-    }
-
-    /// To be asked when it has ended: the generations that may have answered it.
-    /// While nothing is being replaced it is one.
-    fn since(&self, before: u64) -> RangeInclusive<u64> {
-        before..=self.comes.load(Ordering::SeqCst)
-    }
-
-    /// Fails unless this generation may have answered.
-    #[track_caller]
-    fn check(&self, before: u64, generation: u64) {
-        let may = self.since(before);
-        assert!(
-            may.contains(&generation),
-            "{generation} answered, expected {may:?}"
-        );
-    }
-
-    /// The same where an answer only tells the version.
-    #[track_caller]
-    fn check_version(&self, before: u64, version: u64) {
-        let may = self.since(before);
-        let found = may.clone().any(|generation| version_of(generation) == version);
-        assert!(found, "version {version} answered, expected that of {may:?}");
-    }
-}
-
-impl Storm {
-    pub(super) fn is_over(&self) {
-        self.done.store(true, Ordering::SeqCst);
-    }
-
-    fn goes_on(&self) -> bool {
-        !self.done.load(Ordering::SeqCst)
-    }
-}
-
-/// The version that the generation with this number is of.
-fn version_of(generation: u64) -> u64 {
-    (generation - 1) % 3 + 1
-}
+/// How long a slow call waits, in milliseconds, and a slow answer over HTTP.
+const SLOW: &str = "50";
+pub(super) const SLOW_WEB: u64 = 20;
 
 /// The version that is named at the end of `answered by version 1`, whatever
 /// stands around it.
@@ -108,7 +32,7 @@ fn version_in(answer: &str) -> u64 {
 /// Calls and checks until the storm is over, as everybody here; how often.
 pub(super) async fn call(host: Host, storm: Arc<Storm>) -> u64 {
     let mut made = 0;
-    while storm.goes_on() {
+    while storm.goes_on().await {
         let before = storm.short.now();
         let reply = host
             .call("v/answer", Args::Wave(""), CallOptions::default())
@@ -116,7 +40,10 @@ pub(super) async fn call(host: Host, storm: Arc<Storm>) -> u64 {
             .expect("no call is lost");
         let generation = reply.generation.0;
         storm.short.check(before, generation);
-        assert_eq!(reply.wave().unwrap(), version_of(generation).to_string());
+        assert_eq!(
+            reply.wave().unwrap(),
+            storm.short.version_of(generation).to_string()
+        );
         made += 1;
     }
     made
@@ -124,7 +51,7 @@ pub(super) async fn call(host: Host, storm: Arc<Storm>) -> u64 {
 
 pub(super) async fn request(host: Host, storm: Arc<Storm>) -> u64 {
     let mut made = 0;
-    while storm.goes_on() {
+    while storm.goes_on().await {
         let before = storm.short.now();
         let (_, mut watcher) = host
             .request(CallRequest::new("v/busy", Args::Wave("5000")))
@@ -133,7 +60,7 @@ pub(super) async fn request(host: Host, storm: Arc<Storm>) -> u64 {
             Outcome::Succeeded(answer) => {
                 let generation = answer.generation.0;
                 storm.short.check(before, generation);
-                assert_eq!(u64::from(answer.body[0]), version_of(generation));
+                assert_eq!(u64::from(answer.body[0]), storm.short.version_of(generation));
             }
             other => panic!("no request is lost: {other:?}"),
         }
@@ -142,16 +69,36 @@ pub(super) async fn request(host: Host, storm: Arc<Storm>) -> u64 {
     made
 }
 
+/// Calls as `odeon call` does.
+pub(super) async fn over_the_socket(mut peer: Peer, storm: Arc<Storm>) -> u64 {
+    let mut made = 0;
+    while storm.goes_on().await {
+        let before = storm.short.now();
+        let reply = peer.call("v/answer", &[]).await;
+        assert_eq!(reply.fault, None, "no call over the socket is lost");
+        let generation = reply.generation.expect("an answer says whose it is").0;
+        storm.short.check(before, generation);
+        assert_eq!(u64::from(reply.body[0]), storm.short.version_of(generation));
+        made += 1;
+    }
+    made
+}
+
 /// Is in flight while its plugin is replaced.
 pub(super) async fn slow_call(host: Host, storm: Arc<Storm>) -> u64 {
     let mut made = 0;
-    while storm.goes_on() {
+    while storm.goes_on().await {
         let before = storm.slow.now();
         let reply = host
-            .call("s/wait.sleep", Args::Wave("50"), CallOptions::default())
+            .call("s/wait.sleep-version", Args::Wave(SLOW), CallOptions::default())
             .await
             .expect("no slow call is lost");
-        storm.slow.check(before, reply.generation.0);
+        let generation = reply.generation.0;
+        storm.slow.check(before, generation);
+        assert_eq!(
+            version_in(&reply.wave().unwrap()),
+            storm.slow.version_of(generation)
+        );
         made += 1;
     }
     made
@@ -165,7 +112,7 @@ pub(super) async fn web(address: SocketAddr, storm: Arc<Storm>, milliseconds: u6
         _ => format!("/w/slow-version?{milliseconds}"),
     };
     let mut made = 0;
-    while storm.goes_on() {
+    while storm.goes_on().await {
         let before = storm.web.now();
         let answer = client.get(&path).await.expect("no HTTP request is lost");
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -176,19 +123,31 @@ pub(super) async fn web(address: SocketAddr, storm: Arc<Storm>, milliseconds: u6
     made
 }
 
-/// Calls a plugin that asks another one, which is replaced.
+/// Calls a plugin that asks another one. Both are replaced.
 pub(super) async fn link(host: Host, storm: Arc<Storm>) -> u64 {
     let mut made = 0;
-    while storm.goes_on() {
-        let before = storm.provider.now();
-        let steps = Args::Wave(r#"["next", "version"]"#);
+    while storm.goes_on().await {
+        let (used, own) = (storm.provider.now(), storm.user.now());
+        let (asks, steps) = match made % 3 {
+            0 => (false, r#"["version"]"#),
+            1 => (true, r#"["next", "version"]"#),
+            // Keeps the provider busy, so that it is replaced meanwhile.
+            _ => (true, r#"["next", "times", "10000", "version"]"#),
+        };
         let reply = host
-            .call("u/perform", steps, CallOptions::default())
+            .call("u/perform", Args::Wave(steps), CallOptions::default())
             .await
             .expect("no call through a link is lost");
+        let generation = reply.generation.0;
+        storm.user.check(own, generation);
         let answer = reply.wave().unwrap();
         assert!(answer.starts_with("ok("), "{answer}");
-        storm.provider.check_version(before, version_in(&answer));
+        let version = version_in(&answer);
+        if asks {
+            storm.provider.check_version(used, version);
+        } else {
+            assert_eq!(version, storm.user.version_of(generation));
+        }
         made += 1;
     }
     made
@@ -201,7 +160,7 @@ pub(super) fn on_a_thread(host: &Host, storm: &Arc<Storm>, typed: bool) -> std::
         let by_type = host.typed::<(), (u32,)>("v/answer").unwrap();
         let by_name = host.method("v/answer").unwrap();
         let mut made = 0;
-        while storm.goes_on() {
+        while storm.goes_on_here() {
             let before = storm.short.now();
             let answer = match typed {
                 true => by_type.call(()).expect("no call is lost").0,
