@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -20,6 +21,10 @@ pub(crate) enum Manner {
     TakesBut(u64),
     /// Never.
     Hangs,
+    /// Never what comes to this path; it takes everything else.
+    HangsAt(&'static str),
+    /// It takes everything after so long, and remembers nothing.
+    Slowly(Duration),
 }
 
 /// One that listens until it is dropped.
@@ -161,21 +166,28 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let Some(mut message) = read(&mut stream).await else {
         return;
     };
-    let manner = shared.manner.lock().unwrap().clone();
+    let manner = match shared.manner.lock().unwrap().clone() {
+        Manner::HangsAt(path) if path == message.path => Manner::Hangs,
+        Manner::HangsAt(_) => Manner::Takes,
+        manner => manner,
+    };
     message.taken = matches!(manner, Manner::Takes | Manner::TakesBut(_));
     let rejected = match message.path.as_str() {
         "/v1/traces" => "rejectedSpans",
         _ => "rejectedLogRecords",
     };
-    shared.heard.lock().unwrap().push(message);
+    match manner {
+        Manner::Slowly(pause) => tokio::time::sleep(pause).await,
+        _ => shared.heard.lock().unwrap().push(message),
+    }
     let (status, body) = match manner {
-        Manner::Takes => (200, "{}".to_owned()),
+        Manner::Takes | Manner::Slowly(_) => (200, "{}".to_owned()),
         Manner::Says(status) => (status, "no".to_owned()),
         Manner::TakesBut(count) => (
             200,
             format!(r#"{{"partialSuccess":{{"{rejected}":"{count}","errorMessage":"no"}}}}"#),
         ),
-        Manner::Hangs => return std::future::pending().await,
+        Manner::Hangs | Manner::HangsAt(_) => return std::future::pending().await,
     };
     let answer = format!(
         "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",

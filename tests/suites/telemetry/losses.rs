@@ -54,6 +54,60 @@ async fn timed_a_collector_that_hangs_delays_no_call_and_loses_a_counted_number(
     assert_eq!(spans("queue") + spans("collector"), 1000);
 }
 
+/// Enforced by `Queue::whole`: after an outage a collector that takes ten
+/// milliseconds for a message is sent one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_after_an_outage_nothing_more_is_lost() {
+    let stage = Stage::before(Manner::Hangs, 1.0).await;
+    stage.load("guest-echo", "echo").await;
+    let add = stage.host.typed::<(u32, u32), (u32,)>("echo/echo.add").unwrap();
+    // Two spans for each, and as many lines.
+    let come = |count: usize| {
+        for _ in 0..count {
+            add.call((1, 2)).unwrap();
+            stage.host.logs().host_line("info", "one");
+            stage.host.logs().host_line("info", "another");
+        }
+    };
+    let of = |metric: &str| ["spans", "logs"].map(|signal| stage.counted(&metric.replace("{}", signal)));
+    let full = || of("odeon_otlp_dropped_total{signal=\"{}\",reason=\"queue\"}");
+    while full().contains(&0) {
+        come(100);
+    }
+    stage.collector.answers(Manner::Slowly(Duration::from_millis(10)));
+    soon("it has caught up", || {
+        come(5);
+        let queued = of("odeon_otlp_queued{signal=\"{}\"}");
+        queued.iter().all(|queued| *queued < MOST / 2)
+    })
+    .await;
+    let before = full();
+    for _ in 0..400 {
+        come(40);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(full(), before);
+}
+
+/// Enforced by `Telemetry::begin`: spans and lines are sent side by side, also
+/// at a stop.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_lines_that_are_not_taken_hold_up_no_spans() {
+    let stage = Stage::before(Manner::HangsAt("/v1/logs"), 1.0).await;
+    stage.load("guest-echo", "echo").await;
+    stage.host.logs().host_line("info", "the one");
+    soon("it is asked", || !stage.collector.heard().is_empty()).await;
+    let began = Instant::now();
+    stage.ask("echo/echo.add", "1, 2").await.unwrap();
+    soon("both spans", || stage.collector.spans().len() == 2).await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    stage.ask("echo/echo.add", "1, 2").await.unwrap();
+    assert_eq!(stage.spans().await.len(), 4);
+    assert_eq!(stage.counted(UNTAKEN), 1);
+    assert_eq!(stage.counted("odeon_otlp_sent_total{signal=\"spans\"}"), 4);
+}
+
 /// Enforced by `Exporter::deliver`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_collector_does_not_take_now_is_sent_again() {

@@ -1,7 +1,8 @@
 //! From the queues to the collector.
 //!
-//! Owns when something is sent and how often that is tried. One task does it,
-//! and whatever it does not get rid of in time is counted as dropped.
+//! Owns when something is sent and how often that is tried. Spans and lines have
+//! a task each, so that neither waits for the other; whatever they do not get rid
+//! of in time is counted as dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,14 +31,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// How often the log says that the collector does not take what it is sent.
 const COMPLAINT: Duration = Duration::from_secs(60);
 
-/// Sends until the end, which it makes known.
-pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+/// Sends one kind until the end.
+pub(super) async fn run<T: Signal>(shared: Arc<Shared>, stop: CancellationToken) {
     let over = async {
         shared.closing.cancelled().await;
         tokio::time::sleep(FLUSH).await;
     };
+    let queue = T::queue(&shared);
     let mut exporter = Exporter {
         shared: &shared,
+        queue,
         complained: None,
     };
     tokio::select! {
@@ -47,16 +50,17 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         () = over => {}
     }
     // Whatever is left is sent by nobody.
-    shared.spans.give_up();
-    shared.logs.give_up();
-    shared.done.cancel();
+    queue.give_up();
 }
 
 /// What is sent in one message.
-trait Signal: Sized + Send + 'static {
+pub(super) trait Signal: Sized + Send + 'static {
     const PATH: &'static str;
     /// Where the collector says how many it has not taken.
     const REJECTED: &'static str;
+
+    /// Where it waits.
+    fn queue(shared: &Shared) -> &Queue<Self>;
 
     fn message(instance: &str, batch: &[Self]) -> Value;
 }
@@ -64,6 +68,10 @@ trait Signal: Sized + Send + 'static {
 impl Signal for Span {
     const PATH: &'static str = "/v1/traces";
     const REJECTED: &'static str = "rejectedSpans";
+
+    fn queue(shared: &Shared) -> &Queue<Self> {
+        &shared.spans
+    }
 
     fn message(instance: &str, batch: &[Self]) -> Value {
         json::spans(instance, batch)
@@ -74,13 +82,18 @@ impl Signal for LogRecord {
     const PATH: &'static str = "/v1/logs";
     const REJECTED: &'static str = "rejectedLogRecords";
 
+    fn queue(shared: &Shared) -> &Queue<Self> {
+        &shared.logs
+    }
+
     fn message(instance: &str, batch: &[Self]) -> Value {
         json::logs(instance, batch)
     }
 }
 
-struct Exporter<'s> {
-    shared: &'s Arc<Shared>,
+struct Exporter<'s, T> {
+    shared: &'s Shared,
+    queue: &'s Queue<T>,
     complained: Option<Instant>,
 }
 
@@ -124,45 +137,41 @@ impl<T> Queue<T> {
     }
 }
 
-impl Exporter<'_> {
+impl<T: Signal> Exporter<'_, T> {
     async fn work(&mut self) {
-        let shared = self.shared;
         let mut times = tokio::time::interval(EVERY);
         times.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let at_least = tokio::select! {
+            let (count, last) = tokio::select! {
                 biased;
-                () = shared.closing.cancelled() => 1,
-                _ = times.tick() => 1,
-                () = shared.ready.notified() => BATCH,
+                // What came before this was said is in the queue.
+                () = self.shared.closing.cancelled() => (self.queue.len(), true),
+                () = self.queue.whole() => (BATCH, false),
+                // What comes meanwhile waits for the next time.
+                _ = times.tick() => (self.queue.len(), false),
             };
-            // What came before this was said is in the queues.
-            let last = shared.closing.is_cancelled();
-            self.send(&shared.spans, at_least).await;
-            self.send(&shared.logs, at_least).await;
+            self.send(count).await;
             if last {
                 return;
             }
         }
     }
 
-    /// Sends what is there now, if it is at least so much, and of more no part
-    /// that is less.
-    async fn send<T: Signal>(&mut self, queue: &Queue<T>, at_least: usize) {
-        // What comes meanwhile waits for the next time.
-        let mut left = queue.len();
-        while left >= at_least {
-            let batch = queue.batch();
+    /// Sends so many of what is there.
+    async fn send(&mut self, count: usize) {
+        let mut left = count;
+        while left > 0 {
+            let batch = self.queue.batch();
             left = left.saturating_sub(batch.len().max(1));
             if !batch.is_empty() {
-                self.deliver(queue, batch).await;
+                self.deliver(batch).await;
             }
         }
     }
 
-    async fn deliver<T: Signal>(&mut self, queue: &Queue<T>, batch: Vec<T>) {
+    async fn deliver(&mut self, batch: Vec<T>) {
         let held = Held {
-            counts: queue.counts(),
+            counts: self.queue.counts(),
             count: batch.len() as u64,
         };
         let instance = self.shared.instance.clone();
