@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::stage::Stage;
+use crate::collector::Manner;
+use crate::stage::{Stage, soon};
+
+const FULL: &str = "odeon_otlp_dropped_total{signal=\"logs\",reason=\"queue\"}";
+const SENT: &str = "odeon_otlp_sent_total{signal=\"logs\"}";
+const QUEUED: &str = "odeon_otlp_queued{signal=\"logs\"}";
 
 /// Enforced by `Logs::line`, `Logs::host_line` and `Call::during`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,6 +62,40 @@ async fn lines_are_told_with_the_call_that_they_were_written_in() {
     assert_eq!(own[0].severity, (13, "WARN".to_owned()));
     assert_eq!(own[0].body, "something is as it should not be");
     assert_eq!((&own[0].during, own[0].attributes.len()), (&None, 1));
+}
+
+/// Enforced by `Waiting::has_room`: a first burst of empty lines, which is as
+/// many as the guest's rate lets through at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_that_floods_its_log_crowds_out_nobodys_lines() {
+    const SHARE: u64 = 512;
+    let stage = Stage::before(Manner::Hangs, 0.0).await;
+    stage.load("guest-spin", "spin").await;
+    stage.load("guest-spin", "other").await;
+    stage.host.logs().host_line("info", "the first");
+    soon("it is asked", || !stage.collector.heard().is_empty()).await;
+    let before = stage.counted(QUEUED);
+    assert_eq!(stage.ask("spin/stdout-newlines", "4000").await.unwrap(), "4000");
+    assert_eq!(stage.counted(QUEUED), before + SHARE);
+    assert_eq!(stage.counted(FULL), 4000 - SHARE);
+    stage.ask("other/stdout-newlines", "3").await.unwrap();
+    stage.host.logs().host_line("warn", "the host's own");
+    assert_eq!(stage.counted(QUEUED), before + SHARE + 4);
+    assert_eq!(stage.counted(FULL), 4000 - SHARE);
+    stage.collector.answers(Manner::Takes);
+    soon("all that waits is sent", || stage.counted(QUEUED) == 0).await;
+    stage.host.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(stage.counted(SENT), 1 + before + SHARE + 4);
+    let records = stage.collector.records();
+    let of = |key: &str, value: &str| {
+        let has = |record: &&crate::collector::Record| {
+            record.attributes.get(key).is_some_and(|found| found == value)
+        };
+        records.iter().filter(has).count()
+    };
+    assert_eq!(of("odeon.plugin", "spin") as u64, SHARE);
+    assert_eq!(of("odeon.plugin", "other"), 3);
+    assert!(records.iter().any(|record| record.body == "the host's own"));
 }
 
 /// Enforced by `record::cut`. What is not traced names no span.

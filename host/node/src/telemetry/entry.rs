@@ -20,6 +20,8 @@ use crate::registry::{Loaded, MethodEntry};
 /// it ended has given it up.
 pub(crate) struct Entry {
     telemetry: Telemetry,
+    /// What is called in it is traced by this.
+    trace: Trace,
     /// It is said already when it was over.
     ended: Option<Instant>,
     /// Taken away where there is to be none.
@@ -69,6 +71,7 @@ impl Telemetry {
         span.code = Some(Code::Cancelled);
         Box::new(Entry {
             telemetry: self.clone(),
+            trace: Trace::new(span.at, self.sink()),
             ended: None,
             span: Some(span),
         })
@@ -90,8 +93,7 @@ fn known(method: &Method) -> &'static str {
 impl Entry {
     /// What is called in it is traced by this.
     pub(crate) fn trace(&self) -> Option<Trace> {
-        let span = self.span.as_ref()?;
-        Some(Trace::new(span.at, self.telemetry.sink()))
+        self.span.as_ref().map(|_| self.trace.clone())
     }
 
     /// It has ended so, in this generation.
@@ -133,6 +135,10 @@ impl Drop for Entry {
         if let Some(mut span) = self.span.take() {
             let ended = self.ended.unwrap_or_else(Instant::now);
             span.took = ended.saturating_duration_since(span.began);
+            let left_out = self.trace.left_out();
+            if left_out > 0 {
+                span.put_number("odeon.spans.omitted", left_out);
+            }
             self.telemetry.0.take(span);
         }
     }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::post::{Told, post};
-use super::queue::{BATCH, Counts, Queue};
+use super::queue::{BATCH, Counts, Owned, Queue};
 use super::record::{LogRecord, Span};
 use super::{FLUSH, Shared, headers, json};
 use crate::load::blocking;
@@ -54,7 +54,7 @@ pub(super) async fn run<T: Signal>(shared: Arc<Shared>, stop: CancellationToken)
 }
 
 /// What is sent in one message.
-pub(super) trait Signal: Sized + Send + 'static {
+pub(super) trait Signal: Owned + Sized + Send + 'static {
     const PATH: &'static str;
     /// Where the collector says how many it has not taken.
     const REJECTED: &'static str;
@@ -124,7 +124,7 @@ fn add(to: &AtomicU64, count: u64) {
     to.fetch_add(count, Ordering::Relaxed);
 }
 
-impl<T> Queue<T> {
+impl<T: Owned> Queue<T> {
     /// Drops what is in it.
     fn give_up(&self) {
         loop {

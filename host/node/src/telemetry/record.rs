@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Generation, LogSource, PluginName, Serial, SpanId, SpanRef};
 
+use super::queue::Owned;
+
 /// The longest text of a log record, in bytes.
 pub(super) const MAX_TEXT: usize = 4096;
 /// The longest name of a method, in bytes.
@@ -78,6 +80,13 @@ impl Span {
     /// The name of a method, which a component's author chose.
     pub(super) fn put_method(&mut self, method: &str) {
         self.put("odeon.method", cut(method, MAX_METHOD));
+    }
+}
+
+impl Owned for Span {
+    /// How many a request can have is bounded where they are made.
+    fn owner(&self) -> Option<&PluginName> {
+        None
     }
 }
 
@@ -172,6 +181,12 @@ impl LogRecord {
         self.plugin = Some((plugin.clone(), generation));
         (self.serial, self.span) = (serial, span);
         self
+    }
+}
+
+impl Owned for LogRecord {
+    fn owner(&self) -> Option<&PluginName> {
+        self.plugin.as_ref().map(|(plugin, _)| plugin)
     }
 }
 
