@@ -17,6 +17,9 @@ pub(crate) enum Manner {
     Takes,
     /// With this status, and takes nothing.
     Says(u16),
+    /// It takes everything, and answers with these bytes, behind which the
+    /// connection ends or stays as it is.
+    TakesAndSays(String, Then),
     /// It takes a message but for so many things in it.
     TakesBut(u64),
     /// Never.
@@ -25,6 +28,13 @@ pub(crate) enum Manner {
     HangsAt(&'static str),
     /// It takes everything after so long, and remembers nothing.
     Slowly(Duration),
+}
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Then {
+    Ends,
+    Stays,
 }
 
 /// One that listens until it is dropped.
@@ -171,7 +181,10 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
         Manner::HangsAt(_) => Manner::Takes,
         manner => manner,
     };
-    message.taken = matches!(manner, Manner::Takes | Manner::TakesBut(_));
+    message.taken = matches!(
+        manner,
+        Manner::Takes | Manner::TakesBut(_) | Manner::TakesAndSays(..)
+    );
     let rejected = match message.path.as_str() {
         "/v1/traces" => "rejectedSpans",
         _ => "rejectedLogRecords",
@@ -187,6 +200,13 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
             200,
             format!(r#"{{"partialSuccess":{{"{rejected}":"{count}","errorMessage":"no"}}}}"#),
         ),
+        Manner::TakesAndSays(answer, then) => {
+            stream.write_all(answer.as_bytes()).await.ok();
+            if let Then::Stays = then {
+                std::future::pending::<()>().await;
+            }
+            return;
+        }
         Manner::Hangs | Manner::HangsAt(_) => return std::future::pending().await,
     };
     let answer = format!(

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::collector::{Collector, Manner};
+use crate::collector::{Collector, Manner, Then};
 use crate::stage::{Stage, builder, counted, load, otlp, soon};
 
 const FULL: &str = "odeon_otlp_dropped_total{signal=\"logs\",reason=\"queue\"}";
@@ -145,6 +145,35 @@ async fn what_a_collector_never_takes_is_given_up() {
     stage.host.logs().host_line("info", "the next");
     soon("the next is taken", || stage.counted(SENT) == 1).await;
     assert_eq!(stage.collector.records()[0].body, "the next");
+}
+
+/// Enforced by `post::exchange`: after a status of success it is not sent again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_collector_took_is_sent_once_whatever_else_it_says() {
+    let stage = Stage::new(1.0).await;
+    let ok = "HTTP/1.1 200 OK\r\n";
+    let large = format!("{ok}content-length: 100000\r\n\r\n{}", "x".repeat(100_000));
+    let answers = [
+        (format!("{ok}\r\nno JSON"), Then::Ends),
+        ("HTTP/1.1 204 No Content\r\n\r\n".to_owned(), Then::Ends),
+        (large, Then::Ends),
+        (format!("{ok}content-length: 10\r\n\r\n{{"), Then::Ends),
+        (
+            format!("{ok}transfer-encoding: chunked\r\n\r\nnonsense\r\n"),
+            Then::Ends,
+        ),
+        (format!("{ok}content-length: 10\r\n\r\n{{"), Then::Stays),
+    ];
+    for (count, (answer, then)) in (1..).zip(answers) {
+        stage
+            .collector
+            .answers(Manner::TakesAndSays(answer.clone(), then));
+        stage.host.logs().host_line("info", "the one");
+        let taken = || stage.counted(SENT) + stage.counted(UNTAKEN) == count;
+        soon("something becomes of it", taken).await;
+        assert_eq!(stage.counted(UNTAKEN), 0, "{answer}");
+        assert_eq!(stage.collector.heard().len() as u64, count, "{answer}");
+    }
 }
 
 /// Enforced by `post::is_for_now`.

@@ -22,8 +22,6 @@ use crate::load::blocking;
 
 /// How long something waits at most for others to be sent with.
 const EVERY: Duration = Duration::from_secs(2);
-/// How long the collector may take for one message.
-const ANSWER: Duration = Duration::from_secs(5);
 /// For how long one is tried again, and the pauses between.
 const RETRY_FOR: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -215,9 +213,7 @@ impl<T: Signal> Exporter<'_, T> {
             // It may be in the middle of being put in its place.
             Err(why) => return Told::NotNow(why),
         };
-        let told = tokio::time::timeout(ANSWER, post(self.shared.address, path, fields, body));
-        told.await
-            .unwrap_or_else(|_| Told::NotNow(format!("no answer within {} s", ANSWER.as_secs())))
+        post(self.shared.address, path, fields, body).await
     }
 
     /// Says so in the log, now and then.

@@ -1,9 +1,10 @@
 //! One message to the collector, and what it says to it.
 //!
 //! Owns the exchange over HTTP: a connection of its own, one request, a short
-//! answer.
+//! answer, and how long all of that may take.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
@@ -11,9 +12,12 @@ use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
 use crate::listen::Stream;
 
+/// How long the collector may take for one message.
+const ANSWER: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -23,7 +27,7 @@ const SOFTWARE: &str = concat!("odeon/", env!("CARGO_PKG_VERSION"));
 /// What came of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// It was taken; this was said about it.
+    /// It was taken; this was said about it, if it could be read.
     Taken(Bytes),
     /// It never will be.
     Refused(StatusCode),
@@ -54,7 +58,8 @@ async fn exchange(
     fields: HeaderMap,
     body: Bytes,
 ) -> Result<(StatusCode, Bytes), Problem> {
-    let stream = TcpStream::connect(address).await?;
+    let until = Instant::now() + ANSWER;
+    let stream = in_time(until, TcpStream::connect(address)).await??;
     let (mut sender, connection) = http1::handshake(Stream::new(stream)).await?;
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
@@ -67,14 +72,17 @@ async fn exchange(
     own.entry(USER_AGENT)
         .or_insert(HeaderValue::from_static(SOFTWARE));
     let answered = async move {
-        let response = sender.send_request(request).await?;
+        let response = in_time(until, sender.send_request(request)).await??;
         let status = response.status();
         // Only one that was taken says more than its status.
         if !status.is_success() {
             return Ok((status, Bytes::new()));
         }
-        let answer = Limited::new(response.into_body(), MAX_ANSWER).collect().await?;
-        Ok((status, answer.to_bytes()))
+        // What it took, it took, whatever is the matter with the rest: sent
+        // again, it would arrive twice.
+        let answer = Limited::new(response.into_body(), MAX_ANSWER).collect();
+        let answer = timeout_at(until, answer).await.ok().and_then(Result::ok);
+        Ok((status, answer.map_or_else(Bytes::new, |answer| answer.to_bytes())))
     };
     tokio::pin!(answered);
     tokio::select! {
@@ -82,4 +90,9 @@ async fn exchange(
         // It has read all that came; the answer is made of that.
         _ = connection => answered.await,
     }
+}
+
+async fn in_time<T>(until: Instant, work: impl Future<Output = T>) -> Result<T, Problem> {
+    let done = timeout_at(until, work).await;
+    done.map_err(|_| format!("no answer within {} s", ANSWER.as_secs()).into())
 }

@@ -17,9 +17,9 @@ pub(super) const MOST: usize = 4096;
 /// The most that is sent at once.
 pub(super) const BATCH: usize = 512;
 /// The most of one plugin's that waits.
-pub(super) const SHARE: usize = MOST / 8;
+const SHARE: usize = MOST / 8;
 /// Room that no plugin's takes.
-pub(super) const RESERVE: usize = MOST / 8;
+const RESERVE: usize = MOST / 8;
 
 /// What can wait.
 pub(super) trait Owned {
