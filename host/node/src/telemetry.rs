@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::config::{InvalidOtlpAddress, InvalidSampleShare, OtlpAddress, OtlpConfig, SampleShare};
-pub(crate) use self::entry::{Entry, WebEntry};
+pub(crate) use self::entry::{Entry, WebEntry, trace_of};
 use self::queue::Queue;
 pub(crate) use self::record::LogRecord;
 use self::record::{Hop, Span};

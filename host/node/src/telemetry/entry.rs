@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use odeon_authority::Principal;
 use odeon_protocol::{Code, Generation, Serial, TraceParent};
 use odeon_runtime::Trace;
@@ -51,15 +51,14 @@ impl Telemetry {
     }
 
     /// The same for a request over HTTP to this listener.
-    pub(crate) fn http<B>(&self, listener: &str, request: &Request<B>) -> Option<WebEntry> {
-        let mut said = request.headers().get_all(TRACEPARENT).iter();
-        // More than one say nothing.
-        let said = match (said.next(), said.next()) {
-            (Some(said), None) => said.to_str().ok().and_then(|said| said.parse().ok()),
-            _ => None,
-        };
+    pub(crate) fn http(
+        &self,
+        listener: &str,
+        method: &Method,
+        said: Option<TraceParent>,
+    ) -> Option<WebEntry> {
         let (at, parent) = self.place(said)?;
-        let method = known(request.method());
+        let method = known(method);
         let mut span = Span::new(Hop::Http, at, parent, method, Instant::now());
         span.put("odeon.principal.kind", "web");
         span.put("odeon.listener", listener);
@@ -80,6 +79,15 @@ impl Telemetry {
 
 /// The field of W3C Trace Context.
 const TRACEPARENT: &str = "traceparent";
+
+/// What these header fields say of a trace. More than one say nothing.
+pub(crate) fn trace_of(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut said = headers.get_all(TRACEPARENT).iter();
+    match (said.next(), said.next()) {
+        (Some(said), None) => said.to_str().ok()?.parse().ok(),
+        _ => None,
+    }
+}
 
 /// A method that has a name; others are whatever a client likes.
 fn known(method: &Method) -> &'static str {
