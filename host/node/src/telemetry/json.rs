@@ -104,6 +104,9 @@ fn record(record: &LogRecord) -> Value {
     if let Some(serial) = record.serial {
         attributes.push(text("odeon.serial", &serial.to_string()));
     }
+    if record.dropped > 0 {
+        attributes.push(number("odeon.dropped", record.dropped));
+    }
     let at = record.at.to_string();
     let mut written = Map::new();
     let mut put = |key: &str, value: Value| written.insert(key.to_owned(), value);
