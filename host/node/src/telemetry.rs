@@ -10,6 +10,7 @@
 //! **Invariant:** no text of a guest or a caller is in a span but the names of
 //! methods, and in a log record no more of it than [`record::MAX_TEXT`].
 
+mod complaint;
 mod config;
 mod entry;
 mod export;

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::collector::{Collector, Manner, Then};
+use crate::ear;
 use crate::stage::{Stage, builder, counted, load, otlp, soon};
 
 const FULL: &str = "odeon_otlp_dropped_total{signal=\"logs\",reason=\"queue\"}";
@@ -186,7 +187,72 @@ async fn what_a_collector_refuses_is_not_sent_again() {
     assert_eq!(stage.collector.heard().len(), 1);
 }
 
-/// Enforced by `json::rejected`.
+/// Enforced by `Exporter::deliver`: it is waited for, up to the time for which
+/// one is tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timed_a_collector_is_not_asked_before_it_wants_to_be() {
+    let stage = Stage::before(Manner::SaysAfter(503, 3), 1.0).await;
+    stage.host.logs().host_line("info", "the one");
+    soon("it is asked again", || stage.collector.heard().len() == 2).await;
+    stage.collector.answers(Manner::Takes);
+    let heard = stage.collector.heard();
+    let waited = heard[1].at - heard[0].at;
+    assert!(waited >= Duration::from_secs(3), "{waited:?}");
+    soon("it is taken", || stage.counted(SENT) == 1).await;
+
+    let before = stage.collector.heard().len();
+    stage.collector.answers(Manner::SaysAfter(429, 3600));
+    stage.host.logs().host_line("info", "the next");
+    soon("it is given up", || stage.counted(UNTAKEN) == 1).await;
+    let heard = stage.collector.heard();
+    assert_eq!(heard.len(), before + 2, "once, and once more at the end");
+    let waited = heard[before + 1].at - heard[before].at;
+    assert!(waited >= Duration::from_secs(8), "{waited:?}");
+}
+
+/// Enforced by `Complaints::lost`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_room_is_in_the_log() {
+    ear::listen();
+    let stage = Stage::before(Manner::Hangs, 1.0).await;
+    stage.host.logs().host_line("info", "the first");
+    soon("it is asked", || !stage.collector.heard().is_empty()).await;
+    for _ in 0..MOST + 10 {
+        stage.host.logs().host_line("info", "another");
+    }
+    assert!(stage.counted(FULL) > 0);
+    let address = stage.collector.address();
+    let said = |what: &str| ear::heard(address).iter().any(|said| said.contains(what));
+    soon("it is said", || said(" without_room=")).await;
+    soon("why it is", || said(" why=\"no answer within 5 s\"")).await;
+    stage.host.shutdown(Duration::from_secs(5)).await;
+    // All of them, in the end, and no more often than that.
+    let sum = |field: &str| -> u64 {
+        let said = ear::heard(address);
+        let said = said.iter().filter(|said| said.contains(" signal=\"logs\" "));
+        let counts = said.filter_map(|said| said.split_once(field)?.1.split(' ').next()?.parse::<u64>().ok());
+        counts.sum()
+    };
+    assert_eq!(sum(" without_room="), stage.counted(FULL));
+    assert_eq!(sum(" untaken="), stage.counted(UNTAKEN));
+    let lines = ear::heard(address).len();
+    assert!(lines <= 4, "{:?}", ear::heard(address));
+}
+
+/// Enforced by `Complaints::taken_in_part`: its words on one line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_collector_has_against_a_message_is_in_the_log() {
+    ear::listen();
+    let stage = Stage::before(Manner::TakesBut(1), 1.0).await;
+    stage.host.logs().host_line("info", "the one");
+    soon("it is counted", || stage.counted(UNTAKEN) == 1).await;
+    let address = stage.collector.address();
+    let said = |what: &str| ear::heard(address).iter().any(|said| said.contains(what));
+    soon("it is said", || said(" rejected=1 ")).await;
+    assert!(said("no\\\\nroom"), "{:?}", ear::heard(address));
+}
+
+/// Enforced by `json::partial`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_collector_takes_a_part_of_is_counted_in_part() {
     let stage = Stage::before(Manner::TakesBut(2), 1.0).await;

@@ -14,6 +14,7 @@
 
 mod begun;
 mod collector;
+mod ear;
 mod headers;
 mod hops;
 mod http;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::complaint::Complaints;
 use super::post::{Told, post};
 use super::queue::{BATCH, Counts, Owned, Queue};
 use super::record::{LogRecord, Span};
@@ -26,8 +27,6 @@ const EVERY: Duration = Duration::from_secs(2);
 const RETRY_FOR: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-/// How often the log says that the collector does not take what it is sent.
-const COMPLAINT: Duration = Duration::from_secs(60);
 
 /// Sends one kind until the end.
 pub(super) async fn run<T: Signal>(shared: Arc<Shared>, stop: CancellationToken) {
@@ -39,7 +38,7 @@ pub(super) async fn run<T: Signal>(shared: Arc<Shared>, stop: CancellationToken)
     let mut exporter = Exporter {
         shared: &shared,
         queue,
-        complained: None,
+        complaints: Complaints::new(shared.address, T::NAME),
     };
     tokio::select! {
         biased;
@@ -49,10 +48,12 @@ pub(super) async fn run<T: Signal>(shared: Arc<Shared>, stop: CancellationToken)
     }
     // Whatever is left is sent by nobody.
     queue.give_up();
+    exporter.complaints.lost(queue.counts(), true);
 }
 
 /// What is sent in one message.
 pub(super) trait Signal: Owned + Sized + Send + 'static {
+    const NAME: &'static str;
     const PATH: &'static str;
     /// Where the collector says how many it has not taken.
     const REJECTED: &'static str;
@@ -64,6 +65,7 @@ pub(super) trait Signal: Owned + Sized + Send + 'static {
 }
 
 impl Signal for Span {
+    const NAME: &'static str = "spans";
     const PATH: &'static str = "/v1/traces";
     const REJECTED: &'static str = "rejectedSpans";
 
@@ -77,6 +79,7 @@ impl Signal for Span {
 }
 
 impl Signal for LogRecord {
+    const NAME: &'static str = "logs";
     const PATH: &'static str = "/v1/logs";
     const REJECTED: &'static str = "rejectedLogRecords";
 
@@ -92,7 +95,7 @@ impl Signal for LogRecord {
 struct Exporter<'s, T> {
     shared: &'s Shared,
     queue: &'s Queue<T>,
-    complained: Option<Instant>,
+    complaints: Complaints,
 }
 
 /// Things on their way. Dropping it says that the collector did not take them.
@@ -149,6 +152,7 @@ impl<T: Signal> Exporter<'_, T> {
                 _ = times.tick() => (self.queue.len(), false),
             };
             self.send(count).await;
+            self.complaints.lost(self.queue.counts(), false);
             if last {
                 return;
             }
@@ -176,26 +180,34 @@ impl<T: Signal> Exporter<'_, T> {
         let written = blocking(move || serde_json::to_vec(&T::message(&instance, &batch)));
         let body = match written.await {
             Ok(Ok(body)) => Bytes::from(body),
-            Ok(Err(error)) => return self.complain(&error.to_string()),
-            Err(fault) => return self.complain(&fault.message),
+            Ok(Err(error)) => return self.complaints.not_taken(&error.to_string()),
+            Err(fault) => return self.complaints.not_taken(&fault.message),
         };
         let until = Instant::now() + RETRY_FOR;
         let mut pause = FIRST_PAUSE;
         loop {
             // Whoever closes while this waits has it tried once more, at once.
             let last = self.shared.closing.is_cancelled();
-            let why = match self.attempt(T::PATH, body.clone()).await {
-                Told::Taken(answer) => return held.taken_but(json::rejected(&answer, T::REJECTED)),
-                Told::Refused(status) => return self.complain(&format!("it says {status}")),
-                Told::NotNow(why) => why,
+            let (why, after) = match self.attempt(T::PATH, body.clone()).await {
+                Told::Taken(answer) => {
+                    let part = json::partial(&answer, T::REJECTED);
+                    self.complaints.taken_in_part(&part);
+                    return held.taken_but(part.rejected);
+                }
+                Told::Refused(status) => return self.complaints.not_taken(&format!("it says {status}")),
+                Told::NotNow { why, after } => (why, after),
             };
-            self.complain(&why);
-            if last || Instant::now() + pause > until {
+            self.complaints.not_taken(&why);
+            self.complaints.lost(self.queue.counts(), false);
+            let left = until.saturating_duration_since(Instant::now());
+            if last || left < pause {
                 return;
             }
+            // It is not asked before it wants to be, but once more in any case.
+            let wait = after.map_or(pause, |after| after.clamp(pause, left));
             let closing = self.shared.closing.cancelled();
             // Early or not, it is tried again.
-            tokio::time::timeout(pause, closing).await.ok();
+            tokio::time::timeout(wait, closing).await.ok();
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }
@@ -211,17 +223,8 @@ impl<T: Signal> Exporter<'_, T> {
         let fields = match fields {
             Ok(fields) => fields,
             // It may be in the middle of being put in its place.
-            Err(why) => return Told::NotNow(why),
+            Err(why) => return Told::NotNow { why, after: None },
         };
         post(self.shared.address, path, fields, body).await
-    }
-
-    /// Says so in the log, now and then.
-    fn complain(&mut self, why: &str) {
-        if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
-            self.complained = Some(Instant::now());
-            let address = self.shared.address;
-            tracing::warn!(%address, why, "the collector does not take traces and logs");
-        }
     }
 }

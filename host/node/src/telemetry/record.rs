@@ -167,7 +167,7 @@ impl LogRecord {
         LogRecord {
             at: now(),
             severity: Severity::of(severity),
-            text: shown(text),
+            text: shown(text, MAX_TEXT),
             source,
             plugin: None,
             serial: None,
@@ -195,10 +195,9 @@ fn now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0)
 }
 
-/// The text on one line, without what moves or turns the text beside it: who
-/// reads it at the collector takes it for what it is. Cut to its length.
-fn shown(text: &str) -> String {
-    let most = MAX_TEXT;
+/// The text on one line, without what moves or turns the text beside it, up to
+/// `most` bytes: whoever reads it takes it for what it is.
+pub(super) fn shown(text: &str, most: usize) -> String {
     let mut shown = escaped(cut(text, most));
     shown.truncate(shown.floor_char_boundary(most));
     shown
