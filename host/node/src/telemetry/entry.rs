@@ -24,7 +24,7 @@ pub(crate) struct Entry {
     trace: Trace,
     /// It is said already when it was over.
     ended: Option<Instant>,
-    /// Taken away where there is to be none.
+    /// Taken away when it ends.
     span: Option<Span>,
 }
 
@@ -112,9 +112,9 @@ impl Entry {
         self.set_code(code);
     }
 
-    /// It is begun again elsewhere.
-    pub(crate) fn forget(mut self) {
-        self.span = None;
+    /// It has come to no generation, and ends with this.
+    pub(crate) fn refused(mut self, code: Code) {
+        self.set_code(Some(code));
     }
 
     fn set_code(&mut self, code: Option<Code>) {
