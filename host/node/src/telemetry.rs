@@ -2,7 +2,7 @@
 //!
 //! Owns which requests are traced, and the two queues from which what is known
 //! of them is sent. How that is said is in `json`, the way to the collector in
-//! `export` and `post`.
+//! `export` and `post`, and what the log says of that in `complaint`.
 //!
 //! **Invariant:** nobody who calls or serves waits for the collector: what it
 //! does not take in time is dropped, and counted.

@@ -58,13 +58,14 @@ impl Desk {
     /// Answers a request, in any case.
     pub(super) async fn answer(&self, request: Request<Sent>, pace: &Pace) -> Answer {
         let looked_at = pace.begin(|seen| head::check(&request, seen));
-        // What is no request says nothing of a trace either.
-        let said = match self.known.trace {
-            ClientTrace::Continue if looked_at.is_ok() => trace_of(request.headers()),
-            _ => None,
-        };
-        let telemetry = self.inner.telemetry.as_ref();
-        let entry = telemetry.and_then(|telemetry| telemetry.http(&self.known.name, request.method(), said));
+        let entry = self.inner.telemetry.as_ref().and_then(|telemetry| {
+            // What is no request says nothing of a trace either.
+            let said = match self.known.trace {
+                ClientTrace::Continue if looked_at.is_ok() => trace_of(request.headers()),
+                _ => None,
+            };
+            telemetry.http(&self.known.name, request.method(), said)
+        });
         let answered = match looked_at {
             Ok(()) => self.ask(request, pace, entry.as_ref()).await,
             Err(refusal) => Err(refusal),
