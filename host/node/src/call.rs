@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use odeon_authority::Principal;
-use odeon_protocol::{Code, Fault, Generation, MethodPath, PluginName, Serial, TraceParent};
+use odeon_protocol::{Code, Fault, Fingerprint, Generation, MethodPath, PluginName, Serial, TraceParent};
 use odeon_runtime::{Attempt, Behalf, CallContext, Interrupt, NotEntered, ProgressSink, Reply};
 
 pub use self::args::Args;
@@ -64,18 +64,12 @@ impl Host {
     pub fn call_encoded(&self, path: &str, args: &[u8]) -> Result<Reply, Fault> {
         let mut moved = None;
         let mut known = None;
+        let mut entry = None;
         loop {
-            let names = self.inner.registry.names();
-            let (loaded, method) = look_up(&names, path)?;
-            if moved.is_some() && known != Some(method.fingerprint) {
-                return Err(handle::changed(&method.path, &method.ty));
-            }
-            known = Some(method.fingerprint);
-            method.check(args, &loaded.limits)?;
-            match self.inner.call_on(loaded, method, args, moved) {
+            match self.inner.call_named(path, args, moved, &mut known, &mut entry) {
                 Err(NotEntered::Moved(next)) => moved = Some(next),
                 Ok(reply) => return Ok(reply),
-                Err(NotEntered::Fault(fault)) => return Err(fault),
+                Err(NotEntered::Fault(fault)) => return Err(no_further(entry, fault)),
             }
         }
     }
@@ -105,7 +99,29 @@ impl Inner {
         Ok((loaded.clone(), loaded.find(member)?))
     }
 
-    /// Calls a method on this thread, at this generation.
+    /// Calls a method by name on this thread, at the generation that serves now.
+    /// `known` is the type that the arguments were found to fit.
+    #[inline]
+    fn call_named(
+        &self,
+        path: &str,
+        args: &[u8],
+        moved: Option<Attempt>,
+        known: &mut Option<Fingerprint>,
+        entry: &mut Option<Box<Entry>>,
+    ) -> Result<Reply, NotEntered> {
+        let names = self.registry.names();
+        let (loaded, method) = look_up(&names, path)?;
+        if moved.is_some() && *known != Some(method.fingerprint) {
+            return Err(handle::changed(&method.path, &method.ty).into());
+        }
+        *known = Some(method.fingerprint);
+        method.check(args, &loaded.limits)?;
+        self.call_on(loaded, method, args, moved, entry)
+    }
+
+    /// Calls a method on this thread, at this generation. `entry` is the span of
+    /// the request, which goes on to the next one with it.
     #[inline]
     pub(crate) fn call_on(
         &self,
@@ -113,9 +129,12 @@ impl Inner {
         method: &MethodEntry,
         args: &[u8],
         moved: Option<Attempt>,
+        entry: &mut Option<Box<Entry>>,
     ) -> Result<Reply, NotEntered> {
-        let entry = self.entry_here(loaded, method);
-        let called = match (&entry, moved) {
+        if moved.is_none() {
+            *entry = self.entry_here(loaded, method);
+        }
+        let called = match (&*entry, moved) {
             (None, None) => loaded.plugin.call_direct(method.id, args),
             (entry, moved) => {
                 let context = CallContext {
@@ -129,8 +148,8 @@ impl Inner {
         if let Err(NotEntered::Fault(fault)) = &called {
             self.note_end(loaded, method, fault);
         }
-        if let Some(entry) = entry {
-            end_here(*entry, loaded, method, &called);
+        if entry.is_some() {
+            end_here(entry, loaded, method, &called);
         }
         called
     }
@@ -261,16 +280,33 @@ fn end(entry: Entry, found: &Found, called: &Result<(Reply, Generation), Fault>)
     entry.end(&found.loaded, generation, code);
 }
 
-/// The same on the caller's own thread. Whoever goes on to another generation
-/// begins another span.
+/// The same on the caller's own thread, unless the call goes on to another
+/// generation: it is one request wherever it waits.
 #[cold]
-fn end_here(entry: Entry, loaded: &Loaded, method: &MethodEntry, called: &Result<Reply, NotEntered>) {
+fn end_here(
+    entry: &mut Option<Box<Entry>>,
+    loaded: &Loaded,
+    method: &MethodEntry,
+    called: &Result<Reply, NotEntered>,
+) {
     let code = match called {
         Ok(reply) => is_err(&method.ty, &reply.bytes).then_some(Code::GuestError),
         Err(NotEntered::Fault(fault)) => Some(fault.code),
-        Err(NotEntered::Moved(_)) => return entry.forget(),
+        Err(NotEntered::Moved(_)) => return,
     };
-    entry.end(loaded, loaded.plugin.generation(), code);
+    if let Some(entry) = entry.take() {
+        entry.end(loaded, loaded.plugin.generation(), code);
+    }
+}
+
+/// A call that has come to no other generation ends with this, and so does its
+/// span if it still has one.
+#[cold]
+fn no_further(entry: Option<Box<Entry>>, fault: Fault) -> Fault {
+    if let Some(entry) = entry {
+        entry.refused(fault.code);
+    }
+    fault
 }
 
 /// Whether a limit stopped the plugin.

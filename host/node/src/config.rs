@@ -133,6 +133,18 @@ impl TelemetryTable {
     }
 }
 
+/// What is said about traces without a collector would do nothing.
+fn check_traces(listeners: &[ListenerConfig], otlp: Option<&OtlpConfig>) -> Result<(), String> {
+    let mut saying = listeners.iter().filter(|listener| listener.says_trace());
+    match (saying.next(), otlp) {
+        (Some(listener), None) => Err(format!(
+            "listener {}: trace: expected `otlp` in [telemetry], the collector that it is about; found none",
+            listener.name()
+        )),
+        _ => Ok(()),
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WallTable {
@@ -202,6 +214,7 @@ impl HostConfig {
         limits.and(host_limits).map_err(|error| error.to_string())?;
         let beside = |path: PathBuf| folder.join(path);
         let otlp = written.telemetry.otlp(folder)?;
+        check_traces(&written.listener, otlp.as_ref())?;
         Ok(HostConfig {
             workers: written.host.workers,
             pool_instances: written.host.pool_instances,

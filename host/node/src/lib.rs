@@ -87,7 +87,7 @@ pub use request::CallRequest;
 pub use secrets::MAX_SECRET;
 pub use telemetry::{InvalidOtlpAddress, InvalidSampleShare, OtlpAddress, OtlpConfig, SampleShare};
 pub use unload::{UnloadMode, UnloadReport};
-pub use web::{InvalidListener, ListenerConfig, TlsFiles, WebListener};
+pub use web::{ClientTrace, InvalidListener, ListenerConfig, TlsFiles, WebListener};
 
 /// The documents whose code has to compile.
 #[cfg(doctest)]

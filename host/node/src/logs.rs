@@ -162,7 +162,7 @@ impl LogSink for Logs {
         };
         if let Some(telemetry) = &self.0.telemetry {
             let record = LogRecord::new(severity(line.level), &text, source);
-            telemetry.log(record.of(line.plugin, line.generation, line.serial, line.span));
+            telemetry.log(record.of(&line));
         }
         self.keep(Line {
             time: now(),

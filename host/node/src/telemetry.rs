@@ -2,7 +2,7 @@
 //!
 //! Owns which requests are traced, and the two queues from which what is known
 //! of them is sent. How that is said is in `json`, the way to the collector in
-//! `export` and `post`.
+//! `export` and `post`, and what the log says of that in `complaint`.
 //!
 //! **Invariant:** nobody who calls or serves waits for the collector: what it
 //! does not take in time is dropped, and counted.
@@ -10,6 +10,7 @@
 //! **Invariant:** no text of a guest or a caller is in a span but the names of
 //! methods, and in a log record no more of it than [`record::MAX_TEXT`].
 
+mod complaint;
 mod config;
 mod entry;
 mod export;
@@ -27,11 +28,11 @@ use std::time::Duration;
 
 use odeon_protocol::{Serial, SpanId, SpanRef, TraceId, TraceParent};
 use odeon_runtime::{CallSpan, SpanSink};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use self::config::{InvalidOtlpAddress, InvalidSampleShare, OtlpAddress, OtlpConfig, SampleShare};
-pub(crate) use self::entry::{Entry, WebEntry};
+pub(crate) use self::entry::{Entry, WebEntry, trace_of};
 use self::queue::Queue;
 pub(crate) use self::record::LogRecord;
 use self::record::{Hop, Span};
@@ -54,12 +55,10 @@ struct Shared {
     instance: String,
     spans: Queue<Span>,
     logs: Queue<LogRecord>,
-    /// There is a whole batch of something.
-    ready: Notify,
     /// Nothing more comes; what there is has [`FLUSH`] to be sent.
     closing: CancellationToken,
-    /// It was sent, or given up.
-    done: CancellationToken,
+    /// Those who send it, until it was sent or given up.
+    sending: TaskTracker,
 }
 
 impl Telemetry {
@@ -79,22 +78,29 @@ impl Telemetry {
             instance: Serial::new().to_string(),
             spans: Queue::new(),
             logs: Queue::new(),
-            ready: Notify::new(),
             closing: CancellationToken::new(),
-            done: CancellationToken::new(),
+            sending: TaskTracker::new(),
         })))
     }
 
     /// Sends from now on.
     pub(crate) fn begin(&self, tasks: &Tasks) {
-        tasks.spawn(export::run(self.0.clone(), tasks.stop.clone()));
+        self.begin_one::<Span>(tasks);
+        self.begin_one::<LogRecord>(tasks);
     }
 
-    /// Sends what there is, for as long as [`FLUSH`], and nothing after that.
+    fn begin_one<T: export::Signal>(&self, tasks: &Tasks) {
+        let sending = export::run::<T>(self.0.clone(), tasks.stop.clone());
+        tasks.spawn(self.0.sending.track_future(sending));
+    }
+
+    /// Sends what there is, for as long as [`FLUSH`], and nothing after that:
+    /// spans and lines side by side.
     pub(crate) async fn end(&self) {
         self.0.closing.cancel();
-        // Its own time is shorter.
-        if tokio::time::timeout(2 * FLUSH, self.0.done.cancelled())
+        self.0.sending.close();
+        // Their own time is shorter.
+        if tokio::time::timeout(2 * FLUSH, self.0.sending.wait())
             .await
             .is_err()
         {
@@ -124,9 +130,7 @@ impl Telemetry {
 
     /// Takes a line of a log.
     pub(crate) fn log(&self, record: LogRecord) {
-        if self.0.logs.push(record) {
-            self.0.ready.notify_one();
-        }
+        self.0.logs.push(record);
     }
 
     /// What became of spans and lines.
@@ -169,9 +173,7 @@ impl Telemetry {
 
 impl Shared {
     fn take(&self, span: Span) {
-        if self.spans.push(span) {
-            self.ready.notify_one();
-        }
+        self.spans.push(span);
     }
 }
 

@@ -31,7 +31,7 @@ use odeon_protocol::{Code, Fault, PluginName};
 use odeon_runtime::Plugin;
 use parking_lot::Mutex;
 
-pub use self::config::{InvalidListener, ListenerConfig};
+pub use self::config::{ClientTrace, InvalidListener, ListenerConfig};
 pub(crate) use self::counts::{Counts, write as write_metrics};
 pub(crate) use self::listener::BoundListener;
 pub use self::listener::WebListener;
@@ -51,6 +51,8 @@ pub(crate) struct Known {
     pub(crate) name: Arc<str>,
     pub(crate) address: SocketAddr,
     pub(crate) tls: bool,
+    /// What the `traceparent` of a client counts for.
+    pub(crate) trace: ClientTrace,
     pub(crate) counts: Counts,
 }
 

@@ -62,7 +62,7 @@ pub use plugin::{
 pub use runtime::{LoadError, Runtime, RuntimeConfig, StartError};
 pub use sinks::{AuditSink, Denial, Level, LogLine, LogSink, SecretError, SecretSource, Stream};
 pub use totals::Totals;
-pub use trace::{CallSpan, SpanSink, Trace};
+pub use trace::{CallSpan, MOST_SPANS, SpanSink, Trace};
 pub use unit::{InstanceModel, PluginSpec};
 pub use wall::{Opening, Standing, WallError, refuse_all_files, refuse_meddling, refuse_other_files};
 pub use warrant::{Behalf, Grants};

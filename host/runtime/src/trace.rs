@@ -2,11 +2,12 @@
 //!
 //! Owns where a call stands in its trace, and the span of it, from its place in
 //! the gate to its end. Which calls are traced is decided by whoever begins a
-//! trace; who is called from there is traced too.
+//! trace; who is called from there is traced too, up to [`MOST_SPANS`].
 //!
 //! **Invariant:** a call that is not traced pays for one look at a pointer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use odeon_authority::Principal;
@@ -16,6 +17,10 @@ use crate::control::CallContext;
 use crate::links::method_text;
 use crate::plugin::{MethodId, Shared};
 use crate::unit::Unit;
+
+/// The most spans below the one that a trace begins with here: a guest can call
+/// others as often as it likes, and whoever takes spans has room for so many.
+pub const MOST_SPANS: u64 = 1000;
 
 /// Takes the spans of calls. It must return at once: it is called on the guest's
 /// own thread.
@@ -57,12 +62,20 @@ pub struct Trace(Arc<Inner>);
 struct Inner {
     at: SpanRef,
     sink: Arc<dyn SpanSink>,
+    /// How many spans were wanted below the first.
+    wanted: Arc<AtomicU64>,
 }
 
 impl Trace {
     /// What is called in this span has spans below it.
     pub fn new(at: SpanRef, sink: Arc<dyn SpanSink>) -> Self {
-        Trace(Arc::new(Inner { at, sink }))
+        let wanted = Arc::default();
+        Trace(Arc::new(Inner { at, sink, wanted }))
+    }
+
+    /// How many calls below the first span have none of their own so far.
+    pub fn left_out(&self) -> u64 {
+        self.0.wanted.load(Ordering::Relaxed).saturating_sub(MOST_SPANS)
     }
 
     /// The span.
@@ -70,12 +83,23 @@ impl Trace {
         self.0.at
     }
 
-    /// Another span of the same trace.
-    fn next(&self) -> SpanRef {
-        SpanRef {
+    /// Another span of the same trace, unless there are too many. What is too
+    /// much is counted.
+    fn next(&self) -> Option<SpanRef> {
+        let before = self.0.wanted.fetch_add(1, Ordering::Relaxed);
+        (before < MOST_SPANS).then(|| SpanRef {
             trace: self.0.at.trace,
             span: SpanId::random(),
-        }
+        })
+    }
+
+    /// What is called in this span of the same trace.
+    fn inside(&self, at: SpanRef) -> Trace {
+        Trace(Arc::new(Inner {
+            at,
+            sink: self.0.sink.clone(),
+            wanted: self.0.wanted.clone(),
+        }))
     }
 
     /// A call that did not come in has a span all the same.
@@ -88,8 +112,9 @@ impl Trace {
         began: Instant,
         fault: &Fault,
     ) {
+        let Some(at) = self.next() else { return };
         self.0.sink.ended(CallSpan {
-            at: self.next(),
+            at,
             parent: self.0.at.span,
             began,
             took: began.elapsed(),
@@ -118,14 +143,23 @@ pub(crate) struct Span {
 
 impl Span {
     /// Begins the span of this call, if it is traced: what it calls is below it.
+    /// One that is left out leaves what it calls, and its words, to the span that
+    /// it was made in.
     #[inline]
     pub(crate) fn begin(context: &mut CallContext, shared: &Shared, method: MethodId) -> Option<Self> {
-        let outer = context.trace.take()?;
-        Some(Self::below(&outer, context, shared, method))
+        let outer = context.trace.clone()?;
+        let at = outer.next()?;
+        Some(Self::below(&outer, at, context, shared, method))
     }
 
-    fn below(outer: &Trace, context: &mut CallContext, shared: &Shared, method: MethodId) -> Self {
-        let trace = Trace::new(outer.next(), outer.0.sink.clone());
+    fn below(
+        outer: &Trace,
+        at: SpanRef,
+        context: &mut CallContext,
+        shared: &Shared,
+        method: MethodId,
+    ) -> Self {
+        let trace = outer.inside(at);
         context.trace = Some(trace.clone());
         let export = shared.source.description.exports.get(method.number());
         let unit = shared.unit.clone();

@@ -1,13 +1,18 @@
 //! A collector that reads what it is sent as the specification says it, lets
 //! nothing else pass, and answers in whatever manner a test wants.
 
+mod strict;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+use self::strict::{parts, read_record, read_span};
 
 /// How it answers.
 #[derive(Clone, Debug)]
@@ -16,10 +21,26 @@ pub(crate) enum Manner {
     Takes,
     /// With this status, and takes nothing.
     Says(u16),
+    /// The same, and after how many seconds it wants to be asked again.
+    SaysAfter(u16, u64),
+    /// It takes everything, and answers with these bytes, behind which the
+    /// connection ends or stays as it is.
+    TakesAndSays(String, Then),
     /// It takes a message but for so many things in it.
     TakesBut(u64),
     /// Never.
     Hangs,
+    /// Never what comes to this path; it takes everything else.
+    HangsAt(&'static str),
+    /// It takes everything after so long, and remembers nothing.
+    Slowly(Duration),
+}
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Then {
+    Ends,
+    Stays,
 }
 
 /// One that listens until it is dropped.
@@ -42,6 +63,7 @@ pub(crate) struct Message {
     pub(crate) body: Value,
     /// Whether it was taken.
     pub(crate) taken: bool,
+    pub(crate) at: Instant,
 }
 
 /// A span.
@@ -161,24 +183,46 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let Some(mut message) = read(&mut stream).await else {
         return;
     };
-    let manner = shared.manner.lock().unwrap().clone();
-    message.taken = matches!(manner, Manner::Takes | Manner::TakesBut(_));
+    let manner = match shared.manner.lock().unwrap().clone() {
+        Manner::HangsAt(path) if path == message.path => Manner::Hangs,
+        Manner::HangsAt(_) => Manner::Takes,
+        manner => manner,
+    };
+    message.taken = matches!(
+        manner,
+        Manner::Takes | Manner::TakesBut(_) | Manner::TakesAndSays(..)
+    );
     let rejected = match message.path.as_str() {
         "/v1/traces" => "rejectedSpans",
         _ => "rejectedLogRecords",
     };
-    shared.heard.lock().unwrap().push(message);
+    match manner {
+        Manner::Slowly(pause) => tokio::time::sleep(pause).await,
+        _ => shared.heard.lock().unwrap().push(message),
+    }
+    let mut fields = "content-type: application/json\r\n".to_owned();
     let (status, body) = match manner {
-        Manner::Takes => (200, "{}".to_owned()),
+        Manner::Takes | Manner::Slowly(_) => (200, "{}".to_owned()),
         Manner::Says(status) => (status, "no".to_owned()),
+        Manner::SaysAfter(status, seconds) => {
+            fields = format!("{fields}retry-after: {seconds}\r\n");
+            (status, "no".to_owned())
+        }
         Manner::TakesBut(count) => (
             200,
-            format!(r#"{{"partialSuccess":{{"{rejected}":"{count}","errorMessage":"no"}}}}"#),
+            format!(r#"{{"partialSuccess":{{"{rejected}":"{count}","errorMessage":"no\nroom"}}}}"#),
         ),
-        Manner::Hangs => return std::future::pending().await,
+        Manner::TakesAndSays(answer, then) => {
+            stream.write_all(answer.as_bytes()).await.ok();
+            if let Then::Stays = then {
+                std::future::pending::<()>().await;
+            }
+            return;
+        }
+        Manner::Hangs | Manner::HangsAt(_) => return std::future::pending().await,
     };
     let answer = format!(
-        "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status} x\r\n{fields}content-length: {}\r\n\r\n{body}",
         body.len()
     );
     // Whoever has given it up hears nothing of it.
@@ -220,149 +264,6 @@ async fn read(stream: &mut TcpStream) -> Option<Message> {
         fields,
         body: serde_json::from_slice(&body).expect("a message is JSON"),
         taken: false,
+        at: Instant::now(),
     })
-}
-
-/// What is in a message, whose resource has this attribute.
-fn parts(message: &Value, [resources, scopes, parts]: [&str; 3], attribute: &str) -> Vec<Value> {
-    let list = |value: &Value, key: &str| -> Vec<Value> {
-        let list = value[key].as_array();
-        list.unwrap_or_else(|| panic!("no {key} in {value}")).clone()
-    };
-    let of_resources = list(message, resources);
-    let all = of_resources.iter().flat_map(|resource| {
-        let about = attributes(&resource["resource"]["attributes"]);
-        assert!(!about[attribute].is_empty(), "{resource}");
-        list(resource, scopes)
-    });
-    all.flat_map(|scope| {
-        assert_eq!(scope["scope"]["name"], "odeon");
-        list(&scope, parts)
-    })
-    .collect()
-}
-
-fn read_span(span: &Value) -> Span {
-    keys(
-        span,
-        &[
-            "traceId",
-            "spanId",
-            "parentSpanId",
-            "name",
-            "kind",
-            "startTimeUnixNano",
-            "endTimeUnixNano",
-            "attributes",
-            "status",
-        ],
-    );
-    let error = span.get("status").map(|status| {
-        keys(status, &["code", "message"]);
-        assert_eq!(status["code"], 2, "{status}");
-        text(status, "message")
-    });
-    let read = Span {
-        trace: id(span, "traceId", 32),
-        id: id(span, "spanId", 16),
-        parent: span.get("parentSpanId").map(|_| id(span, "parentSpanId", 16)),
-        name: text(span, "name"),
-        kind: span["kind"].as_u64().expect("an enumeration is a number"),
-        began: time(span, "startTimeUnixNano"),
-        ended: time(span, "endTimeUnixNano"),
-        attributes: attributes(&span["attributes"]),
-        error,
-    };
-    assert!(read.began <= read.ended, "{read:?}");
-    assert!(!read.name.is_empty(), "{read:?}");
-    read
-}
-
-fn read_record(record: &Value) -> Record {
-    keys(
-        record,
-        &[
-            "timeUnixNano",
-            "observedTimeUnixNano",
-            "severityNumber",
-            "severityText",
-            "body",
-            "attributes",
-            "traceId",
-            "spanId",
-            "flags",
-        ],
-    );
-    time(record, "timeUnixNano");
-    time(record, "observedTimeUnixNano");
-    keys(&record["body"], &["stringValue"]);
-    let during = record
-        .get("traceId")
-        .map(|_| (id(record, "traceId", 32), id(record, "spanId", 16)));
-    assert_eq!(record.get("flags").is_some(), during.is_some(), "{record}");
-    Record {
-        severity: (
-            record["severityNumber"]
-                .as_u64()
-                .expect("an enumeration is a number"),
-            text(record, "severityText"),
-        ),
-        body: text(&record["body"], "stringValue"),
-        attributes: attributes(&record["attributes"]),
-        during,
-    }
-}
-
-/// It has no others.
-fn keys(value: &Value, known: &[&str]) {
-    for key in value.as_object().expect("an object").keys() {
-        assert!(known.contains(&key.as_str()), "{key} in {value}");
-    }
-}
-
-fn text(value: &Value, key: &str) -> String {
-    let text = value[key].as_str();
-    text.unwrap_or_else(|| panic!("no text {key} in {value}"))
-        .to_owned()
-}
-
-/// Hexadecimal digits, so many and not all nought.
-fn id(value: &Value, key: &str, digits: usize) -> String {
-    let id = text(value, key);
-    let is_hex = id.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    assert!(
-        id.len() == digits && is_hex && id.bytes().any(|digit| digit != b'0'),
-        "{id}"
-    );
-    id
-}
-
-/// Nanoseconds since 1970, as text; of this century.
-fn time(value: &Value, key: &str) -> u64 {
-    let time: u64 = text(value, key).parse().expect("a number as text");
-    assert!(
-        (1_700_000_000_000_000_000..4_100_000_000_000_000_000).contains(&time),
-        "{time}"
-    );
-    time
-}
-
-fn attributes(list: &Value) -> BTreeMap<String, String> {
-    let list = list.as_array().expect("a list of attributes");
-    let mut read = BTreeMap::new();
-    for one in list {
-        keys(one, &["key", "value"]);
-        keys(&one["value"], &["stringValue", "intValue"]);
-        let value = match one["value"].get("intValue") {
-            Some(number) => {
-                let number = number.as_str().expect("a number of 64 bits is text");
-                assert!(number.parse::<i64>().is_ok(), "{number}");
-                number.to_owned()
-            }
-            None => text(&one["value"], "stringValue"),
-        };
-        let before = read.insert(text(one, "key"), value);
-        assert_eq!(before, None, "twice: {one}");
-    }
-    read
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use odeon::{Args, CallOptions, Code};
 use odeon_tests::guests;
 
+use crate::collector::Span;
 use crate::stage::{Stage, one, soon, steps};
 
 /// What a span is of.
@@ -122,6 +123,38 @@ async fn a_call_by_name_that_is_denied_has_a_span() {
         .iter()
         .find(|above| Some(&above.id) == denied.parent.as_ref());
     assert_eq!(above.expect("what it is below").get("odeon.plugin"), "caller");
+}
+
+/// Enforced by `Trace::next`, for calls that come in and for those that do not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_that_calls_without_an_end_has_so_many_spans_and_no_more() {
+    const MOST: usize = 1000;
+    let stage = Stage::new(1.0).await;
+    stage.pair().await;
+    for (method, calls) in [("absent/perform", "3000"), ("other/perform", "1500")] {
+        let attack = ["times", calls, "try", "next", "by-name", method, "version"];
+        let told = stage.ask("caller/perform", &steps(&attack)).await;
+        assert!(told.is_ok(), "{told:?}");
+    }
+    // Whatever one did, there is room for the next.
+    assert_eq!(stage.ask("caller/add", "2, 3").await.unwrap(), "5");
+    let spans = stage.spans().await;
+    let requests: Vec<_> = spans
+        .iter()
+        .filter(|span| span.get("odeon.hop") == "request")
+        .collect();
+    let omitted = |request: &Span| {
+        let below = spans.iter().filter(|span| span.trace == request.trace).count() - 1;
+        (below, request.get("odeon.spans.omitted").to_owned())
+    };
+    let omitted: Vec<_> = requests.iter().map(|request| omitted(request)).collect();
+    // The caller's own is one of them.
+    let left_out = |calls: usize| (calls + 1 - MOST).to_string();
+    assert_eq!(
+        omitted,
+        [(MOST, left_out(3000)), (MOST, left_out(1500)), (2, String::new())]
+    );
+    assert!(requests.iter().all(|request| request.error.is_none()));
 }
 
 /// Enforced by `Span::end` and `call::end`.

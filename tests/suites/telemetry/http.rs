@@ -1,13 +1,22 @@
 //! Requests over HTTP.
 
-use odeon::{ListenerConfig, WebListener};
+use odeon::{ClientTrace, ListenerConfig, WebListener};
 use odeon_tests::web::Client;
 
 use crate::stage::{SAID, Stage, load, one};
 
 async fn listen(stage: &Stage) -> WebListener {
+    listen_as(stage, None).await
+}
+
+/// The same with this said about what clients say of traces.
+async fn listen_as(stage: &Stage, trace: Option<ClientTrace>) -> WebListener {
     let config = ListenerConfig::plain("web".parse().unwrap(), "127.0.0.1:0".parse().unwrap());
-    let listener = stage.host.listen(&config.unwrap()).await.expect("a listener");
+    let mut config = config.unwrap();
+    if let Some(trace) = trace {
+        config = config.with_client_trace(trace);
+    }
+    let listener = stage.host.listen(&config).await.expect("a listener");
     let served = load("guest-web", "web").served_at("web/w".parse().unwrap());
     stage.host.load(served).await.expect("the guest loads");
     listener
@@ -83,4 +92,44 @@ async fn a_request_that_no_plugin_answers_has_its_code() {
             .iter()
             .all(|span| span.parent.is_none() && !SAID.contains(&span.trace))
     );
+}
+
+/// Enforced by `Desk::answer`: neither who wants it traced nor who does not is
+/// asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_listener_ignores_what_clients_say_of_traces_the_share_decides() {
+    let unsampled = SAID.replace("-01", "-00");
+    for (share, count) in [(0.0, 0), (1.0, 2)] {
+        let stage = Stage::new(share).await;
+        let listener = listen_as(&stage, Some(ClientTrace::Ignore)).await;
+        for said in [SAID, &unsampled] {
+            let field = format!("Traceparent: {said}\r\n");
+            assert_eq!(get(&listener, "/w/version", &field).await, 200);
+        }
+        let spans = stage.spans().await;
+        let https: Vec<_> = spans
+            .iter()
+            .filter(|span| span.get("odeon.hop") == "http")
+            .collect();
+        assert_eq!(https.len(), count, "{spans:#?}");
+        assert!(
+            https
+                .iter()
+                .all(|span| span.parent.is_none() && !SAID.contains(&span.trace))
+        );
+    }
+}
+
+/// Enforced by `Desk::answer`: its head is looked at first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_request_is_not_traced_because_it_says_so() {
+    let stage = Stage::new(0.0).await;
+    let listener = listen(&stage).await;
+    for _ in 0..3 {
+        let mut client = Client::connect(listener.address()).await;
+        let hostless = format!("GET /w/version HTTP/1.1\r\nTraceparent: {SAID}\r\n\r\n");
+        client.send(hostless.as_bytes()).await.unwrap();
+        assert_eq!(client.answer().await.unwrap().status, 400);
+    }
+    assert_eq!(stage.spans().await.len(), 0);
 }

@@ -14,11 +14,13 @@
 
 mod begun;
 mod collector;
+mod ear;
 mod headers;
 mod hops;
 mod http;
 mod lines;
 mod losses;
+mod moved;
 #[path = "../node/peer.rs"]
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
 mod peer;

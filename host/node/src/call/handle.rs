@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use odeon_protocol::{Code, Fault, Fingerprint, FunctionType};
 use odeon_runtime::{ComponentNamedList, Lift, Lower, NotEntered, Reply};
 
-use super::{Args, CallOptions, CallReply};
+use super::{Args, CallOptions, CallReply, no_further};
 use crate::host::{Host, Inner};
 use crate::registry::{Loaded, Slot, not_loaded};
 
@@ -158,16 +158,17 @@ impl MethodHandle {
     #[inline]
     pub fn call(&self, args: &[u8]) -> Result<Reply, Fault> {
         let mut moved = None;
+        let mut entry = None;
         loop {
             let called = self.place.with(|loaded, index| {
                 let method = loaded.method(index)?;
                 method.check(args, &loaded.limits)?;
-                self.place.inner.call_on(loaded, method, args, moved)
+                self.place.inner.call_on(loaded, method, args, moved, &mut entry)
             });
             match called {
                 Err(NotEntered::Moved(next)) => moved = Some(next),
                 Ok(reply) => return Ok(reply),
-                Err(NotEntered::Fault(fault)) => return Err(fault),
+                Err(NotEntered::Fault(fault)) => return Err(no_further(entry, fault)),
             }
         }
     }
@@ -214,18 +215,21 @@ where
     pub fn call(&self, params: P) -> Result<R, Fault> {
         let mut params = Some(params);
         let mut moved = None;
+        let mut entry = None;
         loop {
             let called = self.method.place.with(|loaded, index| {
                 let method = loaded.method(index)?;
+                if moved.is_none() {
+                    entry = self.method.place.inner.entry_here(loaded, method);
+                }
                 let place = loaded.plugin.place(moved)?;
                 // Given away once: whoever has a place does not come here again.
                 let params = params.take().ok_or_else(given_away)?;
-                let entry = self.method.place.inner.entry_here(loaded, method);
                 let result = match entry.as_ref().and_then(|entry| entry.trace()) {
                     None => place.call_typed::<P, R>(method.id, params),
                     Some(trace) => place.call_traced::<P, R>(method.id, params, trace),
                 };
-                if let Some(entry) = entry {
+                if let Some(entry) = entry.take() {
                     let code = result.as_ref().err().map(|fault| fault.code);
                     entry.end(loaded, loaded.plugin.generation(), code);
                 }
@@ -237,7 +241,7 @@ where
             match called {
                 Err(NotEntered::Moved(next)) => moved = Some(next),
                 Ok(result) => return Ok(result),
-                Err(NotEntered::Fault(fault)) => return Err(fault),
+                Err(NotEntered::Fault(fault)) => return Err(no_further(entry, fault)),
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use odeon_protocol::Code;
 
 use super::HostConfig;
+use crate::web::ClientTrace;
 
 #[test]
 fn every_field_is_read_and_paths_are_beside_the_file() {
@@ -102,6 +103,32 @@ fn a_collector_is_named_clearly_or_not_at_all() {
         let error = read(table).unwrap_err();
         assert!(error.contains(why), "{table}: {error}");
     }
+}
+
+/// Enforced by `ListenerConfig::client_trace` and `check_traces`.
+#[test]
+fn strangers_say_nothing_of_traces_unless_it_is_said_that_they_may() {
+    const OTLP: &str = "[telemetry]\notlp = \"http://127.0.0.1:4318\"\n";
+    const PLAIN: &str = "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:8080\"\n";
+    const TLS: &str = "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:8443\"\n\
+                       tls = { cert = \"c.pem\", key = \"k.pem\" }\n";
+    let read = |text: &str| HostConfig::parse(text, Path::new(""));
+    for (listener, said, counts_for) in [
+        (PLAIN, "", ClientTrace::Continue),
+        (TLS, "", ClientTrace::Ignore),
+        (PLAIN, "trace = \"ignore\"\n", ClientTrace::Ignore),
+        (TLS, "trace = \"continue\"\n", ClientTrace::Continue),
+    ] {
+        let config = read(&format!("{OTLP}{listener}{said}")).unwrap();
+        assert_eq!(config.listeners[0].client_trace(), counts_for, "{listener}{said}");
+    }
+    let error = read(&format!("{OTLP}{PLAIN}trace = \"some\"\n")).unwrap_err();
+    assert!(error.contains("`ignore` or `continue`"), "{error}");
+    let error = read(&format!("{PLAIN}trace = \"ignore\"\n")).unwrap_err();
+    assert!(
+        error.contains("listener web: trace: expected `otlp` in [telemetry]"),
+        "{error}"
+    );
 }
 
 /// Enforced by `odeon_authority::read_operators_text`.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use odeon_authority::Principal;
 use odeon_protocol::{Code, Generation, Serial, TraceParent};
 use odeon_runtime::Trace;
@@ -20,9 +20,11 @@ use crate::registry::{Loaded, MethodEntry};
 /// it ended has given it up.
 pub(crate) struct Entry {
     telemetry: Telemetry,
+    /// What is called in it is traced by this.
+    trace: Trace,
     /// It is said already when it was over.
     ended: Option<Instant>,
-    /// Taken away where there is to be none.
+    /// Taken away when it ends.
     span: Option<Span>,
 }
 
@@ -49,15 +51,14 @@ impl Telemetry {
     }
 
     /// The same for a request over HTTP to this listener.
-    pub(crate) fn http<B>(&self, listener: &str, request: &Request<B>) -> Option<WebEntry> {
-        let mut said = request.headers().get_all(TRACEPARENT).iter();
-        // More than one say nothing.
-        let said = match (said.next(), said.next()) {
-            (Some(said), None) => said.to_str().ok().and_then(|said| said.parse().ok()),
-            _ => None,
-        };
+    pub(crate) fn http(
+        &self,
+        listener: &str,
+        method: &Method,
+        said: Option<TraceParent>,
+    ) -> Option<WebEntry> {
         let (at, parent) = self.place(said)?;
-        let method = known(request.method());
+        let method = known(method);
         let mut span = Span::new(Hop::Http, at, parent, method, Instant::now());
         span.put("odeon.principal.kind", "web");
         span.put("odeon.listener", listener);
@@ -69,6 +70,7 @@ impl Telemetry {
         span.code = Some(Code::Cancelled);
         Box::new(Entry {
             telemetry: self.clone(),
+            trace: Trace::new(span.at, self.sink()),
             ended: None,
             span: Some(span),
         })
@@ -77,6 +79,15 @@ impl Telemetry {
 
 /// The field of W3C Trace Context.
 const TRACEPARENT: &str = "traceparent";
+
+/// What these header fields say of a trace. More than one say nothing.
+pub(crate) fn trace_of(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut said = headers.get_all(TRACEPARENT).iter();
+    match (said.next(), said.next()) {
+        (Some(said), None) => said.to_str().ok()?.parse().ok(),
+        _ => None,
+    }
+}
 
 /// A method that has a name; others are whatever a client likes.
 fn known(method: &Method) -> &'static str {
@@ -90,8 +101,7 @@ fn known(method: &Method) -> &'static str {
 impl Entry {
     /// What is called in it is traced by this.
     pub(crate) fn trace(&self) -> Option<Trace> {
-        let span = self.span.as_ref()?;
-        Some(Trace::new(span.at, self.telemetry.sink()))
+        self.span.as_ref().map(|_| self.trace.clone())
     }
 
     /// It has ended so, in this generation.
@@ -102,9 +112,9 @@ impl Entry {
         self.set_code(code);
     }
 
-    /// It is begun again elsewhere.
-    pub(crate) fn forget(mut self) {
-        self.span = None;
+    /// It has come to no generation, and ends with this.
+    pub(crate) fn refused(mut self, code: Code) {
+        self.set_code(Some(code));
     }
 
     fn set_code(&mut self, code: Option<Code>) {
@@ -133,6 +143,10 @@ impl Drop for Entry {
         if let Some(mut span) = self.span.take() {
             let ended = self.ended.unwrap_or_else(Instant::now);
             span.took = ended.saturating_duration_since(span.began);
+            let left_out = self.trace.left_out();
+            if left_out > 0 {
+                span.put_number("odeon.spans.omitted", left_out);
+            }
             self.telemetry.0.take(span);
         }
     }

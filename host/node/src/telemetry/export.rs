@@ -1,7 +1,8 @@
 //! From the queues to the collector.
 //!
-//! Owns when something is sent and how often that is tried. One task does it,
-//! and whatever it does not get rid of in time is counted as dropped.
+//! Owns when something is sent and how often that is tried. Spans and lines have
+//! a task each, so that neither waits for the other; whatever they do not get rid
+//! of in time is counted as dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,32 +14,31 @@ use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::complaint::Complaints;
 use super::post::{Told, post};
-use super::queue::{BATCH, Counts, Queue};
+use super::queue::{BATCH, Counts, Owned, Queue};
 use super::record::{LogRecord, Span};
 use super::{FLUSH, Shared, headers, json};
 use crate::load::blocking;
 
 /// How long something waits at most for others to be sent with.
 const EVERY: Duration = Duration::from_secs(2);
-/// How long the collector may take for one message.
-const ANSWER: Duration = Duration::from_secs(5);
 /// For how long one is tried again, and the pauses between.
 const RETRY_FOR: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-/// How often the log says that the collector does not take what it is sent.
-const COMPLAINT: Duration = Duration::from_secs(60);
 
-/// Sends until the end, which it makes known.
-pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+/// Sends one kind until the end.
+pub(super) async fn run<T: Signal>(shared: Arc<Shared>, stop: CancellationToken) {
     let over = async {
         shared.closing.cancelled().await;
         tokio::time::sleep(FLUSH).await;
     };
+    let queue = T::queue(&shared);
     let mut exporter = Exporter {
         shared: &shared,
-        complained: None,
+        queue,
+        complaints: Complaints::new(shared.address, T::NAME),
     };
     tokio::select! {
         biased;
@@ -47,23 +47,31 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         () = over => {}
     }
     // Whatever is left is sent by nobody.
-    shared.spans.give_up();
-    shared.logs.give_up();
-    shared.done.cancel();
+    queue.give_up();
+    exporter.complaints.lost(queue.counts(), true);
 }
 
 /// What is sent in one message.
-trait Signal: Sized + Send + 'static {
+pub(super) trait Signal: Owned + Sized + Send + 'static {
+    const NAME: &'static str;
     const PATH: &'static str;
     /// Where the collector says how many it has not taken.
     const REJECTED: &'static str;
+
+    /// Where it waits.
+    fn queue(shared: &Shared) -> &Queue<Self>;
 
     fn message(instance: &str, batch: &[Self]) -> Value;
 }
 
 impl Signal for Span {
+    const NAME: &'static str = "spans";
     const PATH: &'static str = "/v1/traces";
     const REJECTED: &'static str = "rejectedSpans";
+
+    fn queue(shared: &Shared) -> &Queue<Self> {
+        &shared.spans
+    }
 
     fn message(instance: &str, batch: &[Self]) -> Value {
         json::spans(instance, batch)
@@ -71,17 +79,23 @@ impl Signal for Span {
 }
 
 impl Signal for LogRecord {
+    const NAME: &'static str = "logs";
     const PATH: &'static str = "/v1/logs";
     const REJECTED: &'static str = "rejectedLogRecords";
+
+    fn queue(shared: &Shared) -> &Queue<Self> {
+        &shared.logs
+    }
 
     fn message(instance: &str, batch: &[Self]) -> Value {
         json::logs(instance, batch)
     }
 }
 
-struct Exporter<'s> {
-    shared: &'s Arc<Shared>,
-    complained: Option<Instant>,
+struct Exporter<'s, T> {
+    shared: &'s Shared,
+    queue: &'s Queue<T>,
+    complaints: Complaints,
 }
 
 /// Things on their way. Dropping it says that the collector did not take them.
@@ -111,7 +125,7 @@ fn add(to: &AtomicU64, count: u64) {
     to.fetch_add(count, Ordering::Relaxed);
 }
 
-impl<T> Queue<T> {
+impl<T: Owned> Queue<T> {
     /// Drops what is in it.
     fn give_up(&self) {
         loop {
@@ -124,71 +138,76 @@ impl<T> Queue<T> {
     }
 }
 
-impl Exporter<'_> {
+impl<T: Signal> Exporter<'_, T> {
     async fn work(&mut self) {
-        let shared = self.shared;
         let mut times = tokio::time::interval(EVERY);
         times.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let at_least = tokio::select! {
+            let (count, last) = tokio::select! {
                 biased;
-                () = shared.closing.cancelled() => 1,
-                _ = times.tick() => 1,
-                () = shared.ready.notified() => BATCH,
+                // What came before this was said is in the queue.
+                () = self.shared.closing.cancelled() => (self.queue.len(), true),
+                () = self.queue.whole() => (BATCH, false),
+                // What comes meanwhile waits for the next time.
+                _ = times.tick() => (self.queue.len(), false),
             };
-            // What came before this was said is in the queues.
-            let last = shared.closing.is_cancelled();
-            self.send(&shared.spans, at_least).await;
-            self.send(&shared.logs, at_least).await;
+            self.send(count).await;
+            self.complaints.lost(self.queue.counts(), false);
             if last {
                 return;
             }
         }
     }
 
-    /// Sends what is there now, if it is at least so much, and of more no part
-    /// that is less.
-    async fn send<T: Signal>(&mut self, queue: &Queue<T>, at_least: usize) {
-        // What comes meanwhile waits for the next time.
-        let mut left = queue.len();
-        while left >= at_least {
-            let batch = queue.batch();
+    /// Sends so many of what is there.
+    async fn send(&mut self, count: usize) {
+        let mut left = count;
+        while left > 0 {
+            let batch = self.queue.batch();
             left = left.saturating_sub(batch.len().max(1));
             if !batch.is_empty() {
-                self.deliver(queue, batch).await;
+                self.deliver(batch).await;
             }
         }
     }
 
-    async fn deliver<T: Signal>(&mut self, queue: &Queue<T>, batch: Vec<T>) {
+    async fn deliver(&mut self, batch: Vec<T>) {
         let held = Held {
-            counts: queue.counts(),
+            counts: self.queue.counts(),
             count: batch.len() as u64,
         };
         let instance = self.shared.instance.clone();
         let written = blocking(move || serde_json::to_vec(&T::message(&instance, &batch)));
         let body = match written.await {
             Ok(Ok(body)) => Bytes::from(body),
-            Ok(Err(error)) => return self.complain(&error.to_string()),
-            Err(fault) => return self.complain(&fault.message),
+            Ok(Err(error)) => return self.complaints.not_taken(&error.to_string()),
+            Err(fault) => return self.complaints.not_taken(&fault.message),
         };
         let until = Instant::now() + RETRY_FOR;
         let mut pause = FIRST_PAUSE;
         loop {
             // Whoever closes while this waits has it tried once more, at once.
             let last = self.shared.closing.is_cancelled();
-            let why = match self.attempt(T::PATH, body.clone()).await {
-                Told::Taken(answer) => return held.taken_but(json::rejected(&answer, T::REJECTED)),
-                Told::Refused(status) => return self.complain(&format!("it says {status}")),
-                Told::NotNow(why) => why,
+            let (why, after) = match self.attempt(T::PATH, body.clone()).await {
+                Told::Taken(answer) => {
+                    let part = json::partial(&answer, T::REJECTED);
+                    self.complaints.taken_in_part(&part);
+                    return held.taken_but(part.rejected);
+                }
+                Told::Refused(status) => return self.complaints.not_taken(&format!("it says {status}")),
+                Told::NotNow { why, after } => (why, after),
             };
-            self.complain(&why);
-            if last || Instant::now() + pause > until {
+            self.complaints.not_taken(&why);
+            self.complaints.lost(self.queue.counts(), false);
+            let left = until.saturating_duration_since(Instant::now());
+            if last || left < pause {
                 return;
             }
+            // It is not asked before it wants to be, but once more in any case.
+            let wait = after.map_or(pause, |after| after.clamp(pause, left));
             let closing = self.shared.closing.cancelled();
             // Early or not, it is tried again.
-            tokio::time::timeout(pause, closing).await.ok();
+            tokio::time::timeout(wait, closing).await.ok();
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }
@@ -204,19 +223,8 @@ impl Exporter<'_> {
         let fields = match fields {
             Ok(fields) => fields,
             // It may be in the middle of being put in its place.
-            Err(why) => return Told::NotNow(why),
+            Err(why) => return Told::NotNow { why, after: None },
         };
-        let told = tokio::time::timeout(ANSWER, post(self.shared.address, path, fields, body));
-        told.await
-            .unwrap_or_else(|_| Told::NotNow(format!("no answer within {} s", ANSWER.as_secs())))
-    }
-
-    /// Says so in the log, now and then.
-    fn complain(&mut self, why: &str) {
-        if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
-            self.complained = Some(Instant::now());
-            let address = self.shared.address;
-            tracing::warn!(%address, why, "the collector does not take traces and logs");
-        }
+        post(self.shared.address, path, fields, body).await
     }
 }

@@ -6,11 +6,13 @@
 use odeon_protocol::LogSource;
 use serde_json::{Map, Value, json};
 
-use super::record::{Attribute, Clock, Hop, LogRecord, Span};
+use super::record::{Attribute, Clock, Hop, LogRecord, Span, shown};
 
 /// Spans of something inside, and of what comes from outside.
 const INTERNAL: u8 = 1;
 const SERVER: u8 = 2;
+/// The longest words of a collector's that are shown, in bytes.
+const MAX_SAID: usize = 256;
 /// It ended with a fault.
 const ERROR: u8 = 2;
 
@@ -33,14 +35,34 @@ pub(super) fn logs(instance: &str, records: &[LogRecord]) -> Value {
     }] })
 }
 
-/// How many of them the collector says it has not taken.
-pub(super) fn rejected(answer: &[u8], field: &str) -> u64 {
+/// What the collector has against a message that it took.
+pub(super) struct Partial {
+    /// How many things in it it has not taken.
+    pub(super) rejected: u64,
+    /// Its own words, safe to show; empty when there are none.
+    pub(super) said: String,
+}
+
+impl Partial {
+    /// Whether it has nothing against it.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.rejected == 0 && self.said.is_empty()
+    }
+}
+
+/// What this answer says; `field` is where it counts.
+pub(super) fn partial(answer: &[u8], field: &str) -> Partial {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-    let count = answer.get("partialSuccess").and_then(|part| part.get(field));
-    match count {
+    let part = |field: &str| answer.get("partialSuccess").and_then(|part| part.get(field));
+    let rejected = match part(field) {
         Some(Value::String(text)) => text.parse().unwrap_or(0),
         Some(Value::Number(number)) => number.as_u64().unwrap_or(0),
         _ => 0,
+    };
+    let said = part("errorMessage").and_then(Value::as_str).unwrap_or_default();
+    Partial {
+        rejected,
+        said: shown(said, MAX_SAID),
     }
 }
 
@@ -103,6 +125,9 @@ fn record(record: &LogRecord) -> Value {
     }
     if let Some(serial) = record.serial {
         attributes.push(text("odeon.serial", &serial.to_string()));
+    }
+    if record.dropped > 0 {
+        attributes.push(number("odeon.dropped", record.dropped));
     }
     let at = record.at.to_string();
     let mut written = Map::new();

@@ -4,7 +4,11 @@
 
 use std::time::{Duration, Instant};
 
+use odeon_authority::escaped;
 use odeon_protocol::{Code, Generation, LogSource, PluginName, Serial, SpanId, SpanRef};
+use odeon_runtime::LogLine;
+
+use super::queue::Owned;
 
 /// The longest text of a log record, in bytes.
 pub(super) const MAX_TEXT: usize = 4096;
@@ -81,6 +85,13 @@ impl Span {
     }
 }
 
+impl Owned for Span {
+    /// How many a request can have is bounded where they are made.
+    fn owner(&self) -> Option<&PluginName> {
+        None
+    }
+}
+
 /// What the clock says at one moment. Spans that are sent together are told by
 /// one, so that those of one request fit together.
 pub(super) struct Clock {
@@ -119,6 +130,9 @@ pub(crate) struct LogRecord {
     pub(super) plugin: Option<(PluginName, Generation)>,
     pub(super) serial: Option<Serial>,
     pub(super) span: Option<SpanRef>,
+    /// Lines of the plugin's that were lost before this one, because it wrote too
+    /// much.
+    pub(super) dropped: u64,
 }
 
 /// How important a line is: its word, and its number in the data model of logs.
@@ -148,35 +162,45 @@ impl Severity {
 }
 
 impl LogRecord {
-    /// A line of now. What is too long of it is left out.
+    /// A line of now, safe to show. What is too long of it is left out.
     pub(crate) fn new(severity: &str, text: &str, source: LogSource) -> Self {
         LogRecord {
             at: now(),
             severity: Severity::of(severity),
-            text: cut(text, MAX_TEXT).to_owned(),
+            text: shown(text, MAX_TEXT),
             source,
             plugin: None,
             serial: None,
             span: None,
+            dropped: 0,
         }
     }
 
-    /// A line of this plugin's, written during this.
-    pub(crate) fn of(
-        mut self,
-        plugin: &PluginName,
-        generation: Generation,
-        serial: Option<Serial>,
-        span: Option<SpanRef>,
-    ) -> Self {
-        self.plugin = Some((plugin.clone(), generation));
-        (self.serial, self.span) = (serial, span);
+    /// A plugin's, written as this line was.
+    pub(crate) fn of(mut self, line: &LogLine<'_>) -> Self {
+        self.plugin = Some((line.plugin.clone(), line.generation));
+        (self.serial, self.span) = (line.serial, line.span);
+        self.dropped = line.dropped;
         self
+    }
+}
+
+impl Owned for LogRecord {
+    fn owner(&self) -> Option<&PluginName> {
+        self.plugin.as_ref().map(|(plugin, _)| plugin)
     }
 }
 
 fn now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0)
+}
+
+/// The text on one line, without what moves or turns the text beside it, up to
+/// `most` bytes: whoever reads it takes it for what it is.
+pub(super) fn shown(text: &str, most: usize) -> String {
+    let mut shown = escaped(cut(text, most));
+    shown.truncate(shown.floor_char_boundary(most));
+    shown
 }
 
 /// The text up to `most` bytes, cut between characters.
@@ -211,6 +235,18 @@ mod tests {
             span.attributes,
             [("odeon.method", Attribute::Text("é".repeat(MAX_METHOD / 2)))]
         );
+    }
+
+    /// Enforced by `shown`.
+    #[test]
+    fn a_line_is_one_line_that_moves_nothing_beside_it() {
+        let of = |text: &str| LogRecord::new("info", text, LogSource::Log).text;
+        assert_eq!(of("one\ntwo\r\tü"), "one\\ntwo\\r\\tü");
+        assert_eq!(
+            of("a\u{1b}[2Jb\u{202e}c\u{2028}"),
+            "a\\u{1b}[2Jb\\u{202e}c\\u{2028}"
+        );
+        assert_eq!(of(&"\u{202e}".repeat(MAX_TEXT)).len(), MAX_TEXT);
     }
 
     #[test]

@@ -18,6 +18,18 @@ pub struct ListenerConfig {
     name: ListenerName,
     address: SocketAddr,
     tls: Option<TlsFiles>,
+    trace: Option<ClientTrace>,
+}
+
+/// What the `traceparent` of a client counts for. It says whether a request is
+/// recorded, and what it is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientTrace {
+    /// Nothing: the host decides by its share.
+    Ignore,
+    /// It is gone by.
+    Continue,
 }
 
 /// What cannot be listened at.
@@ -52,6 +64,7 @@ struct Written {
     name: ListenerName,
     address: String,
     tls: Option<TlsFiles>,
+    trace: Option<ClientTrace>,
 }
 
 impl ListenerConfig {
@@ -68,6 +81,7 @@ impl ListenerConfig {
             name,
             address,
             tls: None,
+            trace: None,
         })
     }
 
@@ -77,7 +91,30 @@ impl ListenerConfig {
             name,
             address,
             tls: Some(files),
+            trace: None,
         }
+    }
+
+    /// The same with this said about the `traceparent` of its clients.
+    #[must_use]
+    pub fn with_client_trace(mut self, trace: ClientTrace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// What the `traceparent` of a client counts for. Where nothing is said, it is
+    /// gone by without TLS, where clients are programs of this machine, and
+    /// ignored with TLS, where they are anybody.
+    pub fn client_trace(&self) -> ClientTrace {
+        self.trace.unwrap_or(match self.tls {
+            Some(_) => ClientTrace::Ignore,
+            None => ClientTrace::Continue,
+        })
+    }
+
+    /// Whether that was said.
+    pub(crate) fn says_trace(&self) -> bool {
+        self.trace.is_some()
     }
 
     /// The same, its files relative to this folder.
@@ -113,9 +150,13 @@ impl TryFrom<Written> for ListenerConfig {
             name: written.name.clone(),
             found: written.address.chars().take(80).collect(),
         })?;
-        match written.tls {
-            Some(files) => Ok(ListenerConfig::tls(written.name, address, files)),
-            None => ListenerConfig::plain(written.name, address),
-        }
+        let config = match written.tls {
+            Some(files) => ListenerConfig::tls(written.name, address, files),
+            None => ListenerConfig::plain(written.name, address)?,
+        };
+        Ok(ListenerConfig {
+            trace: written.trace,
+            ..config
+        })
     }
 }

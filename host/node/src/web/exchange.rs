@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::Known;
 use super::body::{LimitedBody, field_bytes, too_long};
+use super::config::ClientTrace;
 use super::head;
 use super::pace::{Pace, Times};
 use super::refusal::Refusal;
@@ -26,7 +27,7 @@ use super::work::{Work, handler};
 use crate::host::Inner;
 use crate::registry::Loaded;
 use crate::request::Caller;
-use crate::telemetry::WebEntry;
+use crate::telemetry::{WebEntry, trace_of};
 
 /// What answers the requests of one listener.
 pub(super) struct Desk {
@@ -56,9 +57,15 @@ impl Desk {
 
     /// Answers a request, in any case.
     pub(super) async fn answer(&self, request: Request<Sent>, pace: &Pace) -> Answer {
-        let telemetry = self.inner.telemetry.as_ref();
-        let entry = telemetry.and_then(|telemetry| telemetry.http(&self.known.name, &request));
         let looked_at = pace.begin(|seen| head::check(&request, seen));
+        let entry = self.inner.telemetry.as_ref().and_then(|telemetry| {
+            // What is no request says nothing of a trace either.
+            let said = match self.known.trace {
+                ClientTrace::Continue if looked_at.is_ok() => trace_of(request.headers()),
+                _ => None,
+            };
+            telemetry.http(&self.known.name, request.method(), said)
+        });
         let answered = match looked_at {
             Ok(()) => self.ask(request, pace, entry.as_ref()).await,
             Err(refusal) => Err(refusal),

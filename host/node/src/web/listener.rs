@@ -80,6 +80,7 @@ impl Host {
             name: name.as_str().into(),
             address: bound.address(),
             tls: tls.is_some(),
+            trace: config.client_trace(),
             counts: Counts::default(),
         });
         self.inner.web.add(&known)?;
