@@ -28,6 +28,7 @@ mod grants;
 mod harness;
 mod host;
 mod hostile;
+mod observed;
 mod output;
 #[path = "../node/peer.rs"]
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]

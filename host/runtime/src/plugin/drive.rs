@@ -186,7 +186,7 @@ impl Plugin {
                 let (shard, template) = shared.here()?;
                 match Instance::make_async(template, &shared.unit, shard, begin).await {
                     Ok(instance) => (Box::new(instance), template),
-                    Err(not_made) => return Err(shared.not_made(&not_made)),
+                    Err(not_made) => return Err(shared.not_made(*not_made)),
                 }
             }
         };
