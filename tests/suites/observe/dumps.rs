@@ -38,8 +38,8 @@ async fn a_call_that_traps_leaves_a_core_dump_that_can_be_read() {
         .await
         .unwrap_err();
     assert_eq!(fault.code, Code::Trapped);
-    let (own, blocked) = (plugin.clone(), || CallContext::default());
-    let fault = std::thread::spawn(move || call_blocking(&own, "divide-by-zero()", blocked()))
+    let own = plugin.clone();
+    let fault = std::thread::spawn(move || call_blocking(&own, "divide-by-zero()", CallContext::default()))
         .join()
         .unwrap();
     assert_eq!(fault.unwrap_err().code, Code::Trapped);
