@@ -168,8 +168,10 @@ async fn an_order_that_cannot_be_kept_is_refused() {
         let refused = fault(host.order_dumps(&name("traps"), order, host.principal()).await);
         assert_eq!(refused.code, Code::InvalidArguments);
     }
-    let unknown = host.order_dumps(&name("nobody"), request(1), host.principal());
-    assert_eq!(fault(unknown.await).code, Code::PluginNotFound);
+    let unknown = host
+        .order_dumps(&name("nobody"), request(1), host.principal())
+        .await;
+    assert_eq!(fault(unknown).code, Code::PluginNotFound);
     host.shutdown(Duration::ZERO).await;
     let host = ephemeral();
     load(&host, "wat-traps", "traps").await;
