@@ -185,14 +185,10 @@ async fn a_profile_is_kept_for_the_operator_and_on_record() {
     let host = at(folder.path());
     load(&host, "guest-spin", "spin").await;
     let spin = name("spin");
-    let profiling = tokio::spawn({
-        let host = host.clone();
-        async move {
-            host.profile(&name("spin"), Duration::from_secs(2), host.principal())
-                .await
-        }
-    });
-    soon("it is on record", || !events(folder.path(), "profile").is_empty()).await;
+    let running = host
+        .begin_profile(&spin, Duration::from_secs(60), host.principal())
+        .await
+        .unwrap();
     let second = fault(
         host.profile(&spin, Duration::from_secs(1), host.principal())
             .await,
@@ -201,7 +197,8 @@ async fn a_profile_is_kept_for_the_operator_and_on_record() {
     assert!(second.message.contains("one at a time"), "{}", second.message);
     let busy = host.call("spin/cpu.busy", Args::Wave("300"), CallOptions::default());
     busy.await.unwrap();
-    let report = profiling.await.unwrap().unwrap();
+    let report = running.end(KeepIn::StateDir).await.unwrap();
+    assert_eq!(events(folder.path(), "profile")[0]["for_ms"], 60_000);
     assert!(report.samples > 0, "{report:?}");
     assert_eq!(report.file.parent().unwrap(), folder.path().join("profiles"));
     assert_eq!(mode(&report.file), 0o600);

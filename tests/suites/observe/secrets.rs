@@ -84,3 +84,26 @@ async fn whoever_is_called_by_a_plugin_that_knows_a_secret_leaves_no_core_dump()
     assert_eq!(left.left_out(&town.runtime).await, [LeftOut::Secret]);
     assert_eq!(left.dumps(&town.runtime).await.len(), 1);
 }
+
+/// The value of a granted variable may be one: no record shows it either.
+/// Enforced by `HostState::granted_variables`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_has_read_a_granted_variable_leaves_no_core_dump() {
+    let runtime = runtime();
+    let left = Arc::<Left>::default();
+    for granted in [true, false] {
+        let spec = spec().resident();
+        let spec = match granted {
+            true => spec.grant("env=TOKEN=hunter2").env("TOKEN", "hunter2"),
+            false => spec,
+        };
+        let plugin = spec.load(&runtime, "guest-spin").await;
+        plugin.arm_dumps(left.order(1)).unwrap();
+        let read = call(&plugin, "snoop.environment()").await.unwrap();
+        assert_eq!(read.contains("hunter2"), granted, "{read}");
+        let ended = call(&plugin, "ending.unreachable()").await.unwrap_err();
+        assert_eq!(ended.code, Code::Trapped);
+    }
+    assert_eq!(left.left_out(&runtime).await, [LeftOut::Secret]);
+    assert_eq!(left.dumps(&runtime).await.len(), 1);
+}
