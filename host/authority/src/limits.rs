@@ -316,6 +316,12 @@ limits! {
         /// One segment of the audit's log; a longer log goes on in a new one.
         "audit-size" audit_size: ByteSize = ByteSize::mib(64), "64MiB", at most ByteSize::gib(1024), "1024GiB",
             stops "a log that nobody can take away in parts";
+        /// The linear memory of an instance that leaves a core dump.
+        "dump-size" dump_size: ByteSize = ByteSize::mib(256), "256MiB", at most ByteSize::gib(4), "4GiB",
+            stops "copying a guest that is larger than anybody wants to look at";
+        /// All core dumps of the state directory together, and all profiles.
+        "dumps-size" dumps_size: ByteSize = ByteSize::gib(1), "1GiB", at most ByteSize::gib(1024), "1024GiB",
+            stops "filling the disk with core dumps and profiles";
     }
 }
 

@@ -87,6 +87,8 @@ pub enum Kind {
     Denied,
     /// A limit stopped it.
     Stopped,
+    /// A call of it that trapped left a core dump, or none although one was wanted.
+    Dumped,
     /// The host began or ended to serve, and nothing is loaded by that.
     Restarted,
 }
@@ -231,6 +233,13 @@ fn moment(record: &Record, name: &PluginName, serving: bool) -> Option<Moment> {
                 text("reason")
             );
             (Kind::Denied, message)
+        }
+        "core-dump" => {
+            let left = match text("left_out") {
+                "" => format!("a core dump: {}", text("file")),
+                why => format!("no core dump: {why}"),
+            };
+            (Kind::Dumped, format!("a call that trapped left {left}"))
         }
         "limit-stop" => {
             let words = code(event).map_or("a limit stopped it", Code::summary);

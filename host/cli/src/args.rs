@@ -63,6 +63,10 @@ pub(crate) enum Command {
     Logs(command::logs::Args),
     /// Show or set what the host logs
     LogLevel(command::log_level::Args),
+    /// Have calls of a plugin that trap leave core dumps
+    Dump(command::dump::Args),
+    /// See in which functions a plugin spends its time
+    Profile(command::profile::Args),
     /// Make a key to sign with
     Keygen(command::keygen::Args),
     /// Put a manifest into a component; make a component of a core module

@@ -8,6 +8,7 @@ pub(crate) mod call;
 pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod describe;
+pub(crate) mod dump;
 pub(crate) mod grant;
 pub(crate) mod keygen;
 pub(crate) mod list;
@@ -16,6 +17,7 @@ pub(crate) mod log_level;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod pack;
+pub(crate) mod profile;
 pub(crate) mod reload;
 pub(crate) mod replace;
 pub(crate) mod run;
@@ -77,6 +79,8 @@ pub(crate) fn run(cli: Cli, child: CompileChild) -> Done<Exit> {
         Command::Cancel(args) => cancel::run(&args, &context),
         Command::Logs(args) => logs::run(args, &context),
         Command::LogLevel(args) => log_level::run(args, &context),
+        Command::Dump(args) => dump::run(args, &context),
+        Command::Profile(args) => profile::run(args, &context),
         Command::Keygen(args) => keygen::run(&args, &context),
         Command::Pack(args) => pack::run(&args, &context),
         Command::Sign(args) => sign::run(&args, &context),

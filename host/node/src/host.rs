@@ -25,6 +25,7 @@ pub(crate) use self::shutdown::Until;
 use crate::audit::Recorder;
 use crate::load::Gatekeeper;
 use crate::logs::Logs;
+use crate::observe::Observing;
 use crate::registry::Registry;
 use crate::remember::Remembered;
 use crate::request::{Caller, Cancels};
@@ -51,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) remembered: Option<Remembered>,
     pub(crate) descriptors: Descriptors,
     pub(crate) web: Web,
+    pub(crate) observing: Observing,
     pub(crate) tasks: Tasks,
     pub(crate) principal: Principal,
     /// The same, as requests need it.

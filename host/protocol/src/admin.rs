@@ -7,14 +7,15 @@
 mod reply;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use reply::{
-    AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, FolderRow, GrantReply,
-    InFlightRow, LatencyRow, LineRow, LinkRow, ListenerRow, LoadReply, LogLevelReply, LogLine, LogSource,
-    MethodRow, MetricsReply, PluginRow, PluginState, ReplaceReply, RequestTotals, StatusReport, UnloadReply,
-    WallRow,
+    AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, DumpReply, DumpRow, DumpsArmed,
+    FolderRow, GrantReply, InFlightRow, LatencyRow, LineRow, LinkRow, ListenerRow, LoadReply, LogLevelReply,
+    LogLine, LogSource, MethodRow, MetricsReply, PluginRow, PluginState, ProfileReply, ReplaceReply,
+    RequestTotals, StatusReport, UnloadReply, WallRow,
 };
 
 use crate::{
@@ -35,6 +36,12 @@ pub const MAX_LINKS: usize = 64;
 pub const MAX_LOG_TAIL: u32 = 10_000;
 /// The longest path of a file, in bytes.
 pub const MAX_PATH: usize = 4096;
+/// The most calls that one order for core dumps is for.
+pub const MAX_DUMPS: u32 = 16;
+/// The longest such an order holds.
+pub const MAX_DUMP_TIME: Duration = Duration::from_hours(24);
+/// The longest profile.
+pub const MAX_PROFILE_TIME: Duration = Duration::from_mins(10);
 /// The longest directive for the log level, in bytes.
 pub const MAX_LOG_DIRECTIVE: usize = 1024;
 
@@ -124,6 +131,39 @@ pub enum AdminRequest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         directive: Option<String>,
     },
+    /// Has calls of a plugin that trap leave core dumps, ends that, or says what
+    /// came of it. Answer: [`DumpReply`].
+    Dump {
+        /// The plugin.
+        name: PluginName,
+        /// Which of it.
+        what: DumpAsk,
+    },
+    /// Makes a profile of a plugin. Answer: [`ProfileReply`], when it is there.
+    Profile {
+        /// The plugin.
+        name: PluginName,
+        /// How long it is observed, in milliseconds, up to [`MAX_PROFILE_TIME`].
+        for_ms: u64,
+    },
+}
+
+/// What is asked about core dumps of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DumpAsk {
+    /// So many of the next calls that trap leave one, in the place of what was
+    /// ordered before.
+    Order {
+        /// How many, from 1 to [`MAX_DUMPS`].
+        traps: u32,
+        /// For how long, in milliseconds, up to [`MAX_DUMP_TIME`].
+        for_ms: u64,
+    },
+    /// None does any more.
+    Off,
+    /// What came of the last order.
+    Show,
 }
 
 /// What is to be loaded, and as what.
@@ -229,6 +269,11 @@ impl AdminRequest {
                 Ok(())
             }
         };
+        let between = |field, found: u64, most: u64| match (1..=most).contains(&found) {
+            true => Ok(()),
+            false => Err(AdminError::Range { field, found, most }),
+        };
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let absolute = |path: &str| {
             within("path", path.len(), MAX_PATH)?;
             match path.starts_with('/') && !path.contains('\0') {
@@ -259,7 +304,16 @@ impl AdminRequest {
                 directive.as_ref().map_or(0, String::len),
                 MAX_LOG_DIRECTIVE,
             ),
+            AdminRequest::Dump {
+                what: DumpAsk::Order { traps, for_ms },
+                ..
+            } => {
+                between("traps", u64::from(*traps), u64::from(MAX_DUMPS))?;
+                between("for_ms", *for_ms, millis(MAX_DUMP_TIME))
+            }
+            AdminRequest::Profile { for_ms, .. } => between("for_ms", *for_ms, millis(MAX_PROFILE_TIME)),
             AdminRequest::Unload { .. }
+            | AdminRequest::Dump { .. }
             | AdminRequest::List {}
             | AdminRequest::Describe { .. }
             | AdminRequest::Methods { .. }
@@ -293,6 +347,16 @@ pub enum AdminError {
         /// The most that is taken.
         max: usize,
     },
+    /// A number is none or larger than it may be.
+    #[error("{field} expected from 1 to {most}, found {found}")]
+    Range {
+        /// The field.
+        field: &'static str,
+        /// What was there.
+        found: u64,
+        /// The most that is taken.
+        most: u64,
+    },
     /// The path does not start at the root, and the host's working directory
     /// is not the caller's.
     #[error("expected an absolute path, without NUL")]
@@ -304,7 +368,9 @@ impl From<AdminError> for Fault {
         let code = match &error {
             AdminError::TooLong { .. } => Code::MessageTooLarge,
             AdminError::NoRequest(_) => Code::ProtocolViolation,
-            AdminError::Limit { .. } | AdminError::RelativePath => Code::InvalidArguments,
+            AdminError::Limit { .. } | AdminError::Range { .. } | AdminError::RelativePath => {
+                Code::InvalidArguments
+            }
         };
         Fault::new(code, error.to_string())
     }

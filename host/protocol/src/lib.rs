@@ -21,10 +21,11 @@ mod value;
 
 pub use admin::{
     AdminError, AdminReply, AdminRequest, CancelReply, DescribeReply, DescriptorRow, DescriptorState,
-    FolderRow, GrantReply, InFlightRow, LatencyRow, LineRow, LinkRow, ListenerRow, Load, LoadReply,
-    LogLevelReply, LogLine, LogSource, MAX_ADMIN_REQUEST, MAX_GRANTS, MAX_LIMITS, MAX_LINKS,
-    MAX_LOG_DIRECTIVE, MAX_LOG_TAIL, MAX_PATH, MethodRow, MetricsReply, PluginRow, PluginState, Replace,
-    ReplaceReply, RequestTotals, StatusReport, UnloadReply, WallRow,
+    DumpAsk, DumpReply, DumpRow, DumpsArmed, FolderRow, GrantReply, InFlightRow, LatencyRow, LineRow,
+    LinkRow, ListenerRow, Load, LoadReply, LogLevelReply, LogLine, LogSource, MAX_ADMIN_REQUEST,
+    MAX_DUMP_TIME, MAX_DUMPS, MAX_GRANTS, MAX_LIMITS, MAX_LINKS, MAX_LOG_DIRECTIVE, MAX_LOG_TAIL, MAX_PATH,
+    MAX_PROFILE_TIME, MethodRow, MetricsReply, PluginRow, PluginState, ProfileReply, Replace, ReplaceReply,
+    RequestTotals, StatusReport, UnloadReply, WallRow,
 };
 pub use code::{Blame, Code, Kind, Retry};
 pub use envelope::{

@@ -13,6 +13,7 @@ use odeon_protocol::{Fault, Serial};
 use tokio::sync::Notify;
 
 use crate::links::Hop;
+use crate::observe::Confided;
 use crate::trace::Trace;
 use crate::warrant::Behalf;
 
@@ -160,4 +161,6 @@ pub struct CallContext {
     pub via: Option<Arc<Hop>>,
     /// The span that the call is made in, if it is traced.
     pub trace: Option<Trace>,
+    /// Whether a plugin in the chain of callers has seen a secret.
+    pub confided: Confided,
 }

@@ -165,9 +165,29 @@ pub(crate) fn open_page_map() {
     tracing::debug!(available, "page map");
 }
 
+/// What an engine keeps of a guest that is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Capture {
+    /// Where it was.
+    Backtrace,
+    /// What a core dump is made of, for guests that are observed. Native code is
+    /// the same for both.
+    CoreDump,
+}
+
+/// The frames of an observed guest that are looked at, and one more by which a
+/// deeper stack is known.
+pub(crate) const DEEPEST: usize = 128;
+const OBSERVED_FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(DEEPEST + 1);
+
 /// An engine that runs guests of this class.
-pub(crate) fn engine(class: EngineClass, size: PoolSize) -> wasmtime::Result<Engine> {
+pub(crate) fn engine(class: EngineClass, size: PoolSize, capture: Capture) -> wasmtime::Result<Engine> {
     let mut config = compile_config(class);
+    if capture == Capture::CoreDump {
+        config
+            .coredump_on_trap(true)
+            .wasm_backtrace_max_frames(OBSERVED_FRAMES);
+    }
     if class != EngineClass::Heavy {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(class, size)));
     }

@@ -11,6 +11,7 @@ use wasmtime::component::{self, ComponentExportIndex, InstancePre, Val};
 use wasmtime::{Store, Trap};
 
 use crate::codec::{self, Out};
+use crate::engine::Capture;
 use crate::state::{HostState, on_tick};
 use crate::unit::Unit;
 
@@ -19,6 +20,8 @@ pub(crate) struct Template {
     pub(crate) pre: InstancePre<HostState>,
     /// Of the methods and hooks, by their number.
     pub(crate) methods: Vec<ComponentExportIndex>,
+    /// What the engine of that shard keeps of a guest that is stopped.
+    pub(crate) capture: Capture,
 }
 
 /// An instance and its store.
@@ -30,7 +33,10 @@ pub(crate) struct Instance {
 
 fn store(template: &Template, unit: &Arc<Unit>) -> Store<HostState> {
     let limits = &unit.spec.limits;
-    let mut store = Store::new(template.pre.engine(), HostState::new(unit.clone()));
+    let mut store = Store::new(
+        template.pre.engine(),
+        HostState::new(unit.clone(), template.capture),
+    );
     store.limiter(|state| state);
     store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes.bytes()).unwrap_or(usize::MAX));
     store.set_max_component_handles(usize::try_from(limits.handles).unwrap_or(usize::MAX));

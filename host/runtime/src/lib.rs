@@ -28,6 +28,7 @@ mod link;
 mod links;
 mod logs;
 mod meter;
+mod observe;
 mod plugin;
 mod runtime;
 mod scan;
@@ -55,6 +56,10 @@ pub use latency::Latencies;
 pub use lines::LineTable;
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
 pub use links::{Alone, Beside, Hop, LinkSpec, Neighbours};
+pub use observe::{
+    Confided, CoreDump, DumpOrder, DumpSink, DumpsLeft, GuestProfile, LeftOut, MAX_OBSERVED, ObserveError,
+    ProfileOrder, StoppedCall,
+};
 pub use plugin::{
     Attempt, Entered, HandoverError, LifecycleError, Method, MethodId, NotEntered, Place, Plugin,
     PluginStats, Reply, Snapshot, TypedMethod, WebHandler,

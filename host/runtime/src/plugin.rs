@@ -10,6 +10,7 @@ mod handover;
 mod idle;
 mod instances;
 pub(crate) mod lifecycle;
+mod observed;
 mod running;
 mod serve;
 mod stats;
@@ -42,6 +43,7 @@ use crate::lines::LineTable;
 use crate::link::{Flavour, uses_filesystem_0_3};
 use crate::links::Links;
 use crate::logs::LogGate;
+use crate::observe::Observer;
 use crate::runtime::{Inner, LoadError, Runtime};
 use crate::state::Budget;
 use crate::unit::{Counters, InstanceModel, PluginSpec, Unit};
@@ -69,7 +71,8 @@ pub(crate) struct Shared {
     pub(crate) runtime: Arc<Inner>,
     pub(crate) unit: Arc<Unit>,
     pub(crate) source: Source,
-    /// One per shard, made when a call first comes to it; the first at once.
+    /// One per shard, made when a call first comes to it; the first at once. The
+    /// last is for when it is observed.
     templates: Vec<OnceLock<Template>>,
     methods: Vec<Method>,
     pub(crate) gate: Arc<Gate>,
@@ -188,9 +191,10 @@ impl Plugin {
             network: inner.network.clone(),
             preopens: filesystem::Preopens::default(),
             filesystem_0_3: uses_filesystem_0_3(&source.description),
+            observer: Observer::default(),
         });
         filesystem::warn(&unit);
-        let templates: Vec<OnceLock<Template>> = inner.shards.iter().map(|_| OnceLock::new()).collect();
+        let templates: Vec<OnceLock<Template>> = (0..=inner.shards.len()).map(|_| OnceLock::new()).collect();
         if let Some(slot) = templates.first() {
             slot.get_or_init(|| template);
         }

@@ -16,11 +16,12 @@ use crate::EngineClass;
 use crate::cache::{Cache, CacheConfig, CacheError, Circumstances};
 use crate::compile::{CompileError, CompileLimits, Compiled, Compiler, Confined, compile};
 use crate::describe::{Description, Export};
-use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENTS, open_page_map};
+use crate::engine::{Capture, HEAVY_MEMORIES, HEAVY_TABLES, PoolSize, STACK, TABLE_ELEMENTS, open_page_map};
 use crate::instance::Template;
 use crate::interfaces::egress::{Network, Resolver, SystemResolver};
 use crate::link::{self, LinkReport, flavour};
 use crate::links::{self, Beside, Links};
+use crate::observe::Observatory;
 use crate::plugin::{Plugin, Source, lifecycle};
 use crate::shard::Shard;
 use crate::ticker::Ticker;
@@ -150,6 +151,7 @@ pub(crate) struct Inner {
     pub(crate) shards: Vec<Shard>,
     pub(crate) ticker: Ticker,
     pub(crate) network: Arc<Network>,
+    pub(crate) observatory: Observatory,
     config: RuntimeConfig,
     cache: Option<Arc<Cache>>,
     compile_permits: Semaphore,
@@ -172,8 +174,9 @@ impl Runtime {
         let pool = config.pool.for_each_of(workers);
         let config = RuntimeConfig { pool, ..config };
         let shards = (0..workers)
-            .map(|_| Shard::new(config.pool, ticker.clone()))
+            .map(|_| Shard::new(config.pool, Capture::Backtrace, ticker.clone()))
             .collect();
+        let observatory = Observatory::new(config.pool, ticker.clone());
         let compile_permits = Semaphore::new(config.compile_jobs.max(1));
         let background = OnceLock::new();
         let network = Network::new(config.resolver.clone(), config.connect_time);
@@ -182,6 +185,7 @@ impl Runtime {
                 shards,
                 ticker,
                 network,
+                observatory,
                 config,
                 cache,
                 compile_permits,
@@ -194,6 +198,12 @@ impl Runtime {
     /// Bytes of native code in the cache; nothing where there is none.
     pub fn cache_bytes(&self) -> Option<u64> {
         self.inner.cache.as_ref().map(|cache| cache.bytes())
+    }
+
+    /// Waits until every core dump is written whose call has ended.
+    /// Cancellation safe.
+    pub async fn dumps_written(&self) {
+        self.inner.observatory.dumps_written().await;
     }
 
     /// Compiles a component, or takes it from the cache, without making it a
@@ -458,6 +468,15 @@ async fn aside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> 
 }
 
 impl Inner {
+    /// The shard of this number: a worker's, or behind them the one where guests
+    /// are observed.
+    pub(crate) fn shard(&self, number: usize) -> Option<&Shard> {
+        match number == self.shards.len() {
+            true => Some(self.observatory.shard()),
+            false => self.shards.get(number),
+        }
+    }
+
     /// What the pool of each worker has room for.
     pub(crate) fn pool(&self) -> PoolSize {
         self.config.pool
@@ -609,7 +628,11 @@ impl Inner {
                     .ok_or_else(|| LoadError::Engine(format!("the export {} is gone", export.function)))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Template { pre, methods })
+        Ok(Template {
+            pre,
+            methods,
+            capture: shard.capture(),
+        })
     }
 }
 

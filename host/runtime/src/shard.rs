@@ -12,14 +12,15 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::EngineClass;
-use crate::engine::{PoolSize, engine};
+use crate::engine::{Capture, PoolSize, engine};
 use crate::link::{Flavour, linker};
 use crate::state::HostState;
 use crate::ticker::Ticker;
 
-/// The engines of one worker.
+/// The engines of one worker, or of the place where guests are observed.
 pub(crate) struct Shard {
     pool: PoolSize,
+    capture: Capture,
     ticker: Ticker,
     /// One that cannot be made is not tried again.
     engines: [OnceLock<Result<Engine, String>>; 3],
@@ -27,13 +28,19 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(pool: PoolSize, ticker: Ticker) -> Self {
+    pub(crate) fn new(pool: PoolSize, capture: Capture, ticker: Ticker) -> Self {
         Shard {
             pool,
+            capture,
             ticker,
             engines: Default::default(),
             linkers: Default::default(),
         }
+    }
+
+    /// What its engines keep of a guest that is stopped.
+    pub(crate) fn capture(&self) -> Capture {
+        self.capture
     }
 
     /// The engine of this class, made when it is first asked for.
@@ -43,7 +50,7 @@ impl Shard {
             EngineClass::Async => &self.engines[1],
             EngineClass::Heavy => &self.engines[2],
         };
-        let made = slot.get_or_init(|| match engine(class, self.pool) {
+        let made = slot.get_or_init(|| match engine(class, self.pool, self.capture) {
             Ok(made) => {
                 self.ticker.add(made.clone());
                 Ok(made)

@@ -13,13 +13,14 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use crate::call_clock::CallClock;
 use crate::control::{CANCEL_GRACE, CallContext, Reason};
-use crate::engine::{HEAVY_MEMORIES, HEAVY_TABLES};
+use crate::engine::{Capture, HEAVY_MEMORIES, HEAVY_TABLES};
 use crate::interfaces::egress::Egress;
 use crate::interfaces::http::Http;
 use crate::interfaces::wasi::Wasi;
 use crate::links::Hop;
 use crate::logs::During;
 use crate::meter::{Allowances, Growth, Meter, Refused};
+use crate::observe::Confidence;
 use crate::stop::Stop;
 use crate::trace::Trace;
 use crate::unit::Unit;
@@ -35,6 +36,9 @@ pub(crate) struct HostState {
     pub(crate) http: Option<Box<Http>>,
     egress: Option<Arc<Egress>>,
     present: Option<Arc<Present>>,
+    capture: Capture,
+    /// What is known of secrets in the guest's memory.
+    pub(crate) confidence: Confidence,
 }
 
 /// The call that runs now.
@@ -56,7 +60,7 @@ pub(crate) struct Call {
 }
 
 impl HostState {
-    pub(crate) fn new(unit: Arc<Unit>) -> Self {
+    pub(crate) fn new(unit: Arc<Unit>, capture: Capture) -> Self {
         let limits = &unit.spec.limits;
         let mut table = ResourceTable::new();
         // Some handles take two entries (a timer and what polls it). The exact
@@ -82,6 +86,8 @@ impl HostState {
             http: None,
             egress: None,
             present: None,
+            capture,
+            confidence: Confidence::default(),
             unit,
         }
     }
@@ -111,6 +117,7 @@ impl HostState {
                 self.call.deadline = Stop::WaitEnded;
             }
         }
+        self.confidence.enter(context.as_deref());
         self.call.context = context;
         if let Some(present) = &self.present {
             present.begin(self.call.context.as_deref());
@@ -133,6 +140,11 @@ impl HostState {
             wasi.finish_lines(&self.unit);
         }
         self.call.context = None;
+    }
+
+    /// Whether a core dump of it can be made if it is stopped.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.capture == Capture::CoreDump
     }
 
     /// What the guest may use, made on first use.
@@ -259,6 +271,10 @@ impl Drop for HostState {
 /// What the ticker does to a running guest: once per tick it is either ended,
 /// made to yield its thread, or left alone.
 pub(crate) fn on_tick(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
+    if store.data().is_observed() && store.data().unit.observer.is_sampling() {
+        let unit = store.data().unit.clone();
+        unit.observer.sample(&store);
+    }
     let state = store.data_mut();
     match state.must_stop() {
         Some(stop) => Err(stop.into()),

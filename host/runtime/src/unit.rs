@@ -16,6 +16,7 @@ use crate::gate::Gate;
 use crate::interfaces::egress::Network;
 use crate::interfaces::filesystem::Preopens;
 use crate::links::{LinkSpec, Neighbours};
+use crate::observe::Observer;
 use crate::plugin::PluginStats;
 use crate::sinks::{AuditSink, LogSink, SecretSource};
 use crate::ticker::Ticker;
@@ -89,6 +90,8 @@ pub(crate) struct Unit {
     pub(crate) preopens: Preopens,
     /// Whether it reaches files through `wasi:filesystem` 0.3.
     pub(crate) filesystem_0_3: bool,
+    /// Whether its calls are looked at more closely now.
+    pub(crate) observer: Observer,
 }
 
 /// What happened in this generation so far.

@@ -29,6 +29,7 @@ mod harness;
 mod host;
 mod hostile;
 mod linked;
+mod observed;
 mod output;
 #[path = "../node/peer.rs"]
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]

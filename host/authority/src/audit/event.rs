@@ -181,6 +181,49 @@ pub enum Event {
         /// Who asked.
         principal: Text,
     },
+    /// Core dumps of a plugin were ordered, or not wanted any more. Written before
+    /// that takes effect.
+    DumpOrder {
+        /// Its name.
+        name: PluginName,
+        /// Its generation.
+        generation: Generation,
+        /// How many calls that trap leave one; none any more at 0.
+        traps: u32,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+        /// Who asked.
+        principal: Text,
+    },
+    /// A call that trapped left a core dump, or none although one was wanted.
+    CoreDump {
+        /// Which plugin.
+        plugin: PluginName,
+        /// Its generation.
+        generation: Generation,
+        /// The request, where it had a serial.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        serial: Option<Serial>,
+        /// The code of the fault that its caller got.
+        code: Code,
+        /// Where the dump is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file: Option<Text>,
+        /// Why there is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        left_out: Option<Text>,
+    },
+    /// A profile of a plugin was begun. Written before it is.
+    Profile {
+        /// Its name.
+        name: PluginName,
+        /// Its generation.
+        generation: Generation,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+        /// Who asked.
+        principal: Text,
+    },
     /// A plugin used what it has no grant for.
     Denial {
         /// Which plugin.

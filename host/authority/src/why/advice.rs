@@ -35,7 +35,7 @@ pub(super) fn of(kind: Kind, code: Option<Code>, grant: &str, for_others: bool) 
              the descriptors; the host's log says what failed"
         }
         Kind::Revoked => "if that was a mistake, let it in again with `odeon trust`, then load it",
-        Kind::Allowed | Kind::Loaded | Kind::Replaced | Kind::Regranted => return None,
+        Kind::Allowed | Kind::Loaded | Kind::Replaced | Kind::Regranted | Kind::Dumped => return None,
     };
     Some(advice.to_owned())
 }

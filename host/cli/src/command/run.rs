@@ -4,6 +4,8 @@
 //! linked, and only then called. Nothing but the result goes to standard
 //! output. There is no lock and no socket; the audit is appended to.
 
+mod observed;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -18,6 +20,7 @@ use odeon::{
 use odeon_authority::{Principal, TimeSpan};
 use odeon_protocol::{Code, Fault, Kind, MemberPath, PluginName};
 
+use self::observed::Observed;
 use super::{
     Context,
     check::{INSTANCES, inspect, linked, unkept},
@@ -62,6 +65,12 @@ pub(crate) struct Args {
     /// The file of a component that serves an interface which it imports; it is loaded beside it, and granted nothing
     #[arg(long = "link", value_name = "INTERFACE=FILE")]
     links: Vec<Pair>,
+    /// Where its core dump goes if the call traps
+    #[arg(long, value_name = "FILE")]
+    core_dump: Option<PathBuf>,
+    /// Where a profile of the call goes, for the Firefox Profiler
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// A value of its configuration
     #[arg(long = "config", value_name = "KEY=VALUE")]
     config: Vec<Pair>,
@@ -70,6 +79,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
     let request = request(args)?;
     let links = link_files(&args.links)?;
+    observed::check(args)?;
     let Some(invoke) = &args.invoke else {
         return list(args, context, child);
     };
@@ -229,9 +239,11 @@ async fn work(
         interrupt: interrupt.clone(),
         ..CallOptions::default()
     };
+    let mut observed = Observed::begin(host, &loaded.name, args).await?;
     let called = host
         .call(&target(&loaded.name, row), CallArgs::Encoded(body), options)
         .await;
+    observed.end(context, warnings).await;
     match called {
         Ok(reply) => {
             let is_err = reply.is_err();

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use odeon_authority::{Grant, GrantSet, InvalidRoute, LimitsPatch, Principal};
 use odeon_protocol::{
-    AdminReply, AdminRequest, CancelReply, Code, Fault, GrantReply, Load, LoadReply, LogLevelReply,
-    MetricsReply, PluginName, Replace, ReplaceReply, UnloadReply,
+    AdminReply, AdminRequest, CancelReply, Code, DumpAsk, DumpReply, Fault, GrantReply, Load, LoadReply,
+    LogLevelReply, MetricsReply, PluginName, ProfileReply, Replace, ReplaceReply, UnloadReply,
 };
 use odeon_rmi::{CancelOutcome, CancelReason};
 use serde::Serialize;
@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::Shared;
 use super::desk::refusal;
 use crate::load::{LoadRequest, blocking};
+use crate::observe::{DumpRequest, KeepIn};
 use crate::replace::ReplaceRequest;
 use crate::unload::UnloadMode;
 
@@ -79,6 +80,10 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principa
                     CancelOutcome::AlreadySignalled => CancelReply::AlreadySignalled,
                 }),
         ),
+        AdminRequest::Dump { name, what } => body(self::dump(shared, &name, what, &principal).await),
+        AdminRequest::Profile { name, for_ms } => {
+            body(self::profile(shared, &name, for_ms, &principal).await)
+        }
         AdminRequest::LogLevel { directive } => body(log_level(shared, directive.as_deref())),
         AdminRequest::Logs { .. } => refusal(Fault::new(
             Code::Internal,
@@ -169,6 +174,45 @@ async fn grant(
         grants: report.grants.lines(),
         added: report.added,
         removed: report.removed,
+        warnings: report.warnings,
+    })
+}
+
+async fn dump(
+    shared: &Shared,
+    name: &PluginName,
+    what: DumpAsk,
+    principal: &Principal,
+) -> Result<DumpReply, Fault> {
+    let host = &shared.host;
+    match what {
+        DumpAsk::Order { traps, for_ms } => {
+            let request = DumpRequest {
+                traps,
+                time: std::time::Duration::from_millis(for_ms),
+                to: KeepIn::StateDir,
+            };
+            host.order_dumps(name, request, principal).await
+        }
+        DumpAsk::Off => host.end_dumps(name, principal).await,
+        DumpAsk::Show => host.dumps(name),
+    }
+}
+
+async fn profile(
+    shared: &Shared,
+    name: &PluginName,
+    for_ms: u64,
+    principal: &Principal,
+) -> Result<ProfileReply, Fault> {
+    let time = std::time::Duration::from_millis(for_ms);
+    let report = shared.host.profile(name, time, principal).await?;
+    Ok(ProfileReply {
+        name: report.name,
+        generation: report.generation,
+        file: report.file.display().to_string(),
+        samples: report.samples,
+        left_out: report.left_out,
         warnings: report.warnings,
     })
 }

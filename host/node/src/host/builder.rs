@@ -21,6 +21,7 @@ use crate::daemon::lock::StateLock;
 use crate::error::StartHostError;
 use crate::load::Gatekeeper;
 use crate::logs::Logs;
+use crate::observe::{self, Observing};
 use crate::registry::Registry;
 use crate::remember::Remembered;
 use crate::request::{Caller, Cancels};
@@ -230,6 +231,7 @@ impl HostBuilder {
                 if let Err(error) = sweep(folder) {
                     tracing::warn!(%error, "unfinished files stay in the state directory");
                 }
+                observe::sweep_in(folder);
                 (
                     folder.clone(),
                     None,
@@ -328,6 +330,7 @@ impl HostBuilder {
             remembered,
             descriptors: Descriptors::default(),
             web: Web::default(),
+            observing: Observing::default(),
             tasks,
             caller: Caller::new(&self.principal),
             cancels: Cancels::new(self.host_limits.audit_interval.duration()),

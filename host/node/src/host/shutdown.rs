@@ -25,6 +25,9 @@ use crate::unload::LET_GO;
 /// How long the last lines of the audit may take.
 const AUDIT: Duration = Duration::from_secs(5);
 
+/// How long the last core dumps may take.
+const DUMPS: Duration = Duration::from_secs(10);
+
 /// How long unloads may take that were under way, after all calls have ended.
 const UNLOADS: Duration = Duration::from_secs(30);
 
@@ -98,6 +101,10 @@ impl Host {
         };
         if timeout(UNLOADS, over).await.is_err() {
             tracing::warn!("an unload did not end in time while the host stopped");
+        }
+        // What they say of themselves belongs into the audit.
+        if timeout(DUMPS, inner.runtime.dumps_written()).await.is_err() {
+            tracing::warn!("core dumps were not written in time while the host stopped");
         }
         let closed = self.close_audit().await;
         if let Some(telemetry) = &inner.telemetry {

@@ -24,10 +24,16 @@ pub(crate) fn replace_in_linker(linker: &mut Linker<HostState>) -> wasmtime::Res
 impl HostState {
     fn granted_variables(&mut self) -> Vec<(String, String)> {
         let granted = self.present().now();
-        let variables = granted.env.iter();
-        variables
+        let variables: Vec<_> = granted
+            .env
+            .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
-            .collect()
+            .collect();
+        if !variables.is_empty() {
+            // Their values may be secrets; no record shows them either.
+            self.confidence.confide();
+        }
+        variables
     }
 }
 

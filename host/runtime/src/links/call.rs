@@ -77,6 +77,7 @@ impl Outgoing {
             interrupt: own.interrupt.clone(),
             via: Some(hop.clone()),
             trace: own.trace.clone(),
+            confided: state.confidence.share(),
             ..CallContext::default()
         };
         Ok(Outgoing {
@@ -275,6 +276,7 @@ impl HostState {
     /// What a call of another plugin comes to here. What ended it because this
     /// call is over ends this call in its own words.
     pub(crate) fn came_back(&mut self, outcome: Result<Vec<u8>, Fault>) -> wasmtime::Result<Vec<u8>> {
+        self.confidence.learn();
         outcome.map_err(|fault| match self.call.over_by(fault.code) {
             Some(stop) => stop.into(),
             None => PassedOn(fault).into(),

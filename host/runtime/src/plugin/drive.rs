@@ -214,7 +214,7 @@ impl Plugin {
                 let making = Box::pin(Instance::make_async(template, &shared.unit, shard, begin));
                 match making.await {
                     Ok(instance) => (Box::new(instance), template),
-                    Err(not_made) => return Err(shared.not_made(&not_made)),
+                    Err(not_made) => return Err(shared.not_made(*not_made)),
                 }
             }
         };

@@ -34,7 +34,7 @@ impl Shared {
     /// kept beside that, every plugin would be in memory twice.
     #[cold]
     fn make_template(&self, shard: usize, first: &Template) -> Option<Template> {
-        let shard = self.runtime.shards.get(shard)?;
+        let shard = self.runtime.shard(shard)?;
         let native = first.pre.component().serialize().ok()?;
         let made = self
             .runtime
@@ -43,7 +43,10 @@ impl Shared {
     }
 
     pub(super) fn here(&self) -> Result<(usize, &Template), Fault> {
-        let shard = here(self.templates.len());
+        let shard = match self.unit.observer.is_on() {
+            true => self.observed_shard(),
+            false => here(self.runtime.shards.len()),
+        };
         self.template(shard)
             .ok_or_else(|| Fault::new(Code::Internal, "the plugin has no code for this worker"))
     }
@@ -74,11 +77,11 @@ impl Shared {
         let begin = |state: &mut crate::state::HostState| state.begin(context, self.budget, false);
         match Instance::make(template, &self.unit, shard, begin) {
             Ok(instance) => Ok((Box::new(instance), template)),
-            Err(not_made) => Err(self.not_made(&not_made)),
+            Err(not_made) => Err(self.not_made(*not_made)),
         }
     }
 
-    pub(super) fn not_made(&self, not_made: &NotMade) -> Fault {
+    pub(super) fn not_made(&self, not_made: NotMade) -> Fault {
         if is_out_of_room(&not_made.error) {
             let fault = Fault::new(
                 Code::Overloaded,
@@ -87,7 +90,7 @@ impl Shared {
             self.count_fault(&fault);
             return fault;
         }
-        self.explained(&not_made.error, &not_made.state.data().meter)
+        self.stopped(not_made.state, not_made.error)
     }
 
     pub(super) fn method_type(&self, method: MethodId) -> Option<&FunctionType> {

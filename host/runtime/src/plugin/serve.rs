@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use odeon_protocol::{Code, Fault, ValueLimits, wire};
+use wasmtime::Store;
 
 use super::{MethodId, Reply, Shared, running};
 use crate::codec::BadValue;
@@ -15,6 +16,7 @@ use crate::frames::backtrace;
 use crate::gate::Pass;
 use crate::instance::Instance;
 use crate::meter::{Meter, Refused};
+use crate::state::HostState;
 use crate::stop::explain;
 
 impl Shared {
@@ -95,15 +97,27 @@ impl Shared {
             Ok(bytes) if bytes.len() > self.message => Err(BadValue::TooLarge.into()),
             other => other,
         };
-        let state = instance.store.data_mut();
-        state.end();
         match called {
             Ok(bytes) => {
+                instance.store.data_mut().end();
                 self.keep(instance);
                 Ok(Reply { bytes })
             }
-            Err(error) => Err(self.explained(&error, &state.meter)),
+            Err(error) => Err(self.stopped(instance.store, error)),
         }
+    }
+
+    /// Ends a call that has no result. Its instance is not used again.
+    #[cold]
+    pub(super) fn stopped(&self, mut store: Store<HostState>, error: wasmtime::Error) -> Fault {
+        let state = store.data_mut();
+        let serial = state.call.during().serial;
+        state.end();
+        let fault = self.explained(&error, &state.meter);
+        if state.is_observed() {
+            self.leave_dump(store, error, serial, &fault);
+        }
+        fault
     }
 
     /// Counts a call that ended with this fault, and the limit that ended it.
@@ -124,7 +138,7 @@ impl Shared {
 
     /// Says why a call ended with this error, and counts it.
     #[cold]
-    pub(super) fn explained(&self, error: &wasmtime::Error, meter: &Meter) -> Fault {
+    fn explained(&self, error: &wasmtime::Error, meter: &Meter) -> Fault {
         let frames = || backtrace(error, &self.source.lines);
         let fault = explain(error, frames, meter, &self.unit.spec.limits);
         if fault.is_passed_on() {

@@ -153,14 +153,13 @@ impl Place<'_> {
         let Ok(called) = called else {
             return Err(shared.broke_off(instance));
         };
-        let state = instance.store.data_mut();
-        state.end();
         let outcome = match called {
             Ok(result) => {
+                instance.store.data_mut().end();
                 shared.keep(instance);
                 Ok(result)
             }
-            Err(error) => Err(shared.explained(&error, &state.meter)),
+            Err(error) => Err(shared.stopped(instance.store, error)),
         };
         drop(pass);
         outcome

@@ -1,0 +1,109 @@
+//! What a core dump would tell of secrets: nothing, since there is none.
+
+use std::sync::Arc;
+
+use odeon_protocol::Code;
+use odeon_runtime::LeftOut;
+use odeon_tests::runtime::{call, runtime, spec};
+
+use crate::left::Left;
+use crate::town::Town;
+
+/// Enforced by `Confidence::knows_secret`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_was_shown_a_secret_leaves_no_core_dump() {
+    let runtime = runtime();
+    let spec = spec().resident().grant("secret=token");
+    spec.records().keep_secret("token", b"hunter2");
+    let plugin = spec.load(&runtime, "guest-forger").await;
+    let left = Arc::<Left>::default();
+    plugin.arm_dumps(left.order(3)).unwrap();
+    let panics = async || {
+        call(&plugin, "disguise.panic-with(\"now\")")
+            .await
+            .unwrap_err()
+            .code
+    };
+    // It holds a handle, and no secret yet.
+    call(&plugin, "theft.secrets(\"token\", 1)").await.unwrap();
+    assert_eq!(panics().await, Code::Trapped);
+    assert_eq!(left.dumps(&runtime).await.len(), 1);
+    // In one call, and the trap in another: it has it as long as it lives.
+    call(&plugin, "theft.secret(\"token\")").await.unwrap();
+    call(&plugin, "identity.facts()").await.unwrap();
+    assert_eq!(panics().await, Code::Trapped);
+    assert_eq!(left.left_out(&runtime).await, [LeftOut::Secret]);
+    assert_eq!(panics().await, Code::Trapped);
+    let dumps = left.dumps(&runtime).await;
+    assert_eq!(dumps.len(), 2);
+    for (_, bytes) in dumps {
+        assert!(!bytes.windows(7).any(|found| found == b"hunter2"));
+    }
+}
+
+/// A plugin that answers with a secret has given it away. Enforced by
+/// `Confidence::learn`.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_called_a_plugin_that_knows_a_secret_leaves_no_core_dump() {
+    let town = Town::new();
+    let provider = town.spec("provider").grant("secret=token");
+    provider.records().keep_secret("token", b"hunter2");
+    town.load(&provider, "guest-provider").await;
+    let caller = town.caller("caller", "provider").resident();
+    let caller = town.load(&caller, "guest-caller").await;
+    let left = Arc::<Left>::default();
+    caller.arm_dumps(left.order(2)).unwrap();
+    let told = call(&caller, "perform([\"next\", \"secret\", \"token\"])").await;
+    assert_eq!(told.unwrap(), "ok(\"hunter2\")");
+    for _ in 0..2 {
+        let trapped = call(&caller, "perform([\"trap\"])").await.unwrap_err();
+        assert_eq!(trapped.code, Code::Trapped);
+    }
+    assert_eq!(left.left_out(&town.runtime).await, [LeftOut::Secret]);
+    assert_eq!(left.dumps(&town.runtime).await.len(), 1);
+}
+
+/// A plugin that calls another may have told it. Enforced by
+/// `Confidence::enter`.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_called_by_a_plugin_that_knows_a_secret_leaves_no_core_dump() {
+    let town = Town::new();
+    let provider = town.load(&town.spec("provider"), "guest-provider").await;
+    let spec = town.caller("caller", "provider").resident().grant("secret=token");
+    spec.records().keep_secret("token", b"hunter2");
+    let caller = town.load(&spec, "guest-caller").await;
+    let left = Arc::<Left>::default();
+    provider.arm_dumps(left.order(2)).unwrap();
+    let told = call(&caller, "perform([\"secret\", \"token\"])").await;
+    assert_eq!(told.unwrap(), "ok(\"hunter2\")");
+    // The first ends the caller as well, and with it what it knew.
+    for _ in 0..2 {
+        let trapped = call(&caller, "perform([\"next\", \"trap\"])").await.unwrap_err();
+        assert_eq!(trapped.code, Code::Trapped);
+    }
+    assert_eq!(left.left_out(&town.runtime).await, [LeftOut::Secret]);
+    assert_eq!(left.dumps(&town.runtime).await.len(), 1);
+}
+
+/// The value of a granted variable may be one: no record shows it either.
+/// Enforced by `HostState::granted_variables`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_has_read_a_granted_variable_leaves_no_core_dump() {
+    let runtime = runtime();
+    let left = Arc::<Left>::default();
+    for granted in [true, false] {
+        let spec = spec().resident();
+        let spec = match granted {
+            true => spec.grant("env=TOKEN=hunter2").env("TOKEN", "hunter2"),
+            false => spec,
+        };
+        let plugin = spec.load(&runtime, "guest-spin").await;
+        plugin.arm_dumps(left.order(1)).unwrap();
+        let read = call(&plugin, "snoop.environment()").await.unwrap();
+        assert_eq!(read.contains("hunter2"), granted, "{read}");
+        let ended = call(&plugin, "ending.unreachable()").await.unwrap_err();
+        assert_eq!(ended.code, Code::Trapped);
+    }
+    assert_eq!(left.left_out(&runtime).await, [LeftOut::Secret]);
+    assert_eq!(left.dumps(&runtime).await.len(), 1);
+}
