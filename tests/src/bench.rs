@@ -79,7 +79,7 @@ const GROUPS: &[Group] = &[
     (&["replace-switch"], switch::rows),
     (&["link-call"], links::fresh),
     (&["link-call-resident"], links::resident),
-    (&["http-hello"], http::rows),
+    (&["http-hello", "http-hello-bare"], http::rows),
 ];
 
 /// Measures everything, a section, or the groups with these rows, and gives

@@ -188,6 +188,23 @@ pub(crate) fn read_bounded(path: &Path, file: &File, max: u64) -> Result<Vec<u8>
     Ok(bytes)
 }
 
+/// Reads into the room that `bytes` has, to its end or that of the file, in as
+/// few steps as the system lets.
+///
+/// # Errors
+///
+/// When the system cannot read it.
+pub fn read_into_room(file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
+    while bytes.len() < bytes.capacity() {
+        match rustix::io::read(file, rustix::buffer::spare_capacity(bytes)) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 /// Creates a file that must not be there yet, synced. Whoever looks finds it
 /// whole or not at all.
 pub(crate) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {

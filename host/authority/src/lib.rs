@@ -40,7 +40,7 @@ pub use decision::{Admission, Bound, Decision, Offer, Refused, Sides, SignedAs, 
 pub use descriptor::{
     Descriptor, DescriptorError, DescriptorField, DescriptorFile, DescriptorFolder, FolderError,
 };
-pub use file::{FileError, NewFile, Stamp, read_operators_text, replace_private, sweep};
+pub use file::{FileError, NewFile, Stamp, read_into_room, read_operators_text, replace_private, sweep};
 pub use grant::{
     Access, AddressClass, Askable, CallGrant, EgressDenied, EgressPolicy, EgressReason, Endpoint, Except,
     FsGrant, Grant, GrantDenied, GrantSet, HostPattern, InvalidGrant, PortRule, Protocol, Wanted,

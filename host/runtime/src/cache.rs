@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use odeon_authority::{NewFile, sweep};
+use odeon_authority::{NewFile, read_into_room, sweep};
 use odeon_protocol::Digest;
 use sha2::{Digest as _, Sha256};
 
@@ -174,10 +174,8 @@ impl Cache {
         bytes
             .try_reserve_exact(usize::try_from(length).ok()?.checked_add(1)?)
             .ok()?;
-        (&file)
-            .take(length.checked_add(1)?)
-            .read_to_end(&mut bytes)
-            .ok()?;
+        // One that has become longer is not authentic.
+        read_into_room(&file, &mut bytes).ok()?;
         let rest = bytes.strip_prefix(MAGIC)?;
         let (tag, body) = rest.split_at_checked(TAG)?;
         // Compared in constant time.

@@ -125,7 +125,8 @@ fn common() -> Config {
         .strategy(Strategy::Cranelift)
         .epoch_interruption(true)
         .max_wasm_stack(STACK)
-        .async_stack_size(STACK + HOST_STACK)
+        // A linked call may have its provider on the same stack.
+        .async_stack_size(2 * STACK + HOST_STACK)
         .wasm_component_model(true)
         .coredump_on_trap(false)
         // Nothing here reads a guest's debug information, whatever the

@@ -26,7 +26,7 @@ pub use self::chain::Hop;
 pub(crate) use self::chain::text as method_text;
 pub(crate) use self::define::define;
 use crate::describe::{Description, Export};
-use crate::link::{LinkReport, Provided, check_provided, is_same_interface};
+use crate::link::{Flavour, LinkReport, Provided, check_provided, is_same_interface};
 use crate::plugin::{MethodId, Plugin};
 use crate::runtime::LoadError;
 use crate::unit::PluginSpec;
@@ -237,6 +237,11 @@ impl Plugin {
             true => Ok(()),
             false => Err(LoadError::Link(Box::new(report))),
         }
+    }
+
+    /// Whether it waits for nothing and calls no other plugin.
+    pub(crate) fn calls_nobody(&self) -> bool {
+        self.shared.source.flavour == Flavour::Direct
     }
 
     /// Its links that mean nothing to the component.

@@ -4,6 +4,7 @@
 //! call that was admitted ends with exactly one result, whatever happens to
 //! the plugin meanwhile.
 
+mod blocking;
 mod drive;
 mod entry;
 mod handover;

@@ -169,13 +169,32 @@ impl HostState {
         self.egress.as_ref()
     }
 
+    /// What has ended this call, if a call that it made ended with this code for
+    /// the same reason: both have one deadline, one cancellation and one end of
+    /// service.
+    pub(crate) fn over_by(&self, code: Code) -> Option<Stop> {
+        let call = &self.call;
+        let of_all = self.unit.interrupt.reason().filter(|_| !call.after_service);
+        let own = || call.context.as_ref()?.interrupt.reason();
+        if let Some(reason) = of_all.or_else(own) {
+            return Some(Stop::Interrupted(reason));
+        }
+        (code == Code::WaitEnded).then_some(call.deadline)
+    }
+
     /// Whether the call must stop now. Looked at once per tick.
     fn must_stop(&mut self) -> Option<Stop> {
         let call = &mut self.call;
+        let of_caller = call.ends_caller();
         let clock = call.clock.get_or_insert_default();
         let spent = clock.tick();
         let now = self.unit.ticker.now_ms();
         if let Some(reason) = self.unit.interrupt.reason().filter(|_| !call.after_service) {
+            return Some(Stop::Interrupted(reason));
+        }
+        // On the stack of the plugin that called, nobody else sees what ends that
+        // one.
+        if let Some(reason) = of_caller {
             return Some(Stop::Interrupted(reason));
         }
         if let Some(reason) = call
@@ -314,13 +333,15 @@ impl Call {
         self.clock.clone()
     }
 
-    /// What has ended this call, if a call that it made ended with this code for
-    /// the same reason: both have one deadline and one cancellation.
-    pub(crate) fn over_by(&self, code: Code) -> Option<Stop> {
-        if let Some(reason) = self.context.as_ref()?.interrupt.reason() {
-            return Some(Stop::Interrupted(reason));
-        }
-        (code == Code::WaitEnded).then_some(self.deadline)
+    /// Whether it gives its thread away at ticks; else it keeps it to its end.
+    pub(crate) fn on_fiber(&self) -> bool {
+        self.on_fiber
+    }
+
+    /// What ends the call of the plugin that this one runs on the stack of.
+    fn ends_caller(&self) -> Option<Reason> {
+        let caller = self.context.as_ref()?.via.as_ref()?;
+        (!self.on_fiber).then(|| caller.interrupted()).flatten()
     }
 
     /// How many milliseconds the call has left.

@@ -1,7 +1,8 @@
 //! `http-hello`: requests a second over 64 connections that stay open, each
-//! request answered by a fresh instance, beside the same component in the server
-//! that the engine's own documentation of its HTTP shows, on the same threads,
-//! with the host's settings of the HTTP library.
+//! request answered by a fresh instance, beside the same component behind the
+//! engine's own proxy handler, on the same threads, with the host's settings of
+//! the HTTP library. `http-hello-bare`: beside the leanest way that the engine's
+//! documentation shows, which looks after nothing and nobody.
 
 mod bare;
 
@@ -36,35 +37,45 @@ pub(super) fn rows(effort: Effort) -> Vec<Row> {
     let stage = Stage::new(2);
     let numbers = stage.tokio.block_on(async {
         let listener = serve(&stage.host).await;
-        let bare = bare::Server::start().await;
-        let mut ours = connect(listener.address()).await;
-        let mut theirs = connect(bare.address()).await;
-        let (mut hosts, mut engines) = (Vec::new(), Vec::new());
+        let handler = bare::Server::handler().await;
+        let documented = bare::Server::documented().await;
+        let addresses = [listener.address(), handler.address(), documented.address()];
+        let mut clients = Vec::new();
+        for address in addresses {
+            clients.push(connect(address).await);
+        }
+        let mut samples = [(); 3].map(|()| Vec::new());
         for round in 0..effort.rounds(ROUNDS) + 1 {
-            // The one that comes second finds the machine as the first left it.
-            let (host, engine) = if round % 2 == 0 {
-                let host = sample(&mut ours).await;
-                (host, sample(&mut theirs).await)
-            } else {
-                let engine = sample(&mut theirs).await;
-                (sample(&mut ours).await, engine)
-            };
-            // The first round makes what the others find.
-            if round > 0 {
-                hosts.push(host);
-                engines.push(engine);
+            // Whoever comes later finds the machine as the one before left it: each
+            // has each place in turn.
+            for step in 0..addresses.len() {
+                let side = (round + step) % addresses.len();
+                let answered = sample(&mut clients[side]).await;
+                // The first round makes what the others find.
+                if round > 0 {
+                    samples[side].push(answered);
+                }
             }
         }
-        drop(ours);
+        drop(clients);
         listener.close(Duration::from_secs(5)).await;
-        (median(hosts), median(engines))
+        samples.map(median)
     });
-    vec![row(
-        "http-hello",
-        "1/s",
-        numbers,
-        "wasmtime-wasi-http's own server, fresh instances",
-    )]
+    let [host, handler, documented] = numbers;
+    vec![
+        row(
+            "http-hello",
+            "1/s",
+            (host, handler),
+            "wasmtime-wasi-http's ProxyHandler, fresh instances",
+        ),
+        row(
+            "http-hello-bare",
+            "1/s",
+            (host, documented),
+            "the server of its documentation, fresh instances",
+        ),
+    ]
 }
 
 /// The plugin, at a listener of the host.

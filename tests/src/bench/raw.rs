@@ -23,6 +23,11 @@ const STACK: usize = 512 << 10;
 
 /// An engine with the settings of the class *fast* (`host/runtime/src/engine.rs`).
 pub(super) fn engine() -> Engine {
+    engine_with(false)
+}
+
+/// The same with component concurrency, which the class *fast* does without.
+pub(super) fn engine_with(concurrency: bool) -> Engine {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(INSTANCES)
         .total_core_instances(INSTANCES * 4)
@@ -46,7 +51,7 @@ pub(super) fn engine() -> Engine {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
-        .concurrency_support(false)
+        .concurrency_support(concurrency)
         .epoch_interruption(true)
         .max_wasm_stack(STACK)
         .async_stack_size(2 * STACK)

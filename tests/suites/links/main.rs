@@ -22,5 +22,6 @@ mod deputies;
 mod faults;
 mod host;
 mod rmi;
+mod threads;
 mod town;
 mod types;

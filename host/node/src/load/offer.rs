@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use odeon_authority::{
     Admission, Decision, Descriptor, DescriptorError, DescriptorFolder, Manifest, Offer, Principal, Refused,
-    SignedAs, Terms, Verdict, decide,
+    SignedAs, Terms, Verdict, decide, read_into_room,
 };
 use odeon_protocol::{Code, Digest, Fault, PluginName};
 
@@ -341,8 +341,11 @@ fn read(path: &Path, most: u64, too_long: Code) -> Result<Vec<u8>, Fault> {
     if metadata.len() > most {
         return Err(longer());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    file.take(most.saturating_add(1))
+    let length = usize::try_from(metadata.len()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(length.saturating_add(1));
+    read_into_room(&file, &mut bytes).map_err(unreadable)?;
+    // It may be growing.
+    file.take(most.saturating_add(1).saturating_sub(bytes.len() as u64))
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     if bytes.len() as u64 > most {

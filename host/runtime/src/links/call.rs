@@ -18,7 +18,7 @@ use super::LinkedFunction;
 use super::chain::{Hop, text};
 use crate::call_clock::CallClock;
 use crate::control::CallContext;
-use crate::plugin::{Attempt, Entered, MethodId, NotEntered, Plugin};
+use crate::plugin::{Attempt, Entered, MethodId, NotEntered, Plugin, Reply};
 use crate::state::HostState;
 use crate::unit::Unit;
 
@@ -34,6 +34,8 @@ pub(crate) struct Outgoing {
     hop: Arc<Hop>,
     context: CallContext,
     clock: Option<Arc<CallClock>>,
+    /// The caller runs on a thread that nobody else waits for.
+    may_hold_thread: bool,
 }
 
 /// What is called.
@@ -85,11 +87,12 @@ impl Outgoing {
             hop,
             context,
             clock: state.call.clock(),
+            may_hold_thread: !state.call.on_fiber(),
         })
     }
 
     /// Calls what an import is linked to.
-    pub(crate) async fn call(self, function: &LinkedFunction, args: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    pub(crate) async fn call(mut self, function: &LinkedFunction, args: Vec<u8>) -> Result<Vec<u8>, Fault> {
         let target = Target {
             plugin: &function.provider,
             interface: Some(&function.interface),
@@ -102,7 +105,45 @@ impl Outgoing {
                 .inspect_err(|fault| plugin.refused(fault))?;
             Ok(method)
         };
-        self.enter_and_call(target, find, args).await
+        match self.call_nested(target, find, &args) {
+            Some(called) => self.told(target, called),
+            None => self.enter_and_call(target, find, args).await,
+        }
+    }
+
+    /// Calls the method that `find` gives for it on the caller's own stack, where
+    /// that keeps nobody waiting and there is room at once.
+    fn call_nested(
+        &mut self,
+        target: Target<'_>,
+        find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
+        args: &[u8],
+    ) -> Option<Result<Reply, Fault>> {
+        if !self.may_hold_thread || self.not_too_deep(target).is_err() {
+            return None;
+        }
+        let plugin = self.unit.spec.neighbours.plugin(target.plugin)?;
+        if !plugin.calls_nobody() {
+            return None;
+        }
+        let method = match find(&plugin, args) {
+            Ok(method) => method,
+            Err(fault) => {
+                self.not_made(target, Instant::now(), &fault);
+                return Some(Err(fault));
+            }
+        };
+        if let Some(clock) = &self.clock {
+            clock.pause();
+        }
+        let called = plugin.call_nested(method, args, &mut self.context);
+        if let Some(clock) = &self.clock {
+            clock.resume();
+        }
+        if let Some(Err(fault)) = &called {
+            self.ended_there(target, fault);
+        }
+        called
     }
 
     /// Comes in at the generation that serves when there is room, and calls the
@@ -118,14 +159,24 @@ impl Outgoing {
             let (entered, method) = self.come_in(target, find, &args).await?;
             let context = std::mem::take(&mut self.context);
             let called = entered.call(method, args, context).await;
-            called.inspect_err(|fault| {
-                if !fault.is_passed_on() {
-                    let neighbours = &self.unit.spec.neighbours;
-                    neighbours.ended(target.plugin, &target.text(), fault);
-                }
-            })
+            called.inspect_err(|fault| self.ended_there(target, fault))
         });
-        match called.await {
+        let called = called.await;
+        self.told(target, called)
+    }
+
+    /// It came in there, and ended so.
+    #[cold]
+    fn ended_there(&self, target: Target<'_>, fault: &Fault) {
+        if !fault.is_passed_on() {
+            let neighbours = &self.unit.spec.neighbours;
+            neighbours.ended(target.plugin, &target.text(), fault);
+        }
+    }
+
+    /// What the caller is told.
+    fn told(&self, target: Target<'_>, called: Result<Reply, Fault>) -> Result<Vec<u8>, Fault> {
+        match called {
             Ok(reply) => Ok(reply.bytes),
             // What was denied ended nowhere else.
             Err(fault) if fault.is_passed_on() || fault.code == Code::CallDenied => Err(fault),
@@ -277,7 +328,7 @@ impl HostState {
     /// call is over ends this call in its own words.
     pub(crate) fn came_back(&mut self, outcome: Result<Vec<u8>, Fault>) -> wasmtime::Result<Vec<u8>> {
         self.confidence.learn();
-        outcome.map_err(|fault| match self.call.over_by(fault.code) {
+        outcome.map_err(|fault| match self.over_by(fault.code) {
             Some(stop) => stop.into(),
             None => PassedOn(fault).into(),
         })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use odeon_protocol::PluginName;
 
+use crate::control::Reason;
 use crate::unit::Unit;
 
 /// One plugin in the chain, and the method of it that runs.
@@ -49,6 +50,11 @@ impl Hop {
     /// How many of them are this generation.
     pub(crate) fn times(&self, unit: &Arc<Unit>) -> usize {
         self.upwards().filter(|hop| Arc::ptr_eq(&hop.unit, unit)).count()
+    }
+
+    /// Why the service of the last one ends, if it does.
+    pub(crate) fn interrupted(&self) -> Option<Reason> {
+        self.unit.interrupt.reason()
     }
 
     /// Every method in the chain, outermost first.

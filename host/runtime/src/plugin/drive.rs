@@ -240,13 +240,13 @@ impl Plugin {
 
 /// When a call is over, and whose word that is.
 #[derive(Clone, Copy)]
-struct End {
-    at: Option<Instant>,
-    stop: Stop,
+pub(super) struct End {
+    pub(super) at: Option<Instant>,
+    pub(super) stop: Stop,
 }
 
 impl End {
-    fn of(context: &CallContext, budget: &Budget, admitted: Instant) -> Self {
+    pub(super) fn of(context: &CallContext, budget: &Budget, admitted: Instant) -> Self {
         let own = admitted.checked_add(Duration::from_millis(budget.wall_ms));
         let (at, stop) = match (own, context.wait_until) {
             (Some(own), Some(wait)) if wait < own => (Some(wait), Stop::WaitEnded),
@@ -308,7 +308,7 @@ async fn turns(running: &mut Option<Running>, clock: &CallClock) -> Option<Resul
 }
 
 /// Waits for whatever ends the call from outside.
-async fn watch(
+pub(super) async fn watch(
     own: &Interrupt,
     of_all: Option<&Interrupt>,
     until: Option<Instant>,

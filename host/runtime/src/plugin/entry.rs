@@ -195,6 +195,17 @@ impl Plugin {
                     "call_blocking was used inside an asynchronous task for a plugin that can wait; use call",
                 )));
             }
+            // The engine runs the tasks of a component with concurrency in turns.
+            if shared.source.flavour == Flavour::Waiting
+                && let Some(pass) = shared.gate.try_enter()
+            {
+                let now = Instant::now();
+                begun(&context, shared, now)?;
+                let span = Span::begin(&mut context, shared, method);
+                let called = shared.call_waiting_here(method, args, context, pass, now);
+                trace::end(span, &called);
+                return Ok(called?);
+            }
             let background = shared.runtime.background().map_err(no_threads)?;
             return wait::block_within(background, async {
                 let entered = self.enter(&context, attempt).await?;
@@ -205,12 +216,7 @@ impl Plugin {
             Some(pass) => pass,
             None => shared.admit_here(&context, attempt)?,
         };
-        if let Some(late) = late(Instant::now(), &context) {
-            return Err(late.fault(shared.wall()).into());
-        }
-        if let Some(started) = &context.started {
-            started()?;
-        }
+        begun(&context, shared, Instant::now())?;
         let span = Span::begin(&mut context, shared, method);
         let called = shared.call_here(method, args, Some(Box::new(context)), pass);
         trace::end(span, &called);
@@ -385,6 +391,17 @@ impl Shared {
                 format!("{} is being unloaded and takes no calls", spec.name),
             )),
         }
+    }
+}
+
+/// Says that a call that was admitted now is started, unless it is late.
+fn begun(context: &CallContext, shared: &Shared, now: Instant) -> Result<(), NotEntered> {
+    if let Some(late) = late(now, context) {
+        return Err(late.fault(shared.wall()).into());
+    }
+    match &context.started {
+        Some(started) => Ok(started()?),
+        None => Ok(()),
     }
 }
 

@@ -1,0 +1,139 @@
+//! Calls on the caller's own thread, of plugins that can wait.
+//!
+//! Owns what happens on such a thread: a guest that computes has it for as long
+//! as its limits let it, and is never moved to another; where it waits, the
+//! thread does, for no longer than the call may take.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use odeon_protocol::{Code, Fault};
+
+use super::drive::{End, watch};
+use super::entry::no_threads;
+use super::running::broke_off;
+use super::{MethodId, Plugin, Reply, Shared};
+use crate::control::CallContext;
+use crate::gate::Pass;
+use crate::instance::Instance;
+use crate::state::HostState;
+use crate::trace::{self, Span};
+
+impl Shared {
+    /// A call that was admitted at this moment, to its result.
+    pub(super) fn call_waiting_here(
+        &self,
+        method: MethodId,
+        args: &[u8],
+        context: CallContext,
+        pass: Pass<'_>,
+        admitted: Instant,
+    ) -> Result<Reply, Fault> {
+        let threads = self.runtime.background().map_err(no_threads)?;
+        let end = End::of(&context, &self.budget, admitted);
+        let interrupt = context.interrupt.clone();
+        self.unit.ticker.awake();
+        let mut work = pin!(guarded(self.work(method, args, context)));
+        let first = {
+            let _within = threads.enter();
+            // Whoever is to be woken is named when it is polled again.
+            work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        };
+        let ended = match first {
+            Poll::Ready(ended) => Ok(ended),
+            Poll::Pending => threads.block_on(async {
+                let of_all = Some(&self.unit.interrupt);
+                tokio::select! {
+                    biased;
+                    ended = &mut work => Ok(ended),
+                    stop = watch(&interrupt, of_all, end.at, end.stop) => Err(stop),
+                }
+            }),
+        };
+        let reply = match ended {
+            Ok(Some(reply)) => reply,
+            Ok(None) => {
+                let fault = broke_off();
+                self.count_fault(&fault);
+                Err(fault)
+            }
+            Err(stop) => {
+                let fault = stop.fault(&self.unit.spec.limits);
+                self.count_fault(&fault);
+                Err(fault)
+            }
+        };
+        drop(pass);
+        reply
+    }
+
+    async fn work(&self, method: MethodId, args: &[u8], context: CallContext) -> Result<Reply, Fault> {
+        let via = context.via.clone();
+        let begin = |state: &mut HostState| {
+            state.begin(Some(Box::new(context)), self.budget, false);
+            state.call.hop = self.hop(method, via);
+        };
+        let (mut instance, template) = match self.take_idle() {
+            Some(mut instance) => {
+                begin(instance.store.data_mut());
+                let (_, template) = self
+                    .template(instance.shard)
+                    .ok_or_else(|| Fault::new(Code::Internal, "the plugin has no code for this worker"))?;
+                (instance, template)
+            }
+            None => {
+                let (shard, template) = self.here()?;
+                match Box::pin(Instance::make_async(template, &self.unit, shard, begin)).await {
+                    Ok(instance) => (Box::new(instance), template),
+                    Err(not_made) => return Err(self.not_made(*not_made)),
+                }
+            }
+        };
+        let Some(index) = template.methods.get(method.number()) else {
+            return Err(Fault::new(
+                Code::MethodNotFound,
+                "the plugin has no method of this number",
+            ));
+        };
+        let called = instance.call_async(index, args).await;
+        self.settle(instance, self.within_depth(method, called))
+    }
+}
+
+impl Plugin {
+    /// Calls a method on the stack of the plugin that calls this one, if there is
+    /// room at once. For plugins that wait for nothing and call nobody: so there
+    /// are never more than two guests on one stack, which is how large it is.
+    ///
+    /// The context is taken where the call is made.
+    pub(crate) fn call_nested(
+        &self,
+        method: MethodId,
+        args: &[u8],
+        context: &mut CallContext,
+    ) -> Option<Result<Reply, Fault>> {
+        let shared = &*self.shared;
+        let pass = shared.gate.try_enter()?;
+        let mut context = std::mem::take(context);
+        let span = Span::begin(&mut context, shared, method);
+        let called = shared.call_here(method, args, Some(Box::new(context)), pass);
+        trace::end(span, &called);
+        Some(called)
+    }
+}
+
+/// The same, or nothing when the host's own code panicked.
+async fn guarded<F: Future>(work: F) -> Option<F::Output> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        // After a panic it is never polled again: it ended.
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
