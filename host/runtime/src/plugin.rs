@@ -74,7 +74,8 @@ pub(crate) struct Shared {
     pub(crate) source: Source,
     /// One per shard, made when a call first comes to it; the first at once. The
     /// last is for when it is observed.
-    templates: Vec<OnceLock<Template>>,
+    /// One that cannot be made is not tried again.
+    templates: Vec<OnceLock<Option<Template>>>,
     methods: Vec<Method>,
     pub(crate) gate: Arc<Gate>,
     idle: Idle,
@@ -195,9 +196,9 @@ impl Plugin {
             observer: Observer::default(),
         });
         filesystem::warn(&unit);
-        let templates: Vec<OnceLock<Template>> = (0..=inner.shards.len()).map(|_| OnceLock::new()).collect();
-        if let Some(slot) = templates.first() {
-            slot.get_or_init(|| template);
+        let mut templates: Vec<_> = (0..=inner.shards.len()).map(|_| OnceLock::new()).collect();
+        if let Some(first) = templates.first_mut() {
+            *first = OnceLock::from(Some(template));
         }
         let idle = Idle::default();
         unit.spec.totals.join(&unit, &gate);

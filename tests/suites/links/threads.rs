@@ -74,7 +74,11 @@ async fn two_guests_that_use_up_their_stacks_have_room_on_one() {
     let fault = ended(on_thread(&caller, &["deep", &frames, "next", "recurse"]))
         .await
         .unwrap_err();
-    assert_eq!((fault.code, fault.chain().len()), (Code::StackLimit, 2), "{fault}");
+    assert_eq!(
+        (fault.code, fault.chain().len()),
+        (Code::StackLimit, 2),
+        "{fault}"
+    );
     assert_eq!(hits(&provider, "stack"), 1);
     let told = ended(on_thread(&caller, &["deep", &frames, "next", "version"])).await;
     assert!(told.is_ok(), "{told:?}");
@@ -108,7 +112,10 @@ async fn what_ends_the_caller_ends_the_provider_on_its_stack() {
 async fn a_provider_on_the_callers_stack_keeps_to_all_limits() {
     let town = Town::new();
     let provider = town
-        .load(&town.spec("provider").cpu(Duration::from_millis(50)), "guest-provider")
+        .load(
+            &town.spec("provider").cpu(Duration::from_millis(50)),
+            "guest-provider",
+        )
         .await;
     let caller = town
         .load(&town.caller("caller", "provider"), "guest-caller")
@@ -124,7 +131,11 @@ async fn a_provider_on_the_callers_stack_keeps_to_all_limits() {
         .deadline(Duration::from_millis(100));
     let caller = town.load(&hurried, "guest-caller").await;
     let fault = ended(on_thread(&caller, &["next", "spin"])).await.unwrap_err();
-    assert_eq!(fault.code, Code::DeadlineLimit, "the caller's time is over: {fault}");
+    assert_eq!(
+        fault.code,
+        Code::DeadlineLimit,
+        "the caller's time is over: {fault}"
+    );
 
     let interrupt = Interrupt::new();
     let context = CallContext {

@@ -31,6 +31,8 @@ pub(crate) struct Loaded {
     pub(crate) route: Option<ServedAt>,
     pub(crate) limits: ValueLimits,
     methods: Vec<MethodEntry>,
+    /// Which of them answers HTTP requests, if one does.
+    web_handler: Option<(usize, WebHandler)>,
     forms: Forms,
     draining: AtomicBool,
     /// The policy has denied it while it was loaded: no code of it runs again.
@@ -86,7 +88,11 @@ impl Loaded {
                 .into(),
                 validator: Validator::new(&method.ty),
             })
-            .collect();
+            .collect::<Vec<MethodEntry>>();
+        let web_handler = plugin.web_handler().and_then(|handler| {
+            let index = methods.iter().position(|method| method.id == handler.method())?;
+            Some((index, handler))
+        });
         Loaded {
             name,
             generation,
@@ -95,6 +101,7 @@ impl Loaded {
             route,
             limits,
             methods,
+            web_handler,
             forms,
             draining: AtomicBool::new(false),
             condemned: AtomicBool::new(false),
@@ -174,12 +181,7 @@ impl Loaded {
     /// The number of the method that answers HTTP requests, and what the
     /// runtime needs for that.
     pub(crate) fn web_handler(&self) -> Option<(usize, WebHandler)> {
-        let handler = self.plugin.web_handler()?;
-        let index = self
-            .methods
-            .iter()
-            .position(|method| method.id == handler.method())?;
-        Some((index, handler))
+        self.web_handler
     }
 
     #[inline]

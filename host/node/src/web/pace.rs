@@ -23,6 +23,9 @@ const LEAST: u64 = 1024;
 /// How much of what came before a head is looked at with it, at most, in bytes.
 pub(super) const MOST_SEEN: usize = 128 * 1024;
 
+/// How much room for that a connection keeps between its requests, in bytes.
+const KEPT: usize = 4 * 1024;
+
 /// The times of a listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
@@ -64,9 +67,13 @@ impl Pace {
     pub(super) fn begin<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
         let mut state = self.0.lock();
         state.phase = Phase::Busy;
-        let seen = std::mem::take(&mut state.seen);
-        drop(state);
-        look(&seen)
+        let looked = look(&state.seen);
+        // The room for one of the usual size is used again.
+        match state.seen.capacity() <= KEPT {
+            true => state.seen.clear(),
+            false => state.seen = Vec::new(),
+        }
+        looked
     }
 
     /// The response is complete: whatever comes now belongs to the next request.

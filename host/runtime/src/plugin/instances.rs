@@ -11,6 +11,7 @@ use super::{MethodId, Shared};
 use crate::control::CallContext;
 use crate::instance::{Instance, NotMade, Template};
 use crate::links::Hop;
+use crate::runtime::LoadError;
 use crate::shard::here;
 use crate::stop::is_out_of_room;
 use crate::unit::InstanceModel;
@@ -20,12 +21,13 @@ impl Shared {
     /// cannot make it.
     pub(super) fn template(&self, shard: usize) -> Option<(usize, &Template)> {
         let slot = self.templates.get(shard)?;
-        if let Some(template) = slot.get() {
+        if let Some(Some(template)) = slot.get() {
             return Some((shard, template));
         }
-        let first = self.templates.first()?.get()?;
-        match self.make_template(shard, first) {
-            Some(template) => Some((shard, slot.get_or_init(|| template))),
+        let first = self.templates.first()?.get()?.as_ref()?;
+        // Whoever comes meanwhile waits, instead of making it too.
+        match slot.get_or_init(|| self.make_template(shard, first)) {
+            Some(template) => Some((shard, template)),
             None => Some((0, first)),
         }
     }
@@ -33,13 +35,19 @@ impl Shared {
     /// The native code is taken from the first one, which has it in any case:
     /// kept beside that, every plugin would be in memory twice.
     #[cold]
-    fn make_template(&self, shard: usize, first: &Template) -> Option<Template> {
-        let shard = self.runtime.shard(shard)?;
-        let native = first.pre.component().serialize().ok()?;
-        let made = self
-            .runtime
-            .template(shard, &native, &self.source, &self.unit.spec);
-        made.ok()
+    fn make_template(&self, number: usize, first: &Template) -> Option<Template> {
+        let shard = self.runtime.shard(number)?;
+        let native = first.pre.component().serialize();
+        let native = native.map_err(|error| LoadError::Engine(format!("{error:#}")));
+        let (source, spec) = (&self.source, &self.unit.spec);
+        let made = native.and_then(|native| self.runtime.template(shard, &native, source, spec));
+        made.inspect_err(|error| {
+            tracing::warn!(
+                plugin = spec.name.as_str(), worker = number, %error,
+                "a worker has no code of a plugin; its calls go to another one's"
+            );
+        })
+        .ok()
     }
 
     pub(super) fn here(&self) -> Result<(usize, &Template), Fault> {
