@@ -108,6 +108,10 @@ impl Plugin {
         let watch = watch(&interrupt, of_all, end.at, end.stop);
         tokio::pin!(watch);
         let clock = running.clock();
+        // Whoever has just given the thread away is not given it again at once.
+        if let Some(stop) = until_woken(watch.as_mut()).await {
+            return self.stopped(running, stop, &clock).await;
+        }
         let mut running = Some(running);
         let outcome = tokio::select! {
             biased;
@@ -286,19 +290,25 @@ fn use_up(held: Duration, cx: &mut Context<'_>) {
     }
 }
 
+/// What ends the call at once; else gives the thread away until the task is
+/// woken. No macro here: those pass over what is in them when a task has used up
+/// what it may do, and who was to be looked at once would never be.
+async fn until_woken(mut watch: Pin<&mut impl Future<Output = Stop>>) -> Option<Stop> {
+    let mut is_looked_at = false;
+    std::future::poll_fn(|cx| match std::mem::replace(&mut is_looked_at, true) {
+        false => watch.as_mut().poll(cx).map(Some),
+        true => Poll::Ready(None),
+    })
+    .await
+}
+
 /// Runs a call that has had its first poll until it ends or overruns its turn.
 async fn turns(running: &mut Option<Running>, clock: &CallClock) -> Option<Result<Reply, Fault>> {
-    // Whoever has just given the thread away is not given it again at once.
-    let mut has_run = true;
     std::future::poll_fn(|cx| {
         let Some(future) = running.as_mut() else {
             return Poll::Ready(None);
         };
-        let polled = match std::mem::take(&mut has_run) {
-            true => Poll::Pending,
-            false => Pin::new(future).poll(cx),
-        };
-        match polled {
+        match Pin::new(future).poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending if clock.has_used(TURN) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
