@@ -49,7 +49,9 @@ async fn whoever_called_a_plugin_that_knows_a_secret_leaves_no_core_dump() {
     let provider = town.spec("provider").grant("secret=token");
     provider.records().keep_secret("token", b"hunter2");
     town.load(&provider, "guest-provider").await;
-    let caller = town.caller("caller", "provider").resident();
+    // The provider may show what both may see. The caller never looks itself.
+    let caller = town.caller("caller", "provider").resident().grant("secret=token");
+    caller.records().keep_secret("token", b"hunter2");
     let caller = town.load(&caller, "guest-caller").await;
     let left = Arc::<Left>::default();
     caller.arm_dumps(left.order(2)).unwrap();
