@@ -247,6 +247,7 @@ impl Runtime {
         digest: &Digest,
         spec: PluginSpec,
     ) -> Result<Plugin, LoadError> {
+        debug_assert_eq!(*digest, self::digest(bytes), "the digest of other bytes");
         if spec.limits.stack.bytes() < STACK as u64 {
             return Err(LoadError::LimitUnsupported(format!(
                 "limits.stack expected at least {} KiB, the size of a guest's stack here, found {}; \

@@ -194,8 +194,8 @@ impl HostState {
         }
         // On the stack of the plugin that called, nobody else sees what ends that
         // one.
-        if let Some(reason) = of_caller {
-            return Some(Stop::Interrupted(reason));
+        if of_caller {
+            return Some(Stop::Interrupted(Reason::CallerGone));
         }
         if let Some(reason) = call
             .context
@@ -338,10 +338,11 @@ impl Call {
         self.on_fiber
     }
 
-    /// What ends the call of the plugin that this one runs on the stack of.
-    fn ends_caller(&self) -> Option<Reason> {
-        let caller = self.context.as_ref()?.via.as_ref()?;
-        (!self.on_fiber).then(|| caller.interrupted()).flatten()
+    /// Whether the plugin is ended that this one runs on the stack of.
+    fn ends_caller(&self) -> bool {
+        let context = self.context.as_ref().filter(|_| !self.on_fiber);
+        let caller = context.and_then(|context| context.via.as_ref());
+        caller.is_some_and(|caller| caller.is_interrupted())
     }
 
     /// How many milliseconds the call has left.

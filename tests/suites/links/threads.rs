@@ -104,6 +104,9 @@ async fn what_ends_the_caller_ends_the_provider_on_its_stack() {
         assert!(fault.chain().is_empty(), "it is the caller's own end: {fault}");
         assert!(began.elapsed() < Duration::from_secs(2));
         soon(|| provider.stats().in_flight == 0).await;
+        // It was not the one that was ended.
+        let counted = provider.stats().faults_by_code;
+        assert_eq!(counted.keys().collect::<Vec<_>>(), [&Code::Cancelled.as_str()]);
     }
 }
 

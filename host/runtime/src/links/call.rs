@@ -107,7 +107,8 @@ impl Outgoing {
         };
         match self.call_nested(target, find, &args) {
             Some(called) => self.told(target, called),
-            None => self.enter_and_call(target, find, args).await,
+            // Its place is not in what every call moves around.
+            None => Box::pin(self.enter_and_call(target, find, args)).await,
         }
     }
 

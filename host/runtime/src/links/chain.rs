@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use odeon_protocol::PluginName;
 
-use crate::control::Reason;
 use crate::unit::Unit;
 
 /// One plugin in the chain, and the method of it that runs.
@@ -52,9 +51,9 @@ impl Hop {
         self.upwards().filter(|hop| Arc::ptr_eq(&hop.unit, unit)).count()
     }
 
-    /// Why the service of the last one ends, if it does.
-    pub(crate) fn interrupted(&self) -> Option<Reason> {
-        self.unit.interrupt.reason()
+    /// Whether the service of the last one ends.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.unit.interrupt.reason().is_some()
     }
 
     /// Every method in the chain, outermost first.

@@ -36,22 +36,25 @@ impl Shared {
         let end = End::of(&context, &self.budget, admitted);
         let interrupt = context.interrupt.clone();
         self.unit.ticker.awake();
-        let mut work = pin!(guarded(self.work(method, args, context)));
-        let first = {
-            let _within = threads.enter();
-            // Whoever is to be woken is named when it is polled again.
-            work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-        };
-        let ended = match first {
-            Poll::Ready(ended) => Ok(ended),
-            Poll::Pending => threads.block_on(async {
-                let of_all = Some(&self.unit.interrupt);
-                tokio::select! {
-                    biased;
-                    ended = &mut work => Ok(ended),
-                    stop = watch(&interrupt, of_all, end.at, end.stop) => Err(stop),
-                }
-            }),
+        // Whatever ends the call, its instance is gone before its place is.
+        let ended = {
+            let mut work = pin!(guarded(self.work(method, args, context)));
+            let first = {
+                let _within = threads.enter();
+                // Whoever is to be woken is named when it is polled again.
+                work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            };
+            match first {
+                Poll::Ready(ended) => Ok(ended),
+                Poll::Pending => threads.block_on(async move {
+                    let of_all = Some(&self.unit.interrupt);
+                    tokio::select! {
+                        biased;
+                        ended = &mut work => Ok(ended),
+                        stop = watch(&interrupt, of_all, end.at, end.stop) => Err(stop),
+                    }
+                }),
+            }
         };
         let reply = match ended {
             Ok(Some(reply)) => reply,

@@ -196,9 +196,11 @@ impl Plugin {
                 )));
             }
             // The engine runs the tasks of a component with concurrency in turns.
-            if shared.source.flavour == Flavour::Waiting
-                && let Some(pass) = shared.gate.try_enter()
-            {
+            if shared.source.flavour == Flavour::Waiting {
+                let pass = match shared.gate.try_enter() {
+                    Some(pass) => pass,
+                    None => shared.admit_here(&context, attempt)?,
+                };
                 let now = Instant::now();
                 begun(&context, shared, now)?;
                 let span = Span::begin(&mut context, shared, method);
