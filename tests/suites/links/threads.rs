@@ -175,8 +175,8 @@ async fn a_provider_without_room_is_waited_for_on_a_thread_too() {
     let waiting = on_thread(&caller, &["next", "version"]);
     soon(|| provider.stats().waiting == 1).await;
     interrupt.raise(Reason::Cancelled);
-    assert_eq!(ended(occupant).await.unwrap(), "cancelled");
-    assert_eq!(ended(waiting).await.unwrap(), "answered by version 1");
+    assert_eq!(ended(occupant).await.unwrap(), r#"ok("cancelled")"#);
+    assert_eq!(ended(waiting).await.unwrap(), r#"ok("answered by version 1")"#);
 }
 
 /// A caller that waits on its thread is ended where it waits.
