@@ -10,7 +10,7 @@ use odeon_tests::guests;
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::host::{at, builder, config, fault, few_loads, soon, state};
-use crate::loading::{signed, trust};
+use crate::signed::{signed, trust};
 use crate::stopping::kinds;
 
 /// A folder of descriptors of plugins whose files the policy lets in.

@@ -1,9 +1,10 @@
-//! Small real components, keys and offers.
+//! Small real components, keys, grants and offers.
 
 use odeon_authority::{
-    Admission, Audit, Claim, Offer, Policy, PolicyEdit, Principal, Refused, SigningKey, Terms, decide,
-    embed_manifest, sign,
+    Admission, Audit, Claim, GrantSet, Offer, Policy, PolicyEdit, Principal, Refused, SigningKey, Terms,
+    decide, embed_manifest, sign,
 };
+use odeon_protocol::Code;
 use tempfile::TempDir;
 use wasm_encoder::{ComponentSection as _, CustomSection};
 
@@ -95,4 +96,19 @@ impl Host {
 
 pub(crate) fn terms() -> Terms {
     Terms::new(Principal::LocalUser { uid: 0 })
+}
+
+/// The offer is refused with this code, and the audit's last line says so.
+pub(crate) fn assert_refused(host: &Host, bytes: &[u8], terms: &Terms, code: Code) {
+    let refused = host.offer(bytes, terms).expect_err("refused");
+    assert_eq!(refused.code(), code, "{refused}");
+    let event = host.last_event();
+    assert_eq!(event["kind"], "decision");
+    assert_eq!(event["allowed"], false);
+    assert_eq!(event["code"], code.as_str());
+    assert_eq!(event["principal"], "user:0");
+}
+
+pub(crate) fn set(texts: &[&str]) -> GrantSet {
+    GrantSet::parse(texts.iter().copied()).unwrap()
 }

@@ -10,16 +10,21 @@
 
 mod admission;
 mod audit;
+mod ceilings;
+mod coalesce;
 mod descriptor;
+mod egress;
 mod export;
 mod fixture;
 mod flood;
 mod folder;
 mod grants;
 mod ground;
+mod identity;
 mod keys;
 mod limits;
 mod manifest;
+mod meeting;
 mod policy;
 mod rotation;
 mod signature;
