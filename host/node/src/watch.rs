@@ -2,7 +2,8 @@
 //!
 //! Owns the loop: look at the folder, decide what is to be done, do it one step
 //! at a time, and wait for a hint, the timer or an operator. The parts are
-//! files of their own: `scan` looks, `plan` decides, `step` does.
+//! files of their own: `scan` looks, `plan` decides, `step` does; what others
+//! may know and say meanwhile is in `descriptors`.
 //!
 //! **Invariant:** desired state comes from looking at the folder as a whole,
 //! never from a notice about one change in it.
@@ -11,62 +12,45 @@
 //! nothing that runs.
 
 mod applied;
+mod begun;
 mod content;
+mod descriptors;
 mod hint;
+mod now;
 mod plan;
+mod retry;
 mod rows;
 mod scan;
 mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use odeon_protocol::{Code, DescriptorRow, DescriptorState, Fault, FolderRow, Generation, PluginName};
+use odeon_protocol::{Code, DescriptorState};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
-use self::applied::{Applied, FileName, Gone, Problem, Refused, Want};
-use self::content::Content;
+use self::applied::{Applied, FileName, Problem, Refused};
+pub(crate) use self::begun::Begun;
+pub(crate) use self::descriptors::Descriptors;
+use self::descriptors::State;
 use self::hint::Hint;
-use self::plan::{Folder, Now, Plan, Row, Running, Seen, plan};
+use self::now::now;
+use self::plan::{Folder, Plan, Row, Seen};
+use self::retry::Retry;
 use self::scan::{SETTLED, Scan};
-use self::step::{Done, EVERY, GONE};
+use self::step::{Done, EVERY};
 use crate::host::Host;
-use crate::load::{Source, Stamp, blocking};
-use crate::registry::Loaded;
+use crate::load::{Stamp, blocking};
 use crate::remember::StartLoad;
-use crate::replace::MOST_LEAVING;
-use crate::review::{REVOKED, UNTRUSTED};
 
 /// How long the watcher goes on with one look at the folder.
 const STALE: Duration = Duration::from_millis(500);
 
 /// How long it lets changes gather before it looks.
 const GATHER: Duration = Duration::from_millis(50);
-
-/// What a host knows about its folder of descriptors. Empty for a host without
-/// one.
-#[derive(Default)]
-pub(crate) struct Descriptors {
-    state: Mutex<Option<State>>,
-    again: Notify,
-}
-
-#[derive(Clone)]
-struct State {
-    path: PathBuf,
-    watched: bool,
-    /// Why the folder cannot be used.
-    problem: Option<Problem>,
-    folder: Arc<Folder>,
-    applied: Applied,
-    round: u64,
-    /// How often something has come into service.
-    came: u64,
-}
 
 /// Who sees to it that what runs is what the folder says.
 pub(crate) struct Watch {
@@ -89,43 +73,6 @@ pub(crate) struct Watch {
     retry: Retry,
 }
 
-/// When what was refused for a reason that passes is tried again.
-struct Retry {
-    /// Nothing was, or has been tried since.
-    at: Option<Instant>,
-    /// After how long. Doubles each time.
-    pause: Duration,
-}
-
-impl Retry {
-    const FIRST: Duration = Duration::from_secs(2);
-    const LONGEST: Duration = Duration::from_secs(600);
-
-    fn new() -> Self {
-        Retry {
-            at: None,
-            pause: Self::FIRST,
-        }
-    }
-
-    /// Takes in whether something is refused for such a reason.
-    fn note(&mut self, is_refused: bool, now: Instant) {
-        match (is_refused, self.at) {
-            (false, _) => *self = Self::new(),
-            (true, Some(_)) => {}
-            (true, None) => {
-                self.at = now.checked_add(self.pause);
-                self.pause = self.pause.saturating_mul(2).min(Self::LONGEST);
-            }
-        }
-    }
-
-    /// Whether it is time. It is once.
-    fn is_due(&mut self, now: Instant) -> bool {
-        self.at.take_if(|at| *at <= now).is_some()
-    }
-}
-
 /// What the log has said and need not say again.
 #[derive(Default)]
 struct Told {
@@ -144,85 +91,6 @@ enum Rest {
     Busy,
     /// That something changes.
     Idle,
-}
-
-impl Descriptors {
-    /// Looks at the folder again now, and tries again what was refused. Says
-    /// whether there is one.
-    pub(crate) fn again(&self) -> bool {
-        let mut state = self.state.lock();
-        let Some(state) = state.as_mut() else { return false };
-        state.round = state.round.saturating_add(1);
-        self.again.notify_one();
-        true
-    }
-
-    /// Says that something serves that was not there before: what was refused
-    /// for want of a provider is tried again.
-    pub(crate) fn provider_came(&self) {
-        let mut state = self.state.lock();
-        let Some(state) = state.as_mut().filter(|state| state.watched) else {
-            return;
-        };
-        state.came = state.came.wrapping_add(1);
-        let refused = &mut state.applied.refused;
-        let before = refused.len();
-        refused.retain(|_, refused| refused.problem.code != Code::ProviderMissing);
-        if refused.len() < before {
-            self.again.notify_one();
-        }
-    }
-
-    /// Says that somebody takes a plugin out. To be called while its name is
-    /// held.
-    pub(crate) fn departed(&self, name: &PluginName, generation: Generation, reason: &str) {
-        let mut state = self.state.lock();
-        let Some(state) = state.as_mut() else { return };
-        // A provider may be waiting for whoever would not link to it.
-        let refused = &mut state.applied.refused;
-        let before = refused.len();
-        refused.retain(|_, refused| refused.problem.code != Code::DependantsBroken);
-        if state.watched && refused.len() < before {
-            self.again.notify_one();
-        }
-        let gone = match reason {
-            // It is no file's any more.
-            GONE => {
-                state.applied.puts.remove(name);
-                return;
-            }
-            REVOKED | UNTRUSTED => Gone::Denied,
-            _ => Gone::ByHand,
-        };
-        let folder = state.folder.clone();
-        state.applied.departed(&folder, name, generation, gone);
-    }
-
-    /// The rows of an operator's list.
-    pub(crate) fn rows(&self, host: &Host) -> (Option<FolderRow>, Vec<DescriptorRow>) {
-        let Some(mut state) = self.state.lock().clone() else {
-            return (None, Vec::new());
-        };
-        // After the copy: what it says was put into service is there by now.
-        let mut now = now(host, &state.path);
-        let folder = FolderRow {
-            path: state.path.display().to_string(),
-            watched: state.watched,
-            message: state.problem.as_ref().map(|problem| problem.message.clone()),
-            code: state.problem.as_ref().map(|problem| problem.code),
-        };
-        let plan = state.plan(&mut now);
-        (Some(folder), rows::rows(&plan.rows))
-    }
-}
-
-impl State {
-    fn plan(&mut self, now: &mut Now) -> Plan {
-        now.round = self.round;
-        let folder = self.folder.clone();
-        self.applied.observe(&folder, now);
-        plan(&folder, &self.applied, now)
-    }
 }
 
 impl Watch {
@@ -482,78 +350,4 @@ impl Watch {
 
 fn file_of(load: &StartLoad) -> Option<FileName> {
     load.path.file_name().map(FileName::from)
-}
-
-/// A folder that is about to be loaded for the first time.
-pub(crate) struct Begun {
-    path: PathBuf,
-    scan: Scan,
-    started: Instant,
-}
-
-impl Begun {
-    /// Looks at the folder once, before anything in it is loaded: what changes
-    /// afterwards is seen as a change. Blocks on the disk.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be used.
-    pub(crate) fn look(host: &Host, path: &Path) -> Result<Self, Fault> {
-        let unusable = |problem: Problem| Fault::new(problem.code, problem.message);
-        let path = std::path::absolute(path).map_err(|error| {
-            let why = crate::error::io_words(&error);
-            Fault::new(Code::FileUnreadable, format!("{}: {why}", path.display()))
-        })?;
-        let mut scan = Scan::new(host.clone(), path.clone());
-        let started = Instant::now();
-        scan.look(started, 0).map_err(unusable)?;
-        Ok(Begun { path, scan, started })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-/// What the host is at, seen from the folder at this path.
-fn now(host: &Host, path: &Path) -> Now {
-    let registry = &host.inner.registry;
-    let mut busy = registry.busy();
-    let mut running = BTreeMap::new();
-    for loaded in registry.all() {
-        if registry.replaced_of(&loaded.name) >= MOST_LEAVING {
-            busy.insert(loaded.name.clone());
-        }
-        running.insert(loaded.name.clone(), Running::of(&loaded, path));
-    }
-    Now {
-        running,
-        busy,
-        round: 0,
-    }
-}
-
-impl Running {
-    fn of(loaded: &Loaded, folder: &Path) -> Self {
-        let origin = &loaded.origin;
-        let file = match &origin.asked.source {
-            Source::Descriptor(path) if path.parent() == Some(folder) => path.file_name(),
-            Source::Descriptor(_) | Source::Component(_) | Source::Bytes(_) => None,
-        };
-        let content = origin
-            .offered
-            .as_deref()
-            .and_then(|(offer, _)| Content::of(offer));
-        let want = origin.complete.described.as_ref().zip(content);
-        Running {
-            generation: loaded.generation,
-            // What is on its way out is nobody's any more.
-            file: file.filter(|_| !loaded.is_draining()).map(FileName::from),
-            want: want.map(|(descriptor, content)| Want {
-                descriptor: descriptor.clone(),
-                content,
-                name: Some(loaded.name.clone()),
-            }),
-        }
-    }
 }
