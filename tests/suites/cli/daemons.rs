@@ -6,7 +6,6 @@ use odeon::Code;
 use serde_json::Value as Json;
 
 use crate::desk::{Desk, PATIENCE};
-use crate::trust::signed;
 
 /// What the audit says, oldest line first.
 fn events(desk: &Desk, state: &[&str]) -> Vec<Json> {
@@ -90,7 +89,7 @@ fn a_second_host_is_told_who_is_there_and_disturbs_nobody() {
 /// Falls with `Host::review_changes`: nobody tells the daemon but the file.
 #[test]
 fn a_policy_that_is_edited_by_hand_takes_out_what_it_revokes() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     desk.odeon(&["trust", "add", "--key", "author.key.pub"]).ended(0);
     let _server = desk.serve(&[]);
     desk.odeon(&["load", "signed.wasm"]).ended(0);

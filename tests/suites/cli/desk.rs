@@ -15,6 +15,9 @@ use crate::components;
 /// The longest that any one command may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What the signed kit says of itself.
+pub(crate) const MANIFEST: &str = "[plugin]\nname = \"kit\"\nversion = \"1.2.3\"\n";
+
 /// A folder of its own, with a home directory in it.
 pub(crate) struct Desk {
     folder: TempDir,
@@ -47,6 +50,26 @@ impl Desk {
     pub(crate) fn with_kit() -> Self {
         let desk = Desk::new();
         desk.component("kit.wasm", components::KIT);
+        desk
+    }
+
+    /// The same with a key, and the kit packed and signed with it as
+    /// `signed.wasm`.
+    pub(crate) fn with_signed_kit() -> Self {
+        let desk = Desk::with_kit();
+        desk.write("odeon.toml", MANIFEST);
+        desk.odeon(&["keygen", "-o", "author.key"]).ended(0);
+        desk.odeon(&[
+            "pack",
+            "kit.wasm",
+            "--manifest",
+            "odeon.toml",
+            "-o",
+            "packed.wasm",
+        ])
+        .ended(0);
+        desk.odeon(&["sign", "packed.wasm", "--key", "author.key", "-o", "signed.wasm"])
+            .ended(0);
         desk
     }
 

@@ -7,29 +7,8 @@ use odeon_authority::{Claim, SigningKey, sign_detached};
 
 use crate::{
     components::{KIT, KIT_CHANGED},
-    desk::Desk,
+    desk::{Desk, MANIFEST},
 };
-
-const MANIFEST: &str = "[plugin]\nname = \"kit\"\nversion = \"1.2.3\"\n";
-
-/// A desk with a key, and the kit packed and signed with it as `signed.wasm`.
-pub(crate) fn signed() -> Desk {
-    let desk = Desk::with_kit();
-    desk.write("odeon.toml", MANIFEST);
-    desk.odeon(&["keygen", "-o", "author.key"]).ended(0);
-    desk.odeon(&[
-        "pack",
-        "kit.wasm",
-        "--manifest",
-        "odeon.toml",
-        "-o",
-        "packed.wasm",
-    ])
-    .ended(0);
-    desk.odeon(&["sign", "packed.wasm", "--key", "author.key", "-o", "signed.wasm"])
-        .ended(0);
-    desk
-}
 
 #[test]
 fn a_private_key_is_its_owners_alone_and_is_never_replaced() {
@@ -50,7 +29,7 @@ fn a_private_key_is_its_owners_alone_and_is_never_replaced() {
 
 #[test]
 fn signing_keeps_the_digest_and_verifying_shows_the_signer() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     let packed = desk.odeon(&[
         "pack",
         "kit.wasm",
@@ -75,7 +54,7 @@ fn signing_keeps_the_digest_and_verifying_shows_the_signer() {
 
 #[test]
 fn verify_refuses_what_is_unsigned_changed_or_not_trusted() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     desk.odeon(&["verify", "packed.wasm"]).ended(3);
     let mut bytes = std::fs::read(desk.path("signed.wasm")).unwrap();
     let last = bytes.len() - 1;
@@ -87,7 +66,7 @@ fn verify_refuses_what_is_unsigned_changed_or_not_trusted() {
 
 #[test]
 fn a_trusted_key_lets_in_what_it_signed_until_it_is_revoked() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     let run = ["run", "signed.wasm", "add(1, 2)"];
     desk.odeon(&run).ended(3);
     desk.odeon(&["trust", "add", "--key", "author.key.pub", "--name", "kit"])
@@ -127,7 +106,7 @@ fn a_trusted_digest_lets_these_bytes_in_and_no_others() {
 
 #[test]
 fn a_name_that_is_pinned_needs_its_key() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     desk.odeon(&["keygen", "-o", "other.key"]).ended(0);
     desk.odeon(&["sign", "packed.wasm", "--key", "other.key", "-o", "by-other.wasm"])
         .ended(0);
@@ -182,7 +161,7 @@ fn a_component_without_a_manifest_is_signed_by_its_files_name_and_says_so() {
 
 #[test]
 fn a_signed_file_cannot_be_signed_as_something_else() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     let args = [
         "sign",
         "signed.wasm",
@@ -243,7 +222,7 @@ fn check_tells_what_callers_would_lose() {
 /// by `Policy::file_of`.
 #[test]
 fn a_policy_elsewhere_is_the_one_that_trust_verify_and_run_use() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     desk.write("host.toml", "trust-policy = \"site.toml\"\n");
     let usual = desk.path("home/.local/state/odeon/trust.toml");
     let mut server = desk.serve(&["--config", "host.toml"]);
@@ -305,7 +284,7 @@ fn what_is_no_file_is_refused_and_not_read() {
 
 #[test]
 fn what_is_no_row_of_the_policy_cannot_be_revoked_by_mistake() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     desk.odeon(&["trust", "add", "--key", "author.key.pub", "--name", "kit"])
         .ended(0);
     desk.odeon(&["keygen", "-o", "other.key"]).ended(0);
@@ -339,7 +318,7 @@ fn what_is_no_row_of_the_policy_cannot_be_revoked_by_mistake() {
 
 #[test]
 fn changes_of_the_policy_are_in_the_audit() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     desk.odeon(&["trust", "add", "--key", "author.key.pub", "--name", "kit"])
         .ended(0);
     desk.odeon(&["trust", "revoke", "author.key.pub"]).ended(0);
@@ -373,7 +352,7 @@ fn looking_at_a_state_directory_does_not_make_it() {
 
 #[test]
 fn a_signature_beside_the_file_is_one_to_every_command() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     let key = SigningKey::load(&desk.path("author.key")).unwrap();
     let claim = Claim {
         name: "kit".parse().unwrap(),
@@ -401,7 +380,7 @@ fn a_signature_beside_the_file_is_one_to_every_command() {
 
 #[test]
 fn a_key_that_others_can_read_is_a_mistake_of_usage() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     std::fs::set_permissions(desk.path("author.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let ran = desk
         .odeon(&["sign", "packed.wasm", "--key", "author.key"])
@@ -411,7 +390,7 @@ fn a_key_that_others_can_read_is_a_mistake_of_usage() {
 
 #[test]
 fn the_policy_that_a_host_reads_is_the_one_that_is_changed() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     desk.write("host.toml", "trust-policy = \"policy.toml\"\n");
     let _server = desk.serve(&["--config", "host.toml"]);
     desk.odeon(&["trust", "add", "--key", "author.key.pub"]).ended(0);
@@ -430,7 +409,7 @@ fn the_policy_that_a_host_reads_is_the_one_that_is_changed() {
 
 #[test]
 fn a_key_is_not_overwritten_by_what_it_signed() {
-    let desk = signed();
+    let desk = Desk::with_signed_kit();
     let before = std::fs::read(desk.path("author.key")).unwrap();
     desk.odeon(&["sign", "kit.wasm", "--key", "author.key", "-o", "author.key"])
         .ended(2);

@@ -1,10 +1,11 @@
 //! What was opened before a grant was taken away.
 
 use odeon_protocol::Code;
+use odeon_runtime::{Plugin, Runtime};
 use odeon_tests::guests;
-use odeon_tests::runtime::{call, spec};
+use odeon_tests::runtime::{Spec, call, runtime, spec};
 
-use crate::ground::{Folder, HELLO, Peer, grants, resident, told};
+use crate::ground::{Folder, HELLO, Peer, grants, resident, told, with};
 use crate::host::soon;
 
 /// Enforced by `Root::check`, which every use of a descriptor asks.
@@ -141,15 +142,21 @@ async fn timed_who_waits_for_a_peer_is_told_when_the_rule_is_gone() {
     );
 }
 
+/// The guest that keeps connections of WASI 0.3, as resident, under this rule.
+async fn with_streams(rule: &str) -> (Runtime, Plugin, Spec) {
+    let spec = with(spec().resident(), &[rule]);
+    let runtime = runtime();
+    let component = guests::bytes("wat-streams");
+    let plugin = spec.prepare(&runtime, &component).await.expect("it links");
+    (runtime, plugin, spec)
+}
+
 /// Enforced by `counted::Watch`: of WASI 0.3, receiving asks nobody.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_ends_that_may_receive_from_a_connection_of_0_3_whose_rule_is_gone() {
     let peer = Peer::new(false);
     let rule = format!("tcp=127.0.0.1:{}", peer.port());
-    let spec = crate::ground::with(spec().resident(), &[&rule]);
-    let runtime = odeon_tests::runtime::runtime();
-    let component = guests::bytes("wat-streams");
-    let plugin = spec.prepare(&runtime, &component).await.expect("it links");
+    let (_runtime, plugin, spec) = with_streams(&rule).await;
     let connect = |times: u32| format!("connect-and-keep({}, {times})", peer.port());
     assert_eq!(told(&plugin, &connect(1)).await, "1");
     // Another rule, and still this one.
@@ -170,10 +177,7 @@ async fn a_call_ends_that_may_receive_from_a_connection_of_0_3_whose_rule_is_gon
 async fn a_guest_that_lets_nobody_else_run_loses_its_connections_of_0_3_too() {
     let peer = Peer::new(false);
     let rule = format!("tcp=127.0.0.1:{}", peer.port());
-    let spec = crate::ground::with(spec().resident(), &[&rule]);
-    let runtime = odeon_tests::runtime::runtime();
-    let component = guests::bytes("wat-streams");
-    let plugin = spec.prepare(&runtime, &component).await.expect("it links");
+    let (_runtime, plugin, _spec) = with_streams(&rule).await;
     let connect = format!("connect-and-keep({}, 1)", peer.port());
     assert_eq!(told(&plugin, &connect).await, "1");
     let spinning = plugin.clone();

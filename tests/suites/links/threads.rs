@@ -30,6 +30,17 @@ async fn ended(call: thread::JoinHandle<Result<String, Fault>>) -> Result<String
         .unwrap()
 }
 
+/// A `caller` that is linked to a `provider` of one instance, and both.
+async fn with_resident_provider(town: &Town) -> (Plugin, Plugin) {
+    let provider = town
+        .load(&town.spec("provider").resident(), "guest-provider")
+        .await;
+    let caller = town
+        .load(&town.caller("caller", "provider"), "guest-caller")
+        .await;
+    (caller, provider)
+}
+
 /// The same as for a caller that is a task.
 #[tokio::test]
 async fn a_provider_on_the_callers_stack_is_told_what_any_other_is() {
@@ -159,12 +170,7 @@ async fn a_provider_on_the_callers_stack_keeps_to_all_limits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_without_room_is_waited_for_on_a_thread_too() {
     let town = Town::new();
-    let provider = town
-        .load(&town.spec("provider").resident(), "guest-provider")
-        .await;
-    let caller = town
-        .load(&town.caller("caller", "provider"), "guest-caller")
-        .await;
+    let (caller, provider) = with_resident_provider(&town).await;
     let interrupt = Interrupt::new();
     let context = CallContext {
         interrupt: interrupt.clone(),
@@ -183,12 +189,7 @@ async fn a_provider_without_room_is_waited_for_on_a_thread_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_a_provider_on_a_thread_is_ended_there() {
     let town = Town::new();
-    let provider = town
-        .load(&town.spec("provider").resident(), "guest-provider")
-        .await;
-    let caller = town
-        .load(&town.caller("caller", "provider"), "guest-caller")
-        .await;
+    let (caller, provider) = with_resident_provider(&town).await;
     let occupant = on_thread(&provider, &["spin"]);
     soon(|| provider.stats().in_flight == 1).await;
     let waiting = on_thread(&caller, &["next", "version"]);

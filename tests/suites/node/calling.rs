@@ -6,7 +6,7 @@ use odeon::{Args, CallOptions, Code, Interrupt, LimitsPatch, LoadRequest, Placin
 use odeon_authority::InstanceMode;
 use odeon_tests::guests;
 
-use crate::host::{ephemeral, fault, load};
+use crate::host::{ephemeral, fault, load, load_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn arguments_come_as_bytes_as_wave_or_as_json() {
@@ -216,11 +216,7 @@ async fn a_value_is_nested_up_to_its_limit_and_no_deeper() {
             value_depth: Some(most),
             ..LimitsPatch::default()
         };
-        let request = LoadRequest::component(guests::component("guest-echo"))
-            .named("echo".parse().unwrap())
-            .allow_unsigned()
-            .with_limits(limits);
-        host.load(request).await.unwrap();
+        load_with(&host, "guest-echo", "echo", &[], limits).await;
         let before = host.list()[0].calls;
         let called = host.call_encoded("echo/echo.nested", &nested);
         if fits {
@@ -244,11 +240,7 @@ async fn a_call_that_is_not_started_within_its_ttl_ends_and_one_that_runs_goes_o
         calls_in_flight: Some(1),
         ..LimitsPatch::default()
     };
-    let spin = LoadRequest::component(guests::component("guest-spin"))
-        .named("spin".parse().unwrap())
-        .allow_unsigned()
-        .with_limits(limits);
-    host.load(spin).await.unwrap();
+    load_with(&host, "guest-spin", "spin", &[], limits).await;
     let soon = || CallOptions {
         ttl: Some(Duration::from_millis(40)),
         ..CallOptions::default()

@@ -6,11 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use odeon::{
-    Args, CallOptions, Code, Compiler, Fault, Host, LimitsPatch, LoadRequest, ReplaceRequest, Source,
+    Args, CallOptions, Code, Compiler, Fault, Host, LimitsPatch, LoadReport, LoadRequest, ReplaceRequest,
+    Source,
 };
 use odeon_authority::{InstanceMode, TimeSpan};
 use odeon_protocol::Digest;
 use odeon_tests::guests;
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::host::{audit, fault, soon, state};
@@ -71,19 +73,25 @@ async fn ended<T>(work: JoinHandle<Result<T, Fault>>) -> Result<T, Fault> {
     ended.expect("it ends long before its deadline").unwrap()
 }
 
-fn loading(host: &Host, request: LoadRequest) -> JoinHandle<Result<odeon::LoadReport, Fault>> {
+fn loading(host: &Host, request: LoadRequest) -> JoinHandle<Result<LoadReport, Fault>> {
     let host = host.clone();
     tokio::spawn(async move { host.load(request).await })
 }
 
-/// Enforced by `Host::measure_all`, which sees what is being made ready.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_load_that_runs_loses_what_the_policy_takes_away() {
+/// A host at which the guest's own `load` reveals the secret.
+async fn being_loaded() -> (TempDir, Host, JoinHandle<Result<LoadReport, Fault>>) {
     let folder = state();
     trust(folder.path(), "allow", "");
     let host = host(folder.path(), Compiler::InProcess);
     let loading = loading(&host, revealing("load"));
     it_reveals(&host).await;
+    (folder, host, loading)
+}
+
+/// Enforced by `Host::measure_all`, which sees what is being made ready.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_runs_loses_what_the_policy_takes_away() {
+    let (folder, host, loading) = being_loaded().await;
     trust(folder.path(), "allow", TAKEN);
     assert!(host.review().await.unwrap().is_empty());
     ended(loading).await.unwrap();
@@ -99,11 +107,7 @@ async fn a_load_that_runs_loses_what_the_policy_takes_away() {
 /// ended where it is, and refused as that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_that_runs_is_ended_by_a_denial() {
-    let folder = state();
-    trust(folder.path(), "allow", "");
-    let host = host(folder.path(), Compiler::InProcess);
-    let loading = loading(&host, revealing("load"));
-    it_reveals(&host).await;
+    let (folder, host, loading) = being_loaded().await;
     trust(folder.path(), "deny", "");
     assert!(host.review().await.unwrap().is_empty(), "nothing serves yet");
     assert_eq!(fault(ended(loading).await).code, Code::PolicyDenied);
@@ -120,11 +124,7 @@ async fn a_load_that_runs_is_ended_by_a_denial() {
 /// Enforced by `Host::refuse_denied`: it was closed for good.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_that_was_denied_is_not_let_in_by_a_later_word() {
-    let folder = state();
-    trust(folder.path(), "allow", "");
-    let host = host(folder.path(), Compiler::InProcess);
-    let loading = loading(&host, revealing("load"));
-    it_reveals(&host).await;
+    let (folder, host, loading) = being_loaded().await;
     // Taken back before it can be told.
     trust(folder.path(), "deny", "");
     let review = host.review().await;

@@ -21,7 +21,7 @@ async fn served() -> (TempDir, Host, Daemon) {
 }
 
 /// Somebody else is served as if nothing were.
-async fn all_is_well(daemon: &Daemon) {
+pub(crate) async fn all_is_well(daemon: &Daemon) {
     let reply = Peer::greeted(daemon.socket())
         .await
         .call("echo/add", &two(1, 2))

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use odeon::{Args, CallOptions, CallRequest, Code, Host, LimitsPatch, LoadRequest, Outcome, Watcher};
+use odeon::{Args, CallOptions, CallRequest, Code, Host, LimitsPatch, Outcome, Watcher};
 use odeon_authority::TimeSpan;
-use odeon_tests::guests;
 
-use crate::host::{at, audit, ephemeral, fault, outcome, soon, state};
+use crate::host::{at, audit, ephemeral, fault, load_with, outcome, soon, state};
 
 /// A plugin that runs one call at a time.
 async fn one_at_a_time(host: &Host, queue: u64, deadline: Option<u64>) {
@@ -16,11 +15,7 @@ async fn one_at_a_time(host: &Host, queue: u64, deadline: Option<u64>) {
         deadline: deadline.map(TimeSpan::millis),
         ..LimitsPatch::default()
     };
-    let spin = LoadRequest::component(guests::component("guest-spin"))
-        .named("spin".parse().unwrap())
-        .allow_unsigned()
-        .with_limits(limits);
-    host.load(spin).await.unwrap();
+    load_with(host, "guest-spin", "spin", &[], limits).await;
 }
 
 fn sleeps_forever(host: &Host) -> Watcher {

@@ -8,12 +8,12 @@ mod rolled_back;
 
 use std::time::Duration;
 
-use odeon::{Args, CallOptions, Host, LimitsPatch, ReplaceRequest, Source};
+use odeon::{Args, CallOptions, CallRequest, Host, LimitsPatch, ReplaceRequest, Source, Watcher};
 use odeon_authority::TimeSpan;
 use odeon_protocol::PluginName;
 use odeon_tests::guests;
 
-use crate::host::{at, audit, ephemeral, load, load_with, state};
+use crate::host::{at, audit, ephemeral, load, load_with, soon, state};
 
 const ONE: &str = "wat-version-one";
 
@@ -39,6 +39,13 @@ fn again(name: &str) -> ReplaceRequest {
 
 fn name(text: &str) -> PluginName {
     text.parse().unwrap()
+}
+
+/// A request of this that has begun, where no other runs.
+async fn running(host: &Host, path: &str, args: &str) -> Watcher {
+    let (_, watcher) = host.request(CallRequest::new(path, Args::Wave(args))).unwrap();
+    soon("it runs", || host.list()[0].in_flight == 1).await;
+    watcher
 }
 
 /// What serves, by generation and answer.

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use odeon::{
-    Args, CallRequest, CancelOutcome, Code, Event, HostLimits, LimitsPatch, LoadRequest, Outcome, UnloadMode,
-};
+use odeon::{Args, CallRequest, CancelOutcome, Code, Event, HostLimits, LimitsPatch, Outcome, UnloadMode};
 use odeon_authority::TimeSpan;
 use odeon_protocol::Serial;
-use odeon_tests::guests;
 
-use crate::host::{audit, builder, ephemeral, fault, load, outcome, soon, state};
+use crate::host::{audit, builder, ephemeral, fault, load, load_with, outcome, soon, state};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_accepted_started_and_ended_once() {
@@ -84,11 +81,7 @@ async fn a_request_that_waits_longer_than_its_time_to_live_is_never_started() {
         calls_in_flight: Some(1),
         ..LimitsPatch::default()
     };
-    let spin = LoadRequest::component(guests::component("guest-spin"))
-        .named("spin".parse().unwrap())
-        .allow_unsigned()
-        .with_limits(limits);
-    host.load(spin).await.unwrap();
+    load_with(&host, "guest-spin", "spin", &[], limits).await;
     let (first, _holds) = host
         .request(CallRequest::new("spin/wait.sleep-forever", Args::Wave("")))
         .unwrap();

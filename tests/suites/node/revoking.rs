@@ -5,9 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use odeon::{Args, CallOptions, Code, Compiler, Host, LoadRequest, ReplaceRequest, Source, UnloadMode};
+use odeon::{
+    Args, CallOptions, Code, Compiler, Fault, Host, LoadReport, LoadRequest, ReplaceReport, ReplaceRequest,
+    Source, UnloadMode,
+};
 use odeon_authority::{Claim, SigningKey, sign};
 use odeon_tests::guests;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use crate::host::{at, audit, daemon, fault, soon, state};
 
@@ -46,21 +51,55 @@ pub(crate) fn waiting_compiler(folder: &Path) -> Compiler {
     Compiler::Program(path)
 }
 
+fn with_waiting_compiler(folder: &Path) -> Host {
+    Host::builder(waiting_compiler(folder))
+        .workers(1)
+        .state_dir(folder)
+        .start()
+        .unwrap()
+}
+
+/// A host with the counter, whose compiler waits from now on.
+async fn with_counter(folder: &Path) -> (Host, LoadReport) {
+    let host = with_waiting_compiler(folder);
+    let (asked, go) = (folder.join("asked"), folder.join("go"));
+    fs::write(&go, "").unwrap();
+    let first = LoadRequest::component(guests::component("sample-counter")).allow_unsigned();
+    let report = host.load(first).await.unwrap();
+    fs::remove_file(&go).unwrap();
+    fs::remove_file(&asked).unwrap();
+    (host, report)
+}
+
+/// The counter's next version is on its way as far as the compiler.
+async fn being_replaced(host: &Host, folder: &Path) -> JoinHandle<Result<ReplaceReport, Fault>> {
+    let source = Source::Component(guests::component("sample-counter-v2"));
+    let mut next = ReplaceRequest::new("counter".parse().unwrap(), source);
+    next.allow_unsigned = true;
+    let host = host.clone();
+    let replacing = tokio::spawn(async move { host.replace(next).await });
+    let asked = folder.join("asked");
+    soon("the compiler is asked", || asked.exists()).await;
+    replacing
+}
+
+/// A host with the echo guest, and the key that it is let in by.
+async fn with_echo() -> (TempDir, SigningKey, Host) {
+    let folder = state();
+    let key = SigningKey::generate().unwrap();
+    let request = signed(folder.path(), &key);
+    let host = at(folder.path());
+    host.load(request).await.unwrap();
+    (folder, key, host)
+}
+
 /// What is denied while another version comes up gives no state away, and its
 /// `save` does not run; the new version serves. Enforced by
 /// `Host::try_hand_over`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_is_denied_while_it_is_replaced_hands_nothing_over() {
     let folder = state();
-    let host = Host::builder(waiting_compiler(folder.path()))
-        .workers(1)
-        .state_dir(folder.path())
-        .start()
-        .unwrap();
-    let (asked, go) = (folder.path().join("asked"), folder.path().join("go"));
-    fs::write(&go, "").unwrap();
-    let first = LoadRequest::component(guests::component("sample-counter")).allow_unsigned();
-    let digest = host.load(first).await.unwrap().digest;
+    let (host, LoadReport { digest, .. }) = with_counter(folder.path()).await;
     let call = |method: &'static str, args: &'static str| {
         let host = host.clone();
         async move {
@@ -69,18 +108,7 @@ async fn a_version_that_is_denied_while_it_is_replaced_hands_nothing_over() {
         }
     };
     assert_eq!(call("counter/increment", "5").await.unwrap(), "ok(5)");
-    fs::remove_file(&go).unwrap();
-    fs::remove_file(&asked).unwrap();
-    let replacing = tokio::spawn({
-        let host = host.clone();
-        let mut next = ReplaceRequest::new(
-            "counter".parse().unwrap(),
-            Source::Component(guests::component("sample-counter-v2")),
-        );
-        next.allow_unsigned = true;
-        async move { host.replace(next).await }
-    });
-    soon("the compiler is asked", || asked.exists()).await;
+    let replacing = being_replaced(&host, folder.path()).await;
     let denied = format!("[[digest]]\ndigest = \"{digest}\"\ndecision = \"deny\"\n");
     let path = folder.path().join("trust.new");
     fs::write(&path, denied).unwrap();
@@ -88,7 +116,7 @@ async fn a_version_that_is_denied_while_it_is_replaced_hands_nothing_over() {
     fs::rename(path, folder.path().join("trust.toml")).unwrap();
     // It is closed at once, and looked at again when the replace is over.
     assert_eq!(fault(host.review().await).code, Code::Draining);
-    fs::write(&go, "").unwrap();
+    fs::write(folder.path().join("go"), "").unwrap();
     let report = replacing.await.unwrap().unwrap();
     assert!(!report.state_handed_over);
     assert!(
@@ -106,25 +134,8 @@ async fn a_version_that_is_denied_while_it_is_replaced_hands_nothing_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unload_gives_up_a_replace_that_has_not_switched() {
     let folder = state();
-    let host = Host::builder(waiting_compiler(folder.path()))
-        .workers(1)
-        .state_dir(folder.path())
-        .start()
-        .unwrap();
-    let (asked, go) = (folder.path().join("asked"), folder.path().join("go"));
-    fs::write(&go, "").unwrap();
-    let first = LoadRequest::component(guests::component("sample-counter")).allow_unsigned();
-    let name = host.load(first).await.unwrap().name;
-    fs::remove_file(&go).unwrap();
-    fs::remove_file(&asked).unwrap();
-    let replacing = tokio::spawn({
-        let host = host.clone();
-        let source = Source::Component(guests::component("sample-counter-v2"));
-        let mut next = ReplaceRequest::new(name.clone(), source);
-        next.allow_unsigned = true;
-        async move { host.replace(next).await }
-    });
-    soon("the compiler is asked", || asked.exists()).await;
+    let (host, LoadReport { name, .. }) = with_counter(folder.path()).await;
+    let replacing = being_replaced(&host, folder.path()).await;
     // The compiler never ends.
     let unloading = host.unload(
         &name,
@@ -146,11 +157,7 @@ async fn what_is_revoked_while_it_compiles_does_not_go_into_service() {
     let folder = state();
     let key = SigningKey::generate().unwrap();
     let request = signed(folder.path(), &key);
-    let host = Host::builder(waiting_compiler(folder.path()))
-        .workers(1)
-        .state_dir(folder.path())
-        .start()
-        .unwrap();
+    let host = with_waiting_compiler(folder.path());
     let loading = tokio::spawn({
         let host = host.clone();
         async move { host.load(request).await }
@@ -180,11 +187,7 @@ async fn what_is_revoked_while_it_compiles_does_not_go_into_service() {
 /// does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_revoked_goes_even_if_that_cannot_be_recorded() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    let request = signed(folder.path(), &key);
-    let host = at(folder.path());
-    host.load(request).await.unwrap();
+    let (folder, key, host) = with_echo().await;
     fs::write(folder.path().join("audit.head"), "nonsense").unwrap();
     policy(folder.path(), &key, "deny");
     let fault = fault(host.review().await);
@@ -197,11 +200,7 @@ async fn what_is_revoked_goes_even_if_that_cannot_be_recorded() {
 /// was not, and by `Gatekeeper::policy_for_review`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_is_gone_takes_nothing_out() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    let request = signed(folder.path(), &key);
-    let host = at(folder.path());
-    host.load(request).await.unwrap();
+    let (folder, _key, host) = with_echo().await;
     fs::remove_file(folder.path().join("trust.toml")).unwrap();
     assert_eq!(fault(host.review().await).code, Code::PolicyUnreadable);
     assert_eq!(host.list().len(), 1);
@@ -224,11 +223,7 @@ async fn a_policy_that_is_gone_takes_nothing_out() {
 /// it could be applied, also when nothing but its mode changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn timed_a_review_that_failed_is_done_again_until_it_works() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    let request = signed(folder.path(), &key);
-    let host = at(folder.path());
-    host.load(request).await.unwrap();
+    let (folder, key, host) = with_echo().await;
     let daemon = daemon(&host).await;
     let path = folder.path().join("trust.toml");
     policy(folder.path(), &key, "deny");
@@ -271,11 +266,7 @@ async fn timed_revoked_plugins_are_closed_at_once_and_their_unload_does_not_run(
 /// loaded.
 #[tokio::test(flavor = "multi_thread")]
 async fn timed_what_is_revoked_before_a_daemon_serves_is_taken_out() {
-    let folder = state();
-    let key = SigningKey::generate().unwrap();
-    let request = signed(folder.path(), &key);
-    let host = at(folder.path());
-    host.load(request).await.unwrap();
+    let (folder, key, host) = with_echo().await;
     policy(folder.path(), &key, "deny");
     let daemon = daemon(&host).await;
     soon("it is taken out", || host.list().is_empty()).await;

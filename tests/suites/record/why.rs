@@ -52,20 +52,7 @@ fn what_does_not_link_is_explained_after_the_host_is_gone() {
 /// Enforced by `Decision::event` (the rule) and `why::cause`.
 #[test]
 fn what_was_refused_and_revoked_is_explained_by_its_rule() {
-    let desk = Desk::with_kit();
-    desk.write("odeon.toml", "[plugin]\nname = \"kit\"\nversion = \"1.2.3\"\n");
-    desk.odeon(&["keygen", "-o", "author.key"]).ended(0);
-    desk.odeon(&[
-        "pack",
-        "kit.wasm",
-        "--manifest",
-        "odeon.toml",
-        "-o",
-        "packed.wasm",
-    ])
-    .ended(0);
-    desk.odeon(&["sign", "packed.wasm", "--key", "author.key", "-o", "signed.wasm"])
-        .ended(0);
+    let desk = Desk::with_signed_kit();
     let mut server = desk.serve(&[]);
     desk.odeon(&["load", "signed.wasm"]).ended(3);
     let refused = why(&desk, "kit")["because"].clone();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use odeon::{Args, CallOptions, Code, LimitsPatch, ReplaceRequest, Source};
 use odeon_tests::guests;
 
+use crate::collector::Span;
 use crate::peer::two;
 use crate::stage::{Stage, load, soon, steps};
 
@@ -34,6 +35,11 @@ async fn wait_there(stage: &Stage, count: u64) {
         stage.host.status_dump()["plugins"]["provider"]["waiting"] == count
     })
     .await;
+}
+
+fn requests_to_add(spans: &[Span]) -> Vec<&Span> {
+    let is_one = |span: &&Span| span.get("odeon.hop") == "request" && span.name.ends_with("add");
+    spans.iter().filter(is_one).collect()
 }
 
 fn with(guest: &str) -> ReplaceRequest {
@@ -70,10 +76,7 @@ async fn a_call_that_goes_on_to_the_next_generation_is_one_request() {
     }
     holder.abort();
     let spans = stage.spans().await;
-    let requests: Vec<_> = spans
-        .iter()
-        .filter(|span| span.get("odeon.hop") == "request" && span.name.ends_with("add"))
-        .collect();
+    let requests = requests_to_add(&spans);
     assert_eq!(requests.len(), 3, "{spans:#?}");
     for request in requests {
         assert_eq!((request.get("odeon.generation"), &request.error), ("2", &None));
@@ -96,10 +99,7 @@ async fn a_call_that_has_no_place_in_the_next_generation_is_one_request_with_its
     assert_eq!(fault.await.unwrap().code, Code::MethodNotFound);
     holder.abort();
     let spans = stage.spans().await;
-    let requests: Vec<_> = spans
-        .iter()
-        .filter(|span| span.get("odeon.hop") == "request" && span.name.ends_with("add"))
-        .collect();
+    let requests = requests_to_add(&spans);
     assert_eq!(requests.len(), 1, "{spans:#?}");
     assert_eq!(requests[0].get("odeon.code"), Code::MethodNotFound.as_str());
 }

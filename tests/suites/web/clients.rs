@@ -7,6 +7,16 @@ use odeon_tests::web::{Client, chunk};
 
 use crate::stage::{Stage, short};
 
+/// The head of a request whose body comes in pieces.
+const CHUNKED: &[u8] = b"POST /w/length HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// A client that has sent this.
+async fn begun(stage: &Stage, bytes: &[u8]) -> Client {
+    let mut client = stage.client().await;
+    client.send(bytes).await.unwrap();
+    client
+}
+
 /// Sends a byte every so often until nobody takes them. Gives how long that was.
 async fn drip(client: &mut Client, byte: &[u8], every: Duration) -> Duration {
     let began = Instant::now();
@@ -32,17 +42,11 @@ async fn timed_a_head_that_never_ends_is_not_waited_for() {
     let stage = Stage::with(short(), LimitsPatch::default()).await;
     let mut slow = Vec::new();
     for _ in 0..20 {
-        let mut client = stage.client().await;
-        client
-            .send(b"GET /w/version HTTP/1.1\r\nHost: test\r\n")
-            .await
-            .unwrap();
-        slow.push(client);
+        slow.push(begun(&stage, b"GET /w/version HTTP/1.1\r\nHost: test\r\n").await);
     }
     // Meanwhile others are served.
     stage.works().await;
-    let first = slow.pop().unwrap();
-    let mut first = first;
+    let mut first = slow.pop().unwrap();
     let took = drip(&mut first, b"X-A: b\r\n", Duration::from_millis(50)).await;
     assert!(
         (Duration::from_millis(100)..Duration::from_secs(3)).contains(&took),
@@ -77,11 +81,7 @@ async fn timed_a_connection_without_requests_is_closed_and_one_with_some_is_not(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_a_body_that_drips_is_not_waited_for() {
     let stage = Stage::with(short(), LimitsPatch::default()).await;
-    let mut client = stage.client().await;
-    client
-        .send(b"POST /w/length HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .await
-        .unwrap();
+    let mut client = begun(&stage, CHUNKED).await;
     let took = drip(&mut client, &chunk(b"x"), Duration::from_millis(50)).await;
     assert!(
         (Duration::from_millis(200)..Duration::from_secs(3)).contains(&took),
@@ -102,11 +102,7 @@ async fn timed_a_body_that_drips_is_not_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_a_body_that_comes_fast_enough_is_taken_however_long_it_takes() {
     let stage = Stage::with(short(), LimitsPatch::default()).await;
-    let mut client = stage.client().await;
-    client
-        .send(b"POST /w/length HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .await
-        .unwrap();
+    let mut client = begun(&stage, CHUNKED).await;
     for _ in 0..20 {
         client.send(&chunk(&[b'x'; 1024])).await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -121,12 +117,7 @@ async fn timed_a_client_that_does_not_read_is_not_waited_for() {
     let stage = Stage::with(short(), LimitsPatch::default()).await;
     let mut clients = Vec::new();
     for _ in 0..5 {
-        let mut client = stage.client().await;
-        client
-            .send(b"GET /w/flood HTTP/1.1\r\nHost: test\r\n\r\n")
-            .await
-            .unwrap();
-        clients.push(client);
+        clients.push(begun(&stage, b"GET /w/flood HTTP/1.1\r\nHost: test\r\n\r\n").await);
     }
     let began = Instant::now();
     crate::stage::soon("they are being answered", || {

@@ -10,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use odeon_authority::{Audit, Event, Records, SigningKey, Text, verify};
+use odeon_authority::{Audit, Event, PublicKey, Records, SigningKey, Text, verify};
+use tempfile::TempDir;
 
 use crate::fixture::Host;
 
@@ -54,7 +55,19 @@ fn an_untouched_audit_is_sound_and_reads_back() {
     assert_eq!(host.audit.head().unwrap().unwrap().0, 5);
 }
 
-/// A host whose key is known, so that its audit can be opened again.
+/// A folder with a key and an audit of this many lines. Its key is known, so that
+/// it can be opened again.
+fn audit_with(lines: usize) -> (TempDir, PathBuf, PublicKey, Audit) {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("host.key");
+    let key = SigningKey::load_or_create(&pem).unwrap();
+    let public = key.public();
+    let audit = Audit::open(folder.path(), key).unwrap();
+    (1..=lines).for_each(|number| assert!(audit.append(event(number)).is_ok()));
+    (folder, pem, public, audit)
+}
+
+/// The same audit once more.
 fn reopen(folder: &Path, pem: &Path) -> Audit {
     Audit::open(folder, SigningKey::load(pem).unwrap()).unwrap()
 }

@@ -9,7 +9,6 @@ use crate::fixture::{Host, claim, component, key, packed, set, terms};
 /// The grants of an offer with these three sides.
 fn granted(asks: Option<&str>, operator: Option<&[&str]>, ceiling: Option<&[&str]>) -> Vec<String> {
     let key = key();
-    let set = |texts: &[&str]| GrantSet::parse(texts.iter().copied()).unwrap();
     let bytes = match asks {
         Some(asks) => {
             let manifest = format!("{}\n{asks}", crate::fixture::manifest("calc", "1.0.0"));
@@ -99,7 +98,6 @@ fn a_name_row_lowers_but_lets_nothing_in() {
 #[test]
 fn every_ceiling_that_fits_holds() {
     let (host, key) = (Host::new(), key());
-    let set = |texts: &[&str]| GrantSet::parse(texts.iter().copied()).unwrap();
     let bytes = sign(&component("x"), &key, &claim("calc", "1.0.0")).unwrap();
     let digest = odeon_authority::digest_of(&bytes).unwrap();
     let granted = |policy: &Policy| {

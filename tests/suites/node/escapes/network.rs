@@ -1,12 +1,20 @@
 //! Out to the network, by WASI 0.2 and 0.3.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use odeon::{Args, CallOptions, LimitsPatch, StaticResolver};
+use odeon::{Args, CallOptions, Host, LimitsPatch, Resolver, StaticResolver};
 
 use super::{all_denied, row};
 use crate::harness::{Server, Turning, Untouched};
 use crate::host::{builder, load_with, state};
+
+/// A host in this folder that looks names up here, with this guest.
+async fn escaping(folder: &Path, names: Arc<dyn Resolver>, guest: &str, grants: &[&str]) -> Host {
+    let host = builder().state_dir(folder).resolver(names).start().unwrap();
+    load_with(&host, guest, "escapes", grants, LimitsPatch::default()).await;
+    host
+}
 
 /// Falls with `Egress::permit_socket`, `Egress::permit_request`, the filter in
 /// `Egress::lookup` and, for the lines of the audit, with `Recorder::denied`.
@@ -114,12 +122,7 @@ async fn every_way_to_the_network_is_denied_and_in_the_audit() {
         ),
     ];
     let folder = state();
-    let host = builder()
-        .state_dir(folder.path())
-        .resolver(Arc::new(names))
-        .start()
-        .unwrap();
-    load_with(&host, "guest-egress", "escapes", &grants, LimitsPatch::default()).await;
+    let host = escaping(folder.path(), Arc::new(names), "guest-egress", &grants).await;
     all_denied(folder.path(), &host, "escapes", &rows).await;
     listener.assert_untouched();
     // The one that was granted was asked, and by nobody else.
@@ -184,19 +187,7 @@ async fn every_way_of_0_3_to_the_network_is_denied_and_in_the_audit() {
     ];
     let folder = state();
     let names = StaticResolver::new([("inside.test".to_owned(), vec!["127.0.0.1".parse().unwrap()])]);
-    let host = builder()
-        .state_dir(folder.path())
-        .resolver(Arc::new(names))
-        .start()
-        .unwrap();
-    load_with(
-        &host,
-        "guest-concurrent",
-        "escapes",
-        &["tcp=*:*"],
-        LimitsPatch::default(),
-    )
-    .await;
+    let host = escaping(folder.path(), Arc::new(names), "guest-concurrent", &["tcp=*:*"]).await;
     all_denied(folder.path(), &host, "escapes", &rows).await;
     listener.assert_untouched();
 }
@@ -209,20 +200,8 @@ async fn a_name_whose_answer_changes_reaches_nobody_and_is_in_the_audit() {
     let port = listener.port();
     let names = Turning::new(&["192.88.98.1", "127.0.0.1"]);
     let folder = state();
-    let host = builder()
-        .state_dir(folder.path())
-        .resolver(names.clone())
-        .start()
-        .unwrap();
     let grant = format!("tcp=turns.test:{port}");
-    load_with(
-        &host,
-        "guest-egress",
-        "escapes",
-        &[&grant],
-        LimitsPatch::default(),
-    )
-    .await;
+    let host = escaping(folder.path(), names.clone(), "guest-egress", &[&grant]).await;
     let first = host.call(
         "escapes/sockets.resolve",
         Args::Wave("\"turns.test\""),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use odeon::{Args, CallRequest, Code, LimitsPatch, Outcome, ReplaceRequest, Source};
 use odeon_tests::guests;
 
-use super::{ONE, again, by, name};
+use super::{ONE, again, by, name, running};
 use crate::host::{ephemeral, load, load_with, outcome, soon, state};
 
 /// What runs goes on; enforced by `Host::drain_replaced`.
@@ -14,10 +14,7 @@ use crate::host::{ephemeral, load, load_with, outcome, soon, state};
 async fn what_runs_on_the_old_generation_ends_there() {
     let host = ephemeral();
     load(&host, "guest-spin", "v").await;
-    let (_, mut slow) = host
-        .request(CallRequest::new("v/wait.sleep", Args::Wave("300")))
-        .unwrap();
-    soon("it runs", || host.list()[0].in_flight == 1).await;
+    let mut slow = running(&host, "v/wait.sleep", "300").await;
     host.replace(again("v")).await.unwrap();
     match outcome(&mut slow).await {
         Outcome::Succeeded(answer) => assert_eq!(answer.generation.0, 1),
@@ -31,10 +28,7 @@ async fn what_runs_on_the_old_generation_ends_there() {
 async fn what_runs_beyond_the_drain_time_ends_as_replaced() {
     let host = ephemeral();
     load(&host, "guest-spin", "v").await;
-    let (_, mut stuck) = host
-        .request(CallRequest::new("v/wait.sleep-forever", Args::Wave("")))
-        .unwrap();
-    soon("it runs", || host.list()[0].in_flight == 1).await;
+    let mut stuck = running(&host, "v/wait.sleep-forever", "").await;
     let mut request = again("v");
     request.drain = Duration::from_millis(50);
     host.replace(request).await.unwrap();
@@ -58,10 +52,7 @@ async fn who_waits_moves_to_the_new_generation_however_many_there_are() {
         ..LimitsPatch::default()
     };
     load_with(&host, "guest-spin", "v", &[], limits).await;
-    let (_, mut stuck) = host
-        .request(CallRequest::new("v/wait.sleep-forever", Args::Wave("")))
-        .unwrap();
-    soon("it runs", || host.list()[0].in_flight == 1).await;
+    let mut stuck = running(&host, "v/wait.sleep-forever", "").await;
     let waiting = |count: u64| {
         let dump = host.status_dump();
         dump["plugins"]["v"]["waiting"] == count
@@ -112,10 +103,7 @@ async fn a_method_that_changed_its_type_is_not_called_with_old_arguments() {
         ..LimitsPatch::default()
     };
     load_with(&host, ONE, "v", &[], limits).await;
-    let (_, _stuck) = host
-        .request(CallRequest::new("v/busy", Args::Wave("2000000000")))
-        .unwrap();
-    soon("it runs", || host.list()[0].in_flight == 1).await;
+    let _stuck = running(&host, "v/busy", "2000000000").await;
     let (_, mut waiter) = host.request(CallRequest::new("v/busy", Args::Wave("1"))).unwrap();
     soon("it waits", || host.status_dump()["plugins"]["v"]["waiting"] == 1).await;
     let other = guests::assemble(

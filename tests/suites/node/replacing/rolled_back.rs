@@ -2,11 +2,21 @@
 
 use std::time::Duration;
 
-use odeon::{Args, CallOptions, CallRequest, Code, Outcome};
+use odeon::{Args, CallOptions, Code, Host, Outcome};
 use odeon_authority::InstanceMode;
 
-use super::{ONE, TWO, answer, by};
+use super::{ONE, TWO, answer, by, running};
 use crate::host::{at, audit, ephemeral, fault, load, outcome, request, soon, state};
+
+/// As many as it takes.
+async fn three_traps(host: &Host) {
+    for _ in 0..3 {
+        let ended = host
+            .call("v/unreachable", Args::Wave(""), CallOptions::default())
+            .await;
+        assert_eq!(fault(ended).code, Code::Trapped);
+    }
+}
 
 /// Enforced by `Health::watch` and `Host::roll_back`.
 #[tokio::test(flavor = "multi_thread")]
@@ -62,12 +72,7 @@ async fn what_comes_back_is_what_went() {
     };
     assert_eq!(count("5").await.unwrap().wave().unwrap(), "ok(5)");
     host.replace(by("v", "guest-spin")).await.unwrap();
-    for _ in 0..3 {
-        let ended = host
-            .call("v/unreachable", Args::Wave(""), CallOptions::default())
-            .await;
-        assert_eq!(fault(ended).code, Code::Trapped);
-    }
+    three_traps(&host).await;
     soon("the counter is back", || host.list()[0].generation.0 == 3).await;
     assert_eq!(count("1").await.unwrap().wave().unwrap(), "ok(6)");
 }
@@ -78,20 +83,12 @@ async fn what_comes_back_is_what_went() {
 async fn a_generation_comes_back_even_if_its_last_calls_were_interrupted() {
     let host = ephemeral();
     load(&host, "guest-spin", "v").await;
-    let (_, mut stuck) = host
-        .request(CallRequest::new("v/wait.sleep-forever", Args::Wave("")))
-        .unwrap();
-    soon("it runs", || host.list()[0].in_flight == 1).await;
+    let mut stuck = running(&host, "v/wait.sleep-forever", "").await;
     let mut request = by("v", "wat-traps");
     request.drain = Duration::ZERO;
     host.replace(request).await.unwrap();
     assert!(matches!(outcome(&mut stuck).await, Outcome::Cancelled(_)));
-    for _ in 0..3 {
-        let ended = host
-            .call("v/unreachable", Args::Wave(""), CallOptions::default())
-            .await;
-        assert_eq!(fault(ended).code, Code::Trapped);
-    }
+    three_traps(&host).await;
     soon("the old one is back", || host.list()[0].generation.0 == 3).await;
     host.call("v/wait.sleep", Args::Wave("1"), CallOptions::default())
         .await

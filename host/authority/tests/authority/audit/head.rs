@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path};
 
-use odeon_authority::{Audit, AuditError, Finding, Records, SigningKey, verify};
+use odeon_authority::{AuditError, Finding, Records, verify};
 
-use super::{event, host_with, lines, log, reopen};
+use super::{audit_with, event, host_with, lines, log, reopen};
 use crate::fixture::key;
 
 // Passes by `Head::is_signed_by`, asked by `verify` and by `Audit::tip`.
@@ -54,12 +54,7 @@ fn slot(seq: u64) -> usize {
 #[test]
 fn a_crash_while_writing_a_head_loses_nothing() {
     for lines in [1, 2, 5] {
-        let folder = tempfile::tempdir().unwrap();
-        let pem = folder.path().join("host.key");
-        let key = SigningKey::load_or_create(&pem).unwrap();
-        let public = key.public();
-        let audit = Audit::open(folder.path(), key).unwrap();
-        (1..=lines).for_each(|number| assert!(audit.append(event(number)).is_ok()));
+        let (folder, pem, public, audit) = audit_with(lines);
         let (log_path, head_path) = (
             folder.path().join("audit.jsonl"),
             folder.path().join("audit.head"),
@@ -136,10 +131,7 @@ fn the_head_is_written_in_place() {
 // Passes by `Audit::copy_head` and `Walk::compare`.
 #[test]
 fn an_audit_that_was_replaced_as_a_whole_is_older_than_its_copy() {
-    let folder = tempfile::tempdir().unwrap();
-    let pem = folder.path().join("host.key");
-    let public = SigningKey::load_or_create(&pem).unwrap().public();
-    let audit = reopen(folder.path(), &pem);
+    let (folder, pem, public, audit) = audit_with(0);
     assert_eq!(audit.copy_head().unwrap(), None);
     (1..=3).for_each(|number| assert!(audit.append(event(number)).is_ok()));
     let files = ["audit.jsonl", "audit.head"].map(|name| folder.path().join(name));

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use odeon_authority::{Audit, AuditError, Records, SigningKey, verify};
+use odeon_authority::{AuditError, Records, verify};
 use odeon_protocol::Code;
 
-use super::{event, host_with, lines, log, reopen};
+use super::{audit_with, event, host_with, lines, log, reopen};
 
 // Passes by `Audit::tip` (the length).
 #[test]
@@ -21,12 +21,7 @@ fn a_cut_log_stops_appends() {
 // Passes by `Audit::tip` (completing the last line from the head).
 #[test]
 fn a_crash_while_writing_the_last_line_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let pem = folder.path().join("host.key");
-    let key = SigningKey::load_or_create(&pem).unwrap();
-    let public = key.public();
-    let audit = Audit::open(folder.path(), key).unwrap();
-    (1..=3).for_each(|number| assert!(audit.append(event(number)).is_ok()));
+    let (folder, pem, public, audit) = audit_with(3);
     drop(audit);
     let path = folder.path().join("audit.jsonl");
     let whole = fs::read(&path).unwrap();
@@ -55,12 +50,7 @@ fn a_crash_while_writing_the_last_line_loses_nothing() {
 // Passes by `Audit::move_away`.
 #[test]
 fn what_does_not_belong_at_the_end_is_moved_away_and_recorded() {
-    let folder = tempfile::tempdir().unwrap();
-    let pem = folder.path().join("host.key");
-    let key = SigningKey::load_or_create(&pem).unwrap();
-    let public = key.public();
-    let audit = Audit::open(folder.path(), key).unwrap();
-    (1..=3).for_each(|number| assert!(audit.append(event(number)).is_ok()));
+    let (folder, _pem, public, audit) = audit_with(3);
     let path = folder.path().join("audit.jsonl");
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"{\"seq\":4,\"forged\":tr");
