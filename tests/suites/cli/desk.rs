@@ -4,9 +4,10 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use odeon_tests::clock::until;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -118,11 +119,7 @@ impl Desk {
     /// Waits until the host of this desk, started by somebody else, accepts
     /// calls.
     pub(crate) fn until_it_answers(&self) {
-        let until = Instant::now() + PATIENCE;
-        while self.odeon(&["list"]).status != 0 {
-            assert!(Instant::now() < until, "the host never answered");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        until("the host answers", PATIENCE, || self.odeon(&["list"]).status == 0);
     }
 
     /// Where a host that is told nothing answers.

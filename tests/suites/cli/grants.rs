@@ -1,8 +1,8 @@
 //! `grant`, `trust revoke --grant`, `trust deputy`, and what `why` says of it.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
+use odeon_tests::clock::until;
 use odeon_tests::guests;
 
 use crate::desk::{Desk, PATIENCE, Server};
@@ -63,15 +63,10 @@ fn a_running_call_loses_a_variable_at_its_next_use() {
     let (desk, _server) = with_holder(&["env=A=1"]);
     let mut command = desk.command(&["call", "holder/long.variable-until-gone", "\"A\""]);
     let running = command.stdout(Stdio::piped()).spawn().unwrap();
-    let began = Instant::now();
-    let in_flight = || {
+    until("it runs", PATIENCE, || {
         let rows = desk.odeon(&["list", "--json"]).ended(0).json();
         rows["plugins"][0]["in_flight"] == 1
-    };
-    while !in_flight() {
-        assert!(began.elapsed() < PATIENCE, "it never ran");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    });
     desk.odeon(&["grant", "holder", "--revoke", "env=A"]).ended(0);
     let output = running.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -104,27 +99,23 @@ fn a_revoked_grant_is_gone_from_what_runs_and_why_names_the_rule() {
         (&revoked["revoked"], &revoked["kind"], &revoked["name"]),
         (&"secret=token".into(), &"grant".into(), &"hold*".into())
     );
-    let began = Instant::now();
-    let granted = || desk.odeon(&["grant", "holder", "--json"]).ended(0).json()["grants"].clone();
-    while granted() != serde_json::json!(["env=A"]) {
-        assert!(began.elapsed() < PATIENCE, "the policy was not applied");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("the policy is applied", PATIENCE, || {
+        let granted = desk.odeon(&["grant", "holder", "--json"]).ended(0).json();
+        granted["grants"] == serde_json::json!(["env=A"])
+    });
     // The operator's own word does not bring it back.
     let again = desk.odeon(&["grant", "holder", "--revoke", "secret=token", "secret=token"]);
     assert!(again.ended(0).stderr.contains("trust policy allows less"));
     let refused = desk.odeon(&["call", "holder/kept.take", "\"token\""]).ended(1);
     assert!(refused.stdout.contains("enied"), "{refused:?}");
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let why = desk.odeon(&["why", "holder", "--json"]).ended(0).json()["why"].clone();
-        if why["because"]["event"] == "denied" {
-            assert_eq!(why["because"]["rule"], "trust policy: name hold* takes it away");
-            break;
-        }
-        assert!(Instant::now() < until, "{why}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let because = || {
+        let why = desk.odeon(&["why", "holder", "--json"]).ended(0).json();
+        why["why"]["because"].clone()
+    };
+    until("the denial is on record", PATIENCE, || {
+        because()["event"] == "denied"
+    });
+    assert_eq!(because()["rule"], "trust policy: name hold* takes it away");
     let rows = desk.odeon(&["trust", "list"]).ended(0).stdout;
     assert!(rows.contains("without secret=token"), "{rows}");
 }

@@ -2,8 +2,10 @@
 //! that an operator lets in. None of it needs a host.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use odeon_authority::{Claim, SigningKey, sign_detached};
+use odeon_tests::clock::until;
 
 use crate::{
     components::{KIT, KIT_CHANGED},
@@ -233,14 +235,11 @@ fn a_policy_elsewhere_is_the_one_that_trust_verify_and_run_use() {
     desk.odeon(&["run", "signed.wasm", "add(1, 2)"]).ended(0);
     desk.odeon(&["trust", "revoke", "--key", "author.key.pub"])
         .ended(0);
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while desk.odeon(&["list", "--json"]).json()["plugins"] != serde_json::json!([]) {
-        assert!(
-            std::time::Instant::now() < until,
-            "what the policy revokes is taken out"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    until(
+        "what the policy revokes is taken out",
+        Duration::from_secs(10),
+        || desk.odeon(&["list", "--json"]).json()["plugins"] == serde_json::json!([]),
+    );
     desk.odeon(&["run", "signed.wasm", "add(1, 2)"]).ended(3);
     desk.odeon(&["stop"]).ended(0);
     server.ended();
@@ -397,13 +396,9 @@ fn the_policy_that_a_host_reads_is_the_one_that_is_changed() {
     assert!(desk.path("policy.toml").is_file());
     desk.odeon(&["load", "signed.wasm"]).ended(0);
     desk.odeon(&["trust", "revoke", "author.key.pub"]).ended(0);
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while desk.odeon(&["call", "kit/add", "1", "2"]).status == 0 {
-        assert!(
-            std::time::Instant::now() < until,
-            "the plugin was never taken out"
-        );
-    }
+    until("the plugin is taken out", Duration::from_secs(20), || {
+        desk.odeon(&["call", "kit/add", "1", "2"]).status != 0
+    });
     desk.odeon(&["load", "signed.wasm"]).ended(3);
 }
 

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use odeon_tests::clock::until;
 use rustix::{fs::OFlags, pipe::PipeFlags};
 
 use crate::desk::{Desk, signal};
@@ -65,10 +66,7 @@ fn a_host_whose_standard_error_nobody_reads_serves_and_stops() {
     );
     signal(child.id(), "USR1");
     let dump = desk.path("home/.local/state/odeon/status-dump.json");
-    while !dump.is_file() {
-        assert!(began.elapsed() < SOON, "the status dump was never written");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the status dump is written", SOON, || dump.is_file());
     signal(child.id(), "TERM");
     assert_eq!(ended_soon(&mut child), Some(0));
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());

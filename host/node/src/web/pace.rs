@@ -111,14 +111,10 @@ impl Pace {
 pub(super) struct Patience {
     left: Duration,
     most: Duration,
-    waiting: Option<Waiting>,
-}
-
-struct Waiting {
     /// When somebody last asked, and nothing could be done.
-    asked: Instant,
+    asked: Option<Instant>,
     /// Rings no later than an ask counts.
-    alarm: Pin<Box<Sleep>>,
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 /// For how long an ask counts that is not asked again.
@@ -129,30 +125,25 @@ impl Patience {
         Patience {
             left: most,
             most,
-            waiting: None,
+            asked: None,
+            alarm: None,
         }
     }
 
     /// Nothing can be done now. Ready when there is no patience left.
     pub(super) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let asked = Instant::now();
-            if let Some(waiting) = &mut self.waiting {
-                self.left = self.left.saturating_sub(waiting.counts(asked));
-                waiting.asked = asked;
-            }
-            if self.left.is_zero() {
+            let now = Instant::now();
+            let left = self.ask(now);
+            if left.is_zero() {
                 return Poll::Ready(());
             }
-            let next = asked + self.left.min(ASK);
-            let waiting = self.waiting.get_or_insert_with(|| Waiting {
-                asked,
-                alarm: Box::pin(sleep_until(next)),
-            });
-            if waiting.alarm.is_elapsed() {
-                waiting.alarm.as_mut().reset(next);
+            let next = now + left.min(ASK);
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(next)));
+            if alarm.is_elapsed() {
+                alarm.as_mut().reset(next);
             }
-            if waiting.alarm.as_mut().poll(cx).is_pending() {
+            if alarm.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -160,18 +151,27 @@ impl Patience {
 
     /// So many bytes were moved.
     pub(super) fn moved(&mut self, bytes: usize) {
-        if let Some(waiting) = self.waiting.take() {
+        if self.asked.is_some() {
             let earned = Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / LEAST);
-            let left = self.left.saturating_sub(waiting.counts(Instant::now()));
+            let left = self.left.saturating_sub(self.waited(Instant::now()));
             self.left = left.saturating_add(earned).min(self.most);
+            self.asked = None;
+            self.alarm = None;
         }
     }
-}
 
-impl Waiting {
+    /// Somebody asks at this time. Gives what patience is left.
+    fn ask(&mut self, now: Instant) -> Duration {
+        self.left = self.left.saturating_sub(self.waited(now));
+        self.asked = Some(now);
+        self.left
+    }
+
     /// How much of the time since the last ask was waited.
-    fn counts(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.asked).min(ASK)
+    fn waited(&self, now: Instant) -> Duration {
+        self.asked.map_or(Duration::ZERO, |asked| {
+            now.saturating_duration_since(asked).min(ASK)
+        })
     }
 }
 
