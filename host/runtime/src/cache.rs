@@ -7,27 +7,29 @@
 //! compiled again.
 //!
 //! **Invariant:** what is executed is exactly the bytes that were verified:
-//! an entry is read once into private memory and used from there.
+//! an entry is read once, into memory that nobody else can write to, and used from
+//! there.
 //!
 //! Whether native code fits this processor and these settings the engine checks
 //! itself when it takes it; what it refuses is compiled again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use odeon_authority::{NewFile, read_into_room, sweep};
+use odeon_authority::{NewFile, sweep};
 use odeon_protocol::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::EngineClass;
-use crate::compile::{CompileLimits, Compiled, Native};
+use crate::compile::{CompileLimits, Compiled};
 use crate::describe::{MAX_DESCRIPTION, from_json};
 use crate::engine::PoolSize;
 use crate::lines::{LineTable, MAX_TABLE};
+use crate::native::{Native, Sealed, no_file};
 
 /// Where native code is kept and how much of it.
 #[derive(Clone, Debug)]
@@ -170,30 +172,31 @@ impl Cache {
         if length > most {
             return None;
         }
-        let mut bytes = Vec::new();
-        bytes
-            .try_reserve_exact(usize::try_from(length).ok()?.checked_add(1)?)
-            .ok()?;
-        // One that has become longer is not authentic.
-        read_into_room(&file, &mut bytes).ok()?;
-        let rest = bytes.strip_prefix(MAGIC)?;
-        let (tag, body) = rest.split_at_checked(TAG)?;
-        // Compared in constant time.
-        if self.tag(entry, body) != *<&[u8; TAG]>::try_from(tag).ok()? {
+        let mut head = Head::of(&file, length);
+        if head.next(MAGIC.len())? != MAGIC {
             return None;
         }
-        let (length, rest) = body.split_first_chunk::<4>()?;
-        let (description, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        let lines = rest.get(..u32::from_le_bytes(*length) as usize)?;
-        let native_at = MAGIC.len() + TAG + 8 + description.len() + lines.len();
-        let (description, lines) = (from_json(description)?, LineTable::decode(lines)?);
+        let tag = <[u8; TAG]>::try_from(head.next(TAG)?).ok()?;
+        let (mut mac, description) = (self.mac(entry), head.part(MAX_DESCRIPTION)?.to_vec());
+        let lines = head.part(MAX_TABLE)?.to_vec();
+        let native = head.rest()?;
+        mac.update(head.read.get(MAGIC.len() + TAG..)?);
+        native
+            .with(|native| {
+                mac.update(native);
+            })
+            .ok()?;
+        // Compared in constant time.
+        if mac.finalize() != tag {
+            return None;
+        }
+        let (description, lines) = (from_json(&description)?, LineTable::decode(&lines)?);
         // Recently used: eviction goes by this time.
         drop(file.set_modified(SystemTime::now()));
         Some(Compiled {
             description,
             lines,
-            native: Native::behind(bytes, native_at),
+            native,
         })
     }
 
@@ -203,7 +206,8 @@ impl Cache {
         let description = serde_json::to_vec(&compiled.description)?;
         let lines = compiled.lines.encode();
         let length = |part: &[u8]| u32::try_from(part.len()).map_err(io::Error::other);
-        let total = MAGIC.len() + TAG + 8 + description.len() + lines.len() + compiled.native.len();
+        let native = compiled.native.with(<[u8]>::len)?;
+        let total = MAGIC.len() + TAG + 8 + description.len() + lines.len() + native;
         if total as u64 > self.max_bytes {
             return Ok(());
         }
@@ -212,8 +216,8 @@ impl Cache {
             body.extend_from_slice(&length(part)?.to_le_bytes());
             body.extend_from_slice(part);
         }
-        body.extend_from_slice(&compiled.native);
-        let tag = self.tag(entry, &body);
+        compiled.native.with(|native| body.extend_from_slice(native))?;
+        let tag = self.mac(entry).update(&body).finalize();
         let mut file = NewFile::inside(&self.dir, 0o600)?;
         file.write_all(MAGIC)?;
         file.write_all(tag.as_bytes())?;
@@ -258,16 +262,63 @@ impl Cache {
         self.dir.join(name)
     }
 
-    /// The MAC: a load is mostly waiting for it, and this one is several times
-    /// as fast as any that is made of SHA-256.
-    fn tag(&self, entry: &Entry, body: &[u8]) -> blake3::Hash {
+    /// The MAC, before the body: a load is mostly waiting for it, and this one is
+    /// several times as fast as any that is made of SHA-256.
+    fn mac(&self, entry: &Entry) -> blake3::Hasher {
         let mut mac = blake3::Hasher::new_keyed(&self.key);
-        mac.update(&entry.0).update(body);
-        mac.finalize()
+        mac.update(&entry.0);
+        mac
+    }
+}
+
+/// An entry that is being read: what stands before its native code. Nothing of it
+/// is to be believed before the MAC was compared.
+struct Head<'f> {
+    file: &'f File,
+    length: u64,
+    read: Vec<u8>,
+}
+
+impl<'f> Head<'f> {
+    fn of(file: &'f File, length: u64) -> Self {
+        let read = Vec::new();
+        Head { file, length, read }
+    }
+
+    /// The next so many bytes.
+    fn next(&mut self, count: usize) -> Option<&[u8]> {
+        let at = self.read.len();
+        let end = at.checked_add(count).filter(|end| *end as u64 <= self.length)?;
+        self.read.resize(end, 0);
+        let next = self.read.get_mut(at..)?;
+        self.file.read_exact_at(next, at as u64).ok()?;
+        Some(next)
+    }
+
+    /// A part that begins with its length, which is at most so much.
+    fn part(&mut self, most: usize) -> Option<&[u8]> {
+        let length = u32::from_le_bytes(*self.next(4)?.first_chunk()?);
+        self.next(usize::try_from(length).ok().filter(|length| *length <= most)?)
+    }
+
+    /// All that is behind it.
+    fn rest(&self) -> Option<Native> {
+        let from = self.read.len() as u64;
+        let length = usize::try_from(self.length.checked_sub(from)?).ok()?;
+        match Sealed::copy_of(self.file, from, length) {
+            Ok(sealed) => return Some(Native::Sealed(sealed)),
+            Err(error) => no_file(&error),
+        }
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).ok()?;
+        bytes.resize(length, 0);
+        self.file.read_exact_at(&mut bytes, from).ok()?;
+        Some(Native::behind(bytes, 0))
     }
 }
 
 /// The name of one entry.
+#[derive(Clone, Copy)]
 pub(crate) struct Entry([u8; 32]);
 
 /// Opens a file of this user's for reading, never waiting for anybody: not

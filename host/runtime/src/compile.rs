@@ -29,6 +29,7 @@ use crate::EngineClass;
 use crate::describe::{Description, TooComplex};
 use crate::engine::PoolSize;
 use crate::lines::LineTable;
+use crate::native::Native;
 
 /// Where components are compiled.
 #[derive(Clone, Debug)]
@@ -78,29 +79,6 @@ pub(crate) struct Compiled {
     pub(crate) description: Description,
     pub(crate) lines: LineTable,
     pub(crate) native: Native,
-}
-
-/// Native code in the memory that it was read into, whatever stands before it
-/// there: it may be hundreds of megabytes, so that it is not moved.
-#[derive(Debug)]
-pub(crate) struct Native {
-    bytes: Vec<u8>,
-    from: usize,
-}
-
-impl Native {
-    /// What begins at this place.
-    pub(crate) fn behind(bytes: Vec<u8>, from: usize) -> Self {
-        Native { bytes, from }
-    }
-}
-
-impl std::ops::Deref for Native {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.bytes.get(self.from..).unwrap_or_default()
-    }
 }
 
 /// Why there is no native code.

@@ -4,8 +4,8 @@
 //! guest that computes (the ticker looks at it every tick) and on one that
 //! waits in the host (the wait is dropped).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use odeon_authority::Principal;
@@ -13,7 +13,6 @@ use odeon_protocol::{Fault, Serial};
 use tokio::sync::Notify;
 
 use crate::links::Hop;
-use crate::observe::Confided;
 use crate::trace::Trace;
 use crate::warrant::Behalf;
 
@@ -57,52 +56,77 @@ impl Reason {
 
 /// A handle that ends a call, or all calls of a plugin. Cheap to clone; the
 /// first reason given stays.
-#[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<State>);
+#[derive(Clone, Debug)]
+pub struct Interrupt(Option<Arc<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     reason: AtomicU8,
+    /// When it was raised first.
+    since: OnceLock<Instant>,
     raised: Notify,
+}
+
+impl Default for Interrupt {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Interrupt {
     /// An interrupt that was not raised.
     pub fn new() -> Self {
-        Self::default()
+        Interrupt(Some(Arc::default()))
+    }
+
+    /// One that nobody can raise, which costs nothing.
+    pub const fn never() -> Self {
+        Interrupt(None)
     }
 
     /// Ends the call. Returns whether this was the first time.
     pub fn raise(&self, reason: Reason) -> bool {
-        let first = self
-            .0
+        let Some(state) = &self.0 else { return false };
+        // Before anybody can see that it is raised.
+        state.since.get_or_init(Instant::now);
+        let first = state
             .reason
             .compare_exchange(0, reason as u8, Ordering::Release, Ordering::Relaxed)
             .is_ok();
         if first {
-            self.0.raised.notify_waiters();
+            state.raised.notify_waiters();
         }
         first
     }
 
     /// Takes it back: what it ended is over, and what comes now may go on.
     pub(crate) fn lower(&self) {
-        self.0.reason.store(0, Ordering::Release);
+        if let Some(state) = &self.0 {
+            state.reason.store(0, Ordering::Release);
+        }
     }
 
     /// Why it was raised, if it was.
     #[inline]
     pub fn reason(&self) -> Option<Reason> {
-        match self.0.reason.load(Ordering::Acquire) {
+        match self.0.as_ref()?.reason.load(Ordering::Acquire) {
             0 => None,
             value => Reason::from_u8(value),
         }
     }
 
+    /// When it was raised first, if it ever was.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.0.as_ref()?.since.get().copied()
+    }
+
     /// Waits until it is raised. Cancellation safe.
     pub async fn raised(&self) -> Reason {
+        let Some(state) = &self.0 else {
+            return std::future::pending().await;
+        };
         loop {
-            let notified = self.0.raised.notified();
+            let notified = state.raised.notified();
             if let Some(reason) = self.reason() {
                 return reason;
             }
@@ -134,8 +158,8 @@ pub type ProgressSink = Arc<dyn Fn(Progress) + Send + Sync>;
 pub type StartedHook = Arc<dyn Fn() -> Result<(), Fault> + Send + Sync>;
 
 /// What goes along with a call besides its arguments. The default is a call of
-/// the embedding program with the plugin's own deadline.
-#[derive(Clone, Default)]
+/// the embedding program with the plugin's own deadline, which nobody can end.
+#[derive(Clone)]
 pub struct CallContext {
     /// The request's serial; made when the guest asks for it, if absent.
     pub serial: Option<Serial>,
@@ -161,6 +185,22 @@ pub struct CallContext {
     pub via: Option<Arc<Hop>>,
     /// The span that the call is made in, if it is traced.
     pub trace: Option<Trace>,
-    /// Whether a plugin in the chain of callers has seen a secret.
-    pub confided: Confided,
+}
+
+impl Default for CallContext {
+    fn default() -> Self {
+        CallContext {
+            serial: None,
+            callers: Arc::default(),
+            behalf: Behalf::nobody(),
+            user_data: None,
+            wait_until: None,
+            start_by: None,
+            interrupt: Interrupt::never(),
+            progress: None,
+            started: None,
+            via: None,
+            trace: None,
+        }
+    }
 }

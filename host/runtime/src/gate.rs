@@ -131,7 +131,7 @@ impl Gate {
             return Ok(pass);
         }
         self.may_wait()?;
-        let _place = Place::take(self, arrival).ok_or(Refusal::Full)?;
+        let place = Place::take(self, arrival).ok_or(Refusal::Full)?;
         loop {
             let left = self.someone_left.notified();
             tokio::pin!(left);
@@ -140,6 +140,7 @@ impl Gate {
             left.as_mut().enable();
             self.may_wait()?;
             if let Some(pass) = self.enter_now() {
+                place.entered();
                 return Ok(pass);
             }
             left.await;
@@ -324,6 +325,14 @@ impl<'g> Place<'g> {
             return None;
         }
         Some(Place { gate })
+    }
+
+    /// Has come in: nobody is woken for it, who would find no room and wait again
+    /// behind all others. Where somebody has left meanwhile, that one wakes the
+    /// next.
+    fn entered(self) {
+        self.gate.waiting.fetch_sub(1, Ordering::SeqCst);
+        std::mem::forget(self);
     }
 }
 

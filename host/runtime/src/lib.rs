@@ -28,6 +28,7 @@ mod link;
 mod links;
 mod logs;
 mod meter;
+mod native;
 mod observe;
 mod plugin;
 mod runtime;
@@ -57,7 +58,7 @@ pub use lines::LineTable;
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
 pub use links::{Alone, Beside, Hop, LinkSpec, Neighbours};
 pub use observe::{
-    Confided, CoreDump, DumpOrder, DumpSink, DumpsLeft, GuestProfile, LeftOut, MAX_OBSERVED, ObserveError,
+    CoreDump, DumpOrder, DumpSink, DumpsLeft, GuestProfile, LeftOut, MAX_OBSERVED, ObserveError,
     ProfileOrder, StoppedCall,
 };
 pub use plugin::{

@@ -22,7 +22,6 @@ use parking_lot::Mutex;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Component;
 
-pub use self::confidence::Confided;
 pub(crate) use self::confidence::Confidence;
 pub(crate) use self::dump::Job;
 use self::dump::{Armed, Ticket, Writing};

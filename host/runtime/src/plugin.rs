@@ -33,7 +33,6 @@ pub use self::lifecycle::LifecycleError;
 pub use self::stats::PluginStats;
 pub use self::typed::TypedMethod;
 pub use self::web::WebHandler;
-use crate::compile::Native;
 use crate::control::{Interrupt, Reason};
 use crate::describe::Description;
 use crate::engine::fair_share;
@@ -44,6 +43,7 @@ use crate::lines::LineTable;
 use crate::link::{Flavour, uses_filesystem_0_3};
 use crate::links::Links;
 use crate::logs::LogGate;
+use crate::native::{Native, Sealed};
 use crate::observe::Observer;
 use crate::runtime::{Inner, LoadError, Runtime};
 use crate::state::Budget;
@@ -72,10 +72,13 @@ pub(crate) struct Shared {
     pub(crate) runtime: Arc<Inner>,
     pub(crate) unit: Arc<Unit>,
     pub(crate) source: Source,
-    /// One per shard, made when a call first comes to it; the first at once. The
-    /// last is for when it is observed.
-    /// One that cannot be made is not tried again.
+    /// One per shard, made when a call first comes to it, the first at once; one
+    /// that cannot be made is not tried again. The last is for when the plugin is
+    /// observed.
     templates: Vec<OnceLock<Option<Template>>>,
+    /// Its native code for the shards that have not made theirs, where that takes
+    /// no memory of its own.
+    native: Option<Sealed>,
     methods: Vec<Method>,
     pub(crate) gate: Arc<Gate>,
     idle: Idle,
@@ -129,7 +132,7 @@ impl Plugin {
         runtime: &Runtime,
         spec: PluginSpec,
         source: Source,
-        native: &Native,
+        native: Native,
     ) -> Result<Self, LoadError> {
         let inner = runtime.inner.clone();
         let first = inner
@@ -137,7 +140,7 @@ impl Plugin {
             .first()
             .ok_or_else(|| LoadError::Engine("the runtime has no workers".into()))?;
         lifecycle::check_hooks(&source.description.exports).map_err(LoadError::Lifecycle)?;
-        let template = inner.template(first, native, &source, &spec)?;
+        let template = inner.template(first, |engine| native.component(engine), &source, &spec)?;
         let methods = source
             .description
             .exports
@@ -207,6 +210,7 @@ impl Plugin {
             unit,
             source,
             templates,
+            native: native.kept(),
             methods,
             gate,
             idle,

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use odeon_protocol::{Code, Serial};
 use wasmtime::component::ResourceTable;
@@ -38,7 +39,7 @@ pub(crate) struct HostState {
     present: Option<Arc<Present>>,
     capture: Capture,
     /// What is known of secrets in the guest's memory.
-    pub(crate) confidence: Confidence,
+    confidence: Confidence,
 }
 
 /// The call that runs now.
@@ -51,7 +52,6 @@ pub(crate) struct Call {
     /// Made at the first tick of a call that nobody else watches.
     clock: Option<Arc<CallClock>>,
     cpu_micros: u64,
-    cancel_seen_ms: Option<u64>,
     on_fiber: bool,
     after_service: bool,
     /// Where the call stands in a chain of plugins; for those that can call
@@ -76,7 +76,6 @@ impl HostState {
                 deadline: Stop::Deadline,
                 clock: None,
                 cpu_micros: 0,
-                cancel_seen_ms: None,
                 on_fiber: false,
                 after_service: false,
                 hop: None,
@@ -106,18 +105,19 @@ impl HostState {
         self.call.cpu_micros = budget.cpu_micros;
         self.call.deadline_ms = now.saturating_add(budget.wall_ms);
         self.call.deadline = budget.at_deadline;
-        self.call.cancel_seen_ms = None;
         self.call.on_fiber = on_fiber;
         self.call.after_service = budget.after_service;
         self.call.hop = None;
         if let Some(wait_until) = context.as_ref().and_then(|context| context.wait_until) {
             let until = self.unit.ticker.ms_at(wait_until);
-            if until < self.call.deadline_ms {
+            // Where both are the same, it is the caller's.
+            if until <= self.call.deadline_ms {
                 self.call.deadline_ms = until;
                 self.call.deadline = Stop::WaitEnded;
             }
         }
-        self.confidence.enter(context.as_deref());
+        self.confidence
+            .enter(context.as_ref().and_then(|context| context.via.as_deref()));
         self.call.context = context;
         if let Some(present) = &self.present {
             present.begin(self.call.context.as_deref());
@@ -133,13 +133,42 @@ impl HostState {
         self.call.clock = Some(clock);
     }
 
+    /// The guest is shown a secret.
+    pub(crate) fn confide(&mut self) {
+        self.confidence.confide(self.call.chain());
+    }
+
+    /// Another plugin is about to be called, in this chain.
+    pub(crate) fn share(&self, chain: &Hop) {
+        self.confidence.share(chain);
+    }
+
+    /// Another plugin was called, and has answered.
+    pub(crate) fn learn(&mut self) {
+        if let Some(chain) = self.call.chain() {
+            self.confidence.learn(chain);
+        }
+    }
+
+    /// Whether a secret may be in the guest's memory.
+    pub(crate) fn knows_secret(&self) -> bool {
+        self.confidence.knows_secret(self.call.chain())
+    }
+
     /// Ends a call: an unfinished line of output is passed on.
     #[inline]
     pub(crate) fn end(&mut self) {
         if let Some(wasi) = &mut self.wasi {
             wasi.finish_lines(&self.unit);
         }
+        // Whoever called may be unloaded while this instance waits for its next
+        // call, and is then kept by nobody.
+        self.learn();
         self.call.context = None;
+        self.call.hop = None;
+        if let Some(present) = &self.present {
+            present.end();
+        }
     }
 
     /// Whether a core dump of it can be made if it is stopped.
@@ -202,9 +231,9 @@ impl HostState {
             .as_ref()
             .and_then(|context| context.interrupt.reason())
         {
-            let seen = *call.cancel_seen_ms.get_or_insert(now);
-            let graceful = reason == Reason::Cancelled;
-            if !graceful || now.saturating_sub(seen) >= CANCEL_GRACE.as_millis() as u64 {
+            let over = |since: Instant| since.elapsed() >= CANCEL_GRACE;
+            let since = || call.context.as_ref()?.interrupt.since();
+            if reason != Reason::Cancelled || since().is_none_or(over) {
                 return Some(Stop::Interrupted(reason));
             }
         }
@@ -313,19 +342,45 @@ impl Call {
         self.context.get_or_insert_default()
     }
 
-    /// The serial, made when a guest asks for it and the caller gave none.
+    /// The same, if there is one.
+    pub(crate) fn known_context(&self) -> Option<&CallContext> {
+        self.context.as_deref()
+    }
+
+    /// Whether somebody takes its span.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.known_context()
+            .is_some_and(|context| context.trace.is_some())
+    }
+
+    /// The chain of plugins that it stands in, if it is in one.
+    fn chain(&self) -> Option<&Hop> {
+        let via = || self.context.as_ref()?.via.as_deref();
+        self.hop.as_deref().or_else(via)
+    }
+
+    /// The serial, made when a guest asks for it and the caller gave none. All
+    /// calls of a chain have one.
     pub(crate) fn serial(&mut self) -> Serial {
-        *self.context().serial.get_or_insert_default()
+        let given = self.context.as_ref().and_then(|context| context.serial);
+        match (given, self.chain()) {
+            (Some(serial), _) => serial,
+            (None, Some(chain)) => chain.serial(),
+            (None, None) => *self.context().serial.get_or_insert_default(),
+        }
     }
 
     /// What is known of the call that a guest's words are written in: the serial
-    /// if the caller gave one or the guest asked, and the span if it has one.
+    /// if it is part of a request or the guest asked, and the span if it has one.
     pub(crate) fn during(&self) -> During {
         let context = self.context.as_deref();
-        context.map_or_else(During::default, |context| During {
-            serial: context.serial,
-            span: context.trace.as_ref().map(Trace::at),
-        })
+        let given = context.and_then(|context| context.serial);
+        let of_caller = || Some(context?.via.as_ref()?.serial());
+        let asked_for = || self.hop.as_ref()?.known_serial();
+        During {
+            serial: given.or_else(of_caller).or_else(asked_for),
+            span: context.and_then(|context| context.trace.as_ref()).map(Trace::at),
+        }
     }
 
     /// What counts the call's processor time, if anybody does.

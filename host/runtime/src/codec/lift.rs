@@ -114,6 +114,7 @@ fn flat(
         I::Tuple(i) => types[i].types.iter().try_for_each(|ty| flat(cx, out, *ty, slot)),
         I::FixedLengthList(i) => {
             let list = &types[i];
+            charge(cx, list.size as usize)?;
             (0..list.size).try_for_each(|_| flat(cx, out, list.element, slot))
         }
         I::Flags(i) if types[i].names.is_empty() => Ok(()),
@@ -176,6 +177,7 @@ fn flat_many(
             .try_for_each(|ty| flat_many(cx, out, *ty, slots)),
         I::FixedLengthList(i) => {
             let list = &types[i];
+            charge(cx, list.size as usize)?;
             (0..list.size).try_for_each(|_| flat_many(cx, out, list.element, slots))
         }
         I::Flags(i) => {
@@ -266,8 +268,14 @@ fn load(cx: &mut LiftContext<'_>, out: &mut Vec<u8>, ty: InterfaceType, bytes: &
         I::FixedLengthList(i) => {
             let list = &types[i];
             let size = types.canonical_abi(&list.element).size32 as usize;
-            (0..list.size as usize)
-                .try_for_each(|k| load(cx, out, list.element, part(bytes, k * size, size)?))
+            let count = list.size as usize;
+            let length = count.checked_mul(size).ok_or(BadValue::Length)?;
+            charge(cx, length.max(count))?;
+            if plain(&list.element) {
+                out.extend_from_slice(part(bytes, 0, length)?);
+                return Ok(());
+            }
+            (0..count).try_for_each(|k| load(cx, out, list.element, part(bytes, k * size, size)?))
         }
         I::Flags(i) => flags(out, types[i].names.len(), bytes),
         _ => {

@@ -13,11 +13,12 @@ use wasmtime::component::Component;
 
 use super::confine::{Confined, confine};
 use super::lines::lines;
-use super::{CompileError, CompileLimits, Compiled, Native};
+use super::{CompileError, CompileLimits, Compiled};
 use crate::EngineClass;
 use crate::describe::{Description, MAX_DESCRIPTION, Needs, TooComplex, TypeBudget, from_json, surface};
 use crate::engine::{PoolSize, compile_config};
 use crate::lines::LineTable;
+use crate::native::Native;
 use crate::scan::{choose, fits, scan};
 
 /// The first argument of a child.
@@ -152,7 +153,7 @@ fn serve(job: &Job) -> i32 {
     let Ok(head) = serde_json::to_vec(&head) else {
         return 5;
     };
-    let native = native.as_deref().unwrap_or_default();
+    let native = native.unwrap_or_default();
     let Ok(length) = u32::try_from(head.len()) else {
         return 5;
     };
@@ -160,7 +161,7 @@ fn serve(job: &Job) -> i32 {
         .write_all(&length.to_le_bytes())
         .and_then(|()| out.write_all(&head))
         .and_then(|()| out.write_all(&lines))
-        .and_then(|()| out.write_all(native))
+        .and_then(|()| native.with(|native| out.write_all(native))?)
         .and_then(|()| out.flush());
     if written.is_ok() { 0 } else { 6 }
 }
@@ -171,7 +172,7 @@ fn lines_with_room(compiled: &Compiled, most: u64) -> Vec<u8> {
     let description = serde_json::to_vec(&compiled.description).map_or(usize::MAX, |text| text.len());
     let lines = compiled.lines.encode();
     let whole = description
-        .saturating_add(compiled.native.len())
+        .saturating_add(compiled.native.with(<[u8]>::len).unwrap_or(usize::MAX))
         .saturating_add(lines.len());
     if whole as u64 > most { Vec::new() } else { lines }
 }

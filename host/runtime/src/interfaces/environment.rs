@@ -31,7 +31,7 @@ impl HostState {
             .collect();
         if !variables.is_empty() {
             // Their values may be secrets; no record shows them either.
-            self.confidence.confide();
+            self.confide();
         }
         variables
     }

@@ -99,7 +99,7 @@ impl HostState {
             Err(SecretError::NotFound) => return Ok(Err(Wit::NotFound)),
             Err(SecretError::Unavailable) => return Ok(Err(Wit::Unavailable)),
         };
-        self.confidence.confide();
+        self.confide();
         self.table.get_mut(secret)?.revealed = Some(Wiped(bytes.clone()));
         Ok(Ok(bytes))
     }

@@ -17,10 +17,11 @@ use odeon_protocol::{Code, Fault, PluginName, Problem, ValueError};
 use super::LinkedFunction;
 use super::chain::{Hop, text};
 use crate::call_clock::CallClock;
-use crate::control::CallContext;
+use crate::control::{CallContext, Interrupt};
 use crate::plugin::{Attempt, Entered, MethodId, NotEntered, Plugin, Reply};
 use crate::state::HostState;
 use crate::unit::Unit;
+use crate::warrant::Behalf;
 
 /// The fault of a plugin that another one called, as the error that ends the
 /// caller's call.
@@ -30,9 +31,14 @@ pub(crate) struct PassedOn(pub(crate) Fault);
 
 /// What a call of another plugin takes along from the store that it leaves.
 pub(crate) struct Outgoing {
+    way: Way,
+    context: Box<CallContext>,
+}
+
+/// Where it comes from.
+struct Way {
     unit: Arc<Unit>,
     hop: Arc<Hop>,
-    context: CallContext,
     clock: Option<Arc<CallClock>>,
     /// The caller runs on a thread that nobody else waits for.
     may_hold_thread: bool,
@@ -60,105 +66,132 @@ impl Outgoing {
                 "a plugin called another one outside of a call",
             ))
         })?;
-        let serial = state.call.serial();
+        state.share(&hop);
+        if state.wasi.is_some() || state.call.is_traced() {
+            state.call.serial();
+        }
         if let Some(wasi) = &state.wasi {
             wasi.write_during(state.call.during());
         }
         let unit = state.unit.clone();
-        let wait_until = unit.ticker.when(state.call.deadline_ms());
-        let own = state.call.context();
-        let callers = match own.callers.is_empty() {
-            true => unit.itself.clone(),
-            false => own.callers.iter().chain(&*unit.itself).cloned().collect(),
+        let own = state.call.known_context();
+        let callers = match own.filter(|own| !own.callers.is_empty()) {
+            None => unit.itself.clone(),
+            Some(own) => own.callers.iter().chain(&*unit.itself).cloned().collect(),
         };
-        let context = CallContext {
-            serial: Some(serial),
+        let context = Box::new(CallContext {
+            serial: state.call.during().serial,
             callers,
-            behalf: own.behalf.then_unit(&unit),
-            wait_until,
-            interrupt: own.interrupt.clone(),
+            behalf: match own {
+                None => Behalf::nobody().then_unit(&unit),
+                Some(own) => own.behalf.then_unit(&unit),
+            },
+            user_data: None,
+            wait_until: unit.ticker.when(state.call.deadline_ms()),
+            start_by: None,
+            interrupt: own.map_or(Interrupt::never(), |own| own.interrupt.clone()),
+            progress: None,
+            started: None,
             via: Some(hop.clone()),
-            trace: own.trace.clone(),
-            confided: state.confidence.share(),
-            ..CallContext::default()
-        };
-        Ok(Outgoing {
+            trace: own.and_then(|own| own.trace.clone()),
+        });
+        let way = Way {
             unit,
             hop,
-            context,
             clock: state.call.clock(),
             may_hold_thread: !state.call.on_fiber(),
-        })
+        };
+        Ok(Outgoing { way, context })
+    }
+
+    /// Calls what an import is linked to on the caller's own stack. Gives itself
+    /// back where that would keep somebody waiting.
+    pub(crate) fn call_nested(
+        self,
+        function: &LinkedFunction,
+        args: &[u8],
+    ) -> Result<Result<Vec<u8>, Fault>, Self> {
+        let Outgoing { way, context } = self;
+        let target = function.target();
+        let find = |plugin: &Plugin, args: &[u8]| function.find_for(plugin, args);
+        match way.call_nested(target, find, args, context) {
+            Ok(called) => Ok(way.told(target, called)),
+            Err(context) => Err(Outgoing { way, context }),
+        }
     }
 
     /// Calls what an import is linked to.
-    pub(crate) async fn call(mut self, function: &LinkedFunction, args: Vec<u8>) -> Result<Vec<u8>, Fault> {
-        let target = Target {
-            plugin: &function.provider,
-            interface: Some(&function.interface),
-            function: &function.name,
-        };
-        let find = |plugin: &Plugin, args: &[u8]| {
-            let method = function.find(plugin)?;
-            let fits = function.validator.check_args(args, plugin.value_limits());
-            fits.map_err(too_large)
-                .inspect_err(|fault| plugin.refused(fault))?;
-            Ok(method)
-        };
-        match self.call_nested(target, find, &args) {
-            Some(called) => self.told(target, called),
-            // Its place is not in what every call moves around.
-            None => Box::pin(self.enter_and_call(target, find, args)).await,
-        }
-    }
-
-    /// Calls the method that `find` gives for it on the caller's own stack, where
-    /// that keeps nobody waiting and there is room at once.
-    fn call_nested(
-        &mut self,
-        target: Target<'_>,
-        find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
-        args: &[u8],
-    ) -> Option<Result<Reply, Fault>> {
-        if !self.may_hold_thread || self.not_too_deep(target).is_err() {
-            return None;
-        }
-        let plugin = self.unit.spec.neighbours.plugin(target.plugin)?;
-        if !plugin.calls_nobody() {
-            return None;
-        }
-        let method = match find(&plugin, args) {
-            Ok(method) => method,
-            Err(fault) => {
-                self.not_made(target, Instant::now(), &fault);
-                return Some(Err(fault));
-            }
-        };
-        if let Some(clock) = &self.clock {
-            clock.pause();
-        }
-        let called = plugin.call_nested(method, args, &mut self.context);
-        if let Some(clock) = &self.clock {
-            clock.resume();
-        }
-        if let Some(Err(fault)) = &called {
-            self.ended_there(target, fault);
-        }
-        called
+    pub(crate) async fn call(self, function: &LinkedFunction, args: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        let find = |plugin: &Plugin, args: &[u8]| function.find_for(plugin, args);
+        self.enter_and_call(function.target(), find, args).await
     }
 
     /// Comes in at the generation that serves when there is room, and calls the
     /// method that `find` gives for it.
     pub(crate) async fn enter_and_call(
-        mut self,
+        self,
         target: Target<'_>,
         find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
         args: Vec<u8>,
     ) -> Result<Vec<u8>, Fault> {
-        let clock = self.clock.take();
-        let called = off_the_clock(clock.as_deref(), async {
-            let (entered, method) = self.come_in(target, find, &args).await?;
-            let context = std::mem::take(&mut self.context);
+        self.way.enter_and_call(target, find, args, *self.context).await
+    }
+
+    /// Tells of a call that came in nowhere, if it is traced.
+    pub(crate) fn not_made(&self, target: Target<'_>, began: Instant, fault: &Fault) {
+        not_made(&self.context, target, began, fault);
+    }
+}
+
+impl Way {
+    /// Calls the method that `find` gives for it on the caller's own stack. Gives
+    /// the context back where that would keep somebody waiting, or there is no
+    /// room at once.
+    fn call_nested(
+        &self,
+        target: Target<'_>,
+        find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
+        args: &[u8],
+        context: Box<CallContext>,
+    ) -> Result<Result<Reply, Fault>, Box<CallContext>> {
+        if !self.may_hold_thread || self.not_too_deep(target).is_err() {
+            return Err(context);
+        }
+        let Some(plugin) = self.unit.spec.neighbours.plugin(target.plugin) else {
+            return Err(context);
+        };
+        if !plugin.calls_nobody() {
+            return Err(context);
+        }
+        let method = match find(&plugin, args) {
+            Ok(method) => method,
+            Err(fault) => {
+                not_made(&context, target, Instant::now(), &fault);
+                return Ok(Err(fault));
+            }
+        };
+        if let Some(clock) = &self.clock {
+            clock.pause();
+        }
+        let called = plugin.call_nested(method, args, context);
+        if let Some(clock) = &self.clock {
+            clock.resume();
+        }
+        if let Ok(Err(fault)) = &called {
+            self.ended_there(target, fault);
+        }
+        called
+    }
+
+    async fn enter_and_call(
+        self,
+        target: Target<'_>,
+        find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
+        args: Vec<u8>,
+        context: CallContext,
+    ) -> Result<Vec<u8>, Fault> {
+        let called = off_the_clock(self.clock.as_deref(), async {
+            let (entered, method) = self.come_in(target, find, &args, &context).await?;
             let called = entered.call(method, args, context).await;
             called.inspect_err(|fault| self.ended_there(target, fault))
         });
@@ -190,24 +223,18 @@ impl Outgoing {
         target: Target<'_>,
         find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
         args: &[u8],
+        context: &CallContext,
     ) -> Result<(Entered, MethodId), Fault> {
-        let began = self.context.trace.is_some().then(Instant::now);
+        let began = context.trace.is_some().then(Instant::now);
         let come = match self.not_too_deep(target) {
-            Ok(()) => self.enter(target, find, args).await,
+            Ok(()) => self.enter(target, find, args, context).await,
             Err(fault) => Err(fault),
         };
         come.inspect_err(|fault| {
             if let Some(began) = began {
-                self.not_made(target, began, fault);
+                not_made(context, target, began, fault);
             }
         })
-    }
-
-    /// Tells of a call that came in nowhere, if it is traced.
-    pub(crate) fn not_made(&self, target: Target<'_>, began: Instant, fault: &Fault) {
-        if let Some(trace) = &self.context.trace {
-            trace.not_made(&self.context, target.plugin, &target.text(), began, fault);
-        }
     }
 
     /// Says in a fault how the call came there.
@@ -232,6 +259,7 @@ impl Outgoing {
         target: Target<'_>,
         find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
         args: &[u8],
+        context: &CallContext,
     ) -> Result<(Entered, MethodId), Fault> {
         let mut attempt = Attempt::first();
         loop {
@@ -239,7 +267,7 @@ impl Outgoing {
             let plugin = found.ok_or_else(|| self.away(target, "is not loaded"))?;
             let method = find(&plugin, args)?;
             let entered = match self.in_own_way(&plugin) {
-                false => plugin.enter(&self.context, attempt).await,
+                false => plugin.enter(context, attempt).await,
                 true => plugin
                     .enter_at_once(attempt)
                     .unwrap_or_else(|| Err(NotEntered::Fault(self.circle(target, &plugin)))),
@@ -324,11 +352,38 @@ impl Outgoing {
 /// The limit by its name in a descriptor.
 const LINK_DEPTH: &str = "link-depth";
 
+impl LinkedFunction {
+    fn target(&self) -> Target<'_> {
+        Target {
+            plugin: &self.provider,
+            interface: Some(&self.interface),
+            function: &self.name,
+        }
+    }
+
+    /// Its number in this generation of the provider, which takes these
+    /// arguments.
+    fn find_for(&self, plugin: &Plugin, args: &[u8]) -> Result<MethodId, Fault> {
+        let method = self.find(plugin)?;
+        let fits = self.validator.check_args(args, plugin.value_limits());
+        fits.map_err(too_large)
+            .inspect_err(|fault| plugin.refused(fault))?;
+        Ok(method)
+    }
+}
+
+/// Tells of a call that came in nowhere, if it is traced.
+fn not_made(context: &CallContext, target: Target<'_>, began: Instant, fault: &Fault) {
+    if let Some(trace) = &context.trace {
+        trace.not_made(context, target.plugin, &target.text(), began, fault);
+    }
+}
+
 impl HostState {
     /// What a call of another plugin comes to here. What ended it because this
     /// call is over ends this call in its own words.
     pub(crate) fn came_back(&mut self, outcome: Result<Vec<u8>, Fault>) -> wasmtime::Result<Vec<u8>> {
-        self.confidence.learn();
+        self.learn();
         outcome.map_err(|fault| match self.over_by(fault.code) {
             Some(stop) => stop.into(),
             None => PassedOn(fault).into(),

@@ -1,11 +1,14 @@
 //! Who calls whom: the chain of plugins that one request has come through.
 //!
-//! Owns its length and its text. It is made by the host as a call goes from one
-//! store to the next; a guest can neither see nor lengthen it but by calling.
+//! Owns its length and its text, and what all calls in it have in common: the
+//! serial of the request, and whether one of them has seen a secret. It is made
+//! by the host as a call goes from one store to the next; a guest can neither see
+//! nor lengthen it but by calling.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use odeon_protocol::PluginName;
+use odeon_protocol::{PluginName, Serial};
 
 use crate::unit::Unit;
 
@@ -16,6 +19,15 @@ pub struct Hop {
     function: Arc<str>,
     parent: Option<Arc<Hop>>,
     depth: u64,
+    /// Of the whole chain; only that of the first in it is used.
+    common: Common,
+}
+
+#[derive(Default)]
+struct Common {
+    /// Made when somebody asks for it.
+    serial: OnceLock<Serial>,
+    secret: AtomicBool,
 }
 
 impl Hop {
@@ -33,7 +45,37 @@ impl Hop {
             function,
             parent,
             depth,
+            common: Common::default(),
         }
+    }
+
+    /// What all in the chain have in common.
+    fn common(&self) -> &Common {
+        let mut first = self;
+        while let Some(parent) = &first.parent {
+            first = parent;
+        }
+        &first.common
+    }
+
+    /// The serial of the request, if nobody outside has given one.
+    pub(crate) fn serial(&self) -> Serial {
+        *self.common().serial.get_or_init(Serial::new)
+    }
+
+    /// The same, if anybody has asked for it.
+    pub(crate) fn known_serial(&self) -> Option<Serial> {
+        self.common().serial.get().copied()
+    }
+
+    /// Whether one in the chain has seen a secret.
+    pub(crate) fn has_secret(&self) -> bool {
+        self.common().secret.load(Ordering::Acquire)
+    }
+
+    /// One in the chain has seen a secret.
+    pub(crate) fn confide(&self) {
+        self.common().secret.store(true, Ordering::Release);
     }
 
     /// How many plugins are in the chain, this one included.

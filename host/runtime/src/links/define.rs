@@ -3,6 +3,7 @@
 //! Owns their definition in a linker: one function for each import, in the form
 //! that its number of slots asks for. What it does is `call`'s.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use wasmtime::StoreContextMut;
@@ -54,19 +55,37 @@ fn bind<const N: usize, const M: usize>(instance: &mut Instance<'_>, function: &
     let called = function.clone();
     instance.func_wrap_async(
         &function.name,
-        move |mut store: StoreContextMut<'_, HostState>, Params::<N>(args)| {
-            let called = called.clone();
-            Box::new(async move {
-                let wire = serve(store.data_mut(), &called, args).await?;
-                Ok(Returned::<M>(wire))
-            })
+        move |mut store: StoreContextMut<'_, HostState>, Params::<N>(args)| match begin(
+            store.data_mut(),
+            &called,
+            args,
+        ) {
+            Begun::Ended(ended) => Box::new(ready(ended.map(Returned::<M>))),
+            Begun::Goes(outgoing, args) => {
+                let called = called.clone();
+                Box::new(async move {
+                    let outcome = outgoing.call(&called, args).await;
+                    store.data_mut().came_back(outcome).map(Returned::<M>)
+                })
+            }
         },
     )
 }
 
+/// What a call has come to before anything is made to wait with.
+enum Begun {
+    Ended(Result<Vec<u8>>),
+    Goes(Outgoing, Vec<u8>),
+}
+
 /// The same code for every number of slots.
-async fn serve(state: &mut HostState, function: &LinkedFunction, args: Vec<u8>) -> Result<Vec<u8>> {
-    let outgoing = Outgoing::of(state)?;
-    let outcome = outgoing.call(function, args).await;
-    state.came_back(outcome)
+fn begin(state: &mut HostState, function: &LinkedFunction, args: Vec<u8>) -> Begun {
+    let outgoing = match Outgoing::of(state) {
+        Ok(outgoing) => outgoing,
+        Err(error) => return Begun::Ended(Err(error)),
+    };
+    match outgoing.call_nested(function, &args) {
+        Ok(outcome) => Begun::Ended(state.came_back(outcome)),
+        Err(outgoing) => Begun::Goes(outgoing, args),
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -16,41 +16,53 @@ use super::drive::{End, watch};
 use super::entry::no_threads;
 use super::running::broke_off;
 use super::{MethodId, Plugin, Reply, Shared};
-use crate::control::CallContext;
+use crate::control::{CallContext, Interrupt};
 use crate::gate::Pass;
 use crate::instance::Instance;
 use crate::state::HostState;
+use crate::ticker::TICK;
 use crate::trace::{self, Span};
 
 impl Shared {
-    /// A call that was admitted at this moment, to its result.
+    /// A call that was admitted at this moment, or within the last tick, to its
+    /// result.
     pub(super) fn call_waiting_here(
         &self,
         method: MethodId,
         args: &[u8],
-        context: CallContext,
+        context: Option<Box<CallContext>>,
         pass: Pass<'_>,
-        admitted: Instant,
+        admitted: Option<Instant>,
     ) -> Result<Reply, Fault> {
-        let threads = self.runtime.background().map_err(no_threads)?;
-        let end = End::of(&context, &self.budget, admitted);
-        let interrupt = context.interrupt.clone();
-        self.unit.ticker.awake();
+        let threads = self.runtime.waiting().map_err(no_threads)?;
+        let interrupt = context
+            .as_ref()
+            .map_or(Interrupt::never(), |context| context.interrupt.clone());
+        let ticker = &self.unit.ticker;
+        ticker.awake();
+        let now = ticker.now_ms();
+        let wait_until = context.as_ref().and_then(|context| context.wait_until);
+        // Most calls wait for nothing, and nothing has to look when that is over.
+        let end = || {
+            let admitted = admitted.or_else(|| ticker.when(now)?.checked_add(TICK));
+            End::of(wait_until, &self.budget, admitted.unwrap_or_else(Instant::now))
+        };
         // Whatever ends the call, its instance is gone before its place is.
         let ended = {
-            let mut work = pin!(guarded(self.work(method, args, context)));
+            let mut work = pin!(self.work(method, args, context));
             let first = {
                 let _within = threads.enter();
                 // Whoever is to be woken is named when it is polled again.
-                work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                guarded(work.as_mut(), &mut Context::from_waker(Waker::noop()))
             };
             match first {
                 Poll::Ready(ended) => Ok(ended),
-                Poll::Pending => threads.block_on(async move {
+                Poll::Pending => threads.block_on(async {
+                    let end = end();
                     let of_all = Some(&self.unit.interrupt);
                     tokio::select! {
                         biased;
-                        ended = &mut work => Ok(ended),
+                        ended = poll_fn(|cx| guarded(work.as_mut(), cx)) => Ok(ended),
                         stop = watch(&interrupt, of_all, end.at, end.stop) => Err(stop),
                     }
                 }),
@@ -73,10 +85,15 @@ impl Shared {
         reply
     }
 
-    async fn work(&self, method: MethodId, args: &[u8], context: CallContext) -> Result<Reply, Fault> {
-        let via = context.via.clone();
+    async fn work(
+        &self,
+        method: MethodId,
+        args: &[u8],
+        context: Option<Box<CallContext>>,
+    ) -> Result<Reply, Fault> {
+        let via = context.as_ref().and_then(|context| context.via.clone());
         let begin = |state: &mut HostState| {
-            state.begin(Some(Box::new(context)), self.budget, false);
+            state.begin(context, self.budget, false);
             state.call.hop = self.hop(method, via);
         };
         let (mut instance, template) = match self.take_idle() {
@@ -111,32 +128,29 @@ impl Plugin {
     /// room at once. For plugins that wait for nothing and call nobody: so there
     /// are never more than two guests on one stack, which is how large it is.
     ///
-    /// The context is taken where the call is made.
+    /// Where there is no room, the context is given back.
     pub(crate) fn call_nested(
         &self,
         method: MethodId,
         args: &[u8],
-        context: &mut CallContext,
-    ) -> Option<Result<Reply, Fault>> {
+        mut context: Box<CallContext>,
+    ) -> Result<Result<Reply, Fault>, Box<CallContext>> {
         let shared = &*self.shared;
-        let pass = shared.gate.try_enter()?;
-        let mut context = std::mem::take(context);
+        let Some(pass) = shared.gate.try_enter() else {
+            return Err(context);
+        };
         let span = Span::begin(&mut context, shared, method);
-        let called = shared.call_here(method, args, Some(Box::new(context)), pass);
+        let called = shared.call_here(method, args, Some(context), pass);
         trace::end(span, &called);
-        Some(called)
+        Ok(called)
     }
 }
 
-/// The same, or nothing when the host's own code panicked.
-async fn guarded<F: Future>(work: F) -> Option<F::Output> {
-    let mut work = pin!(work);
-    poll_fn(|cx| {
-        // After a panic it is never polled again: it ended.
-        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(Some),
-            Err(_) => Poll::Ready(None),
-        }
-    })
-    .await
+/// Polls it. Nothing when the host's own code panicked: it ended, and is never
+/// polled again.
+fn guarded<F: Future>(work: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+    match catch_unwind(AssertUnwindSafe(|| work.poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    }
 }

@@ -51,7 +51,7 @@ impl Plugin {
         if let Some(reason) = interrupted() {
             return Err(self.ended_by(Stop::Interrupted(reason)));
         }
-        let end = End::of(&context, &budget, admitted);
+        let end = End::of(context.wait_until, &budget, admitted);
         // What one plugin calls of another is charged with the call that it is in.
         let is_inner = context.via.is_some();
         let interrupt = context.interrupt.clone();
@@ -59,7 +59,7 @@ impl Plugin {
         let call = self
             .clone()
             .run(target, args, context, budget, pass, clock.clone());
-        let mut running = Running::new(call, clock);
+        let mut running = Running::new(call, clock, unit.clone());
         let first = std::future::poll_fn(|cx| {
             let polled = Pin::new(&mut running).poll(cx);
             if polled.is_ready() && !is_inner {
@@ -71,7 +71,7 @@ impl Plugin {
             Poll::Ready(Some(outcome)) => outcome,
             // Its time was over before it waited for the first time.
             Poll::Ready(None) => Err(self.ended_by(end.stop)),
-            Poll::Pending => Box::pin(self.to_its_end(running, interrupt, end, budget)).await,
+            Poll::Pending => Box::pin(self.to_its_end(running, interrupt, end, budget, is_inner)).await,
         }
     }
 
@@ -82,12 +82,13 @@ impl Plugin {
         interrupt: Interrupt,
         end: End,
         budget: Budget,
+        is_inner: bool,
     ) -> Result<Reply, Fault> {
         let mut call = std::pin::pin!(self.ended(running, interrupt, end, budget));
         std::future::poll_fn(|cx| {
             let began = Instant::now();
             let polled = call.as_mut().poll(cx);
-            if polled.is_ready() {
+            if polled.is_ready() && !is_inner {
                 use_up(began.elapsed(), cx);
             }
             polled
@@ -124,8 +125,8 @@ impl Plugin {
         match (outcome, running.take()) {
             (Some(outcome), _) => outcome,
             (None, Some(overrun)) => {
-                let background = shared.runtime.background().map_err(no_threads)?;
-                let mut task = AbortOnDrop(background.spawn(overrun));
+                let threads = shared.runtime.overrun().map_err(no_threads)?;
+                let mut task = AbortOnDrop(threads.spawn(overrun));
                 tokio::select! {
                     biased;
                     joined = &mut task.0 => match joined {
@@ -250,10 +251,11 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn of(context: &CallContext, budget: &Budget, admitted: Instant) -> Self {
+    pub(super) fn of(wait_until: Option<Instant>, budget: &Budget, admitted: Instant) -> Self {
         let own = admitted.checked_add(Duration::from_millis(budget.wall_ms));
-        let (at, stop) = match (own, context.wait_until) {
-            (Some(own), Some(wait)) if wait < own => (Some(wait), Stop::WaitEnded),
+        let (at, stop) = match (own, wait_until) {
+            // Where both are the same, it is the caller's.
+            (Some(own), Some(wait)) if wait <= own => (Some(wait), Stop::WaitEnded),
             (None, Some(wait)) => (Some(wait), Stop::WaitEnded),
             (own, _) => (own, budget.at_deadline),
         };

@@ -204,12 +204,12 @@ impl Plugin {
                 let now = Instant::now();
                 begun(&context, shared, now)?;
                 let span = Span::begin(&mut context, shared, method);
-                let called = shared.call_waiting_here(method, args, context, pass, now);
+                let called = shared.call_waiting_here(method, args, Some(Box::new(context)), pass, Some(now));
                 trace::end(span, &called);
                 return Ok(called?);
             }
-            let background = shared.runtime.background().map_err(no_threads)?;
-            return wait::block_within(background, async {
+            let waiting = shared.runtime.waiting().map_err(no_threads)?;
+            return wait::block_within(waiting, async {
                 let entered = self.enter(&context, attempt).await?;
                 Ok::<_, NotEntered>(entered.call(method, args.to_vec(), context).await?)
             });
@@ -235,10 +235,18 @@ impl Plugin {
     #[inline]
     pub fn call_direct(&self, method: MethodId, args: &[u8]) -> Result<Reply, NotEntered> {
         let shared = &*self.shared;
-        if shared.source.flavour == Flavour::Direct
-            && let Some(pass) = shared.gate.try_enter()
-        {
-            return Ok(shared.call_here(method, args, None, pass)?);
+        match shared.source.flavour {
+            Flavour::Direct => {
+                if let Some(pass) = shared.gate.try_enter() {
+                    return Ok(shared.call_here(method, args, None, pass)?);
+                }
+            }
+            Flavour::Waiting if tokio::runtime::Handle::try_current().is_err() => {
+                if let Some(pass) = shared.gate.try_enter() {
+                    return Ok(shared.call_waiting_here(method, args, None, pass, None)?);
+                }
+            }
+            Flavour::Waiting | Flavour::Concurrent => {}
         }
         self.call_on_thread(method, args, CallContext::default(), Attempt::first())
     }

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use odeon_protocol::{Code, Fault, FunctionType};
+use wasmtime::Engine;
 
 use super::{MethodId, Shared};
 use crate::control::CallContext;
 use crate::instance::{Instance, NotMade, Template};
 use crate::links::Hop;
-use crate::runtime::LoadError;
+use crate::native::Native;
 use crate::shard::here;
 use crate::stop::is_out_of_room;
 use crate::unit::InstanceModel;
@@ -32,15 +33,18 @@ impl Shared {
         }
     }
 
-    /// The native code is taken from the first one, which has it in any case:
-    /// kept beside that, every plugin would be in memory twice.
+    /// Where the native code is in no file in memory, it is taken from the first
+    /// one, which has it in any case: kept beside that, every plugin would be in
+    /// memory twice.
     #[cold]
     fn make_template(&self, number: usize, first: &Template) -> Option<Template> {
         let shard = self.runtime.shard(number)?;
-        let native = first.pre.component().serialize();
-        let native = native.map_err(|error| LoadError::Engine(format!("{error:#}")));
         let (source, spec) = (&self.source, &self.unit.spec);
-        let made = native.and_then(|native| self.runtime.template(shard, &native, source, spec));
+        let component = |engine: &Engine| match &self.native {
+            Some(sealed) => sealed.component(engine),
+            None => Native::behind(first.pre.component().serialize()?, 0).component(engine),
+        };
+        let made = self.runtime.template(shard, component, source, spec);
         made.inspect_err(|error| {
             tracing::warn!(
                 plugin = spec.name.as_str(), worker = number, %error,

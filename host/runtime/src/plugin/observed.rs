@@ -103,7 +103,7 @@ impl Shared {
             serial,
             code: fault.code,
         };
-        if store.data().confidence.knows_secret() {
+        if store.data().knows_secret() {
             return ticket.sink.left_out(&call, LeftOut::Secret);
         }
         let memory = store.data().meter.memory();

@@ -14,6 +14,7 @@ use odeon_protocol::{Code, Fault};
 
 use super::Reply;
 use crate::call_clock::CallClock;
+use crate::unit::Unit;
 
 type Outcome = Result<Reply, Fault>;
 
@@ -21,13 +22,19 @@ type Outcome = Result<Reply, Fault>;
 pub(super) struct Running {
     call: Pin<Box<dyn Future<Output = Outcome> + Send>>,
     clock: Arc<CallClock>,
+    unit: Arc<Unit>,
 }
 
 impl Running {
-    pub(super) fn new(call: impl Future<Output = Outcome> + Send + 'static, clock: Arc<CallClock>) -> Self {
+    pub(super) fn new(
+        call: impl Future<Output = Outcome> + Send + 'static,
+        clock: Arc<CallClock>,
+        unit: Arc<Unit>,
+    ) -> Self {
         Running {
             call: Box::pin(call),
             clock,
+            unit,
         }
     }
 
@@ -49,7 +56,11 @@ impl Future for Running {
         self.clock.pause();
         match polled {
             Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
-            Err(_) => Poll::Ready(Some(Err(broke_off()))),
+            Err(_) => {
+                let fault = broke_off();
+                self.unit.counters.fault(&fault);
+                Poll::Ready(Some(Err(fault)))
+            }
             Ok(Poll::Pending) if self.clock.computes() => Poll::Pending,
             Ok(Poll::Pending) => {
                 self.clock.waits(cx.waker());

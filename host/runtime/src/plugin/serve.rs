@@ -29,26 +29,28 @@ impl Shared {
         context: Option<Box<CallContext>>,
         pass: Pass<'_>,
     ) -> Result<Reply, Fault> {
-        let (mut instance, template) = self.instance_here(context)?;
-        let Some(index) = template.methods.get(method.0) else {
-            return Err(Fault::new(
-                Code::MethodNotFound,
-                "the plugin has no method of this number",
-            ));
-        };
-        let called = catch_unwind(AssertUnwindSafe(|| instance.call(index, args)));
-        let reply = match called {
-            Ok(called) => self.settle(instance, self.within_depth(method, called)),
-            Err(_) => Err(self.broke_off(instance)),
-        };
+        let reply = self.guarded(|| self.instance_here(context));
+        let reply = reply.and_then(|(mut instance, template)| {
+            let index = template.methods.get(method.0).ok_or_else(no_such_method)?;
+            let called = self.guarded(|| Ok(instance.call(index, args)))?;
+            self.settle(instance, self.within_depth(method, called))
+        });
         drop(pass);
         reply
     }
 
-    /// The host's own code panicked: the instance is not used again.
+    /// The same, or the fault that says that the host's own code panicked. What
+    /// it was used on is not used again.
+    #[inline]
+    pub(super) fn guarded<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(done) => done,
+            Err(_) => Err(self.broke_off()),
+        }
+    }
+
     #[cold]
-    pub(super) fn broke_off(&self, instance: Box<Instance>) -> Fault {
-        drop(instance);
+    fn broke_off(&self) -> Fault {
         let fault = running::broke_off();
         self.count_fault(&fault);
         fault
@@ -154,6 +156,11 @@ impl Shared {
         }
         fault
     }
+}
+
+#[cold]
+pub(super) fn no_such_method() -> Fault {
+    Fault::new(Code::MethodNotFound, "the plugin has no method of this number")
 }
 
 /// The limit that made this fault, by its name in a descriptor, if one did.

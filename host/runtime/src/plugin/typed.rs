@@ -1,11 +1,11 @@
 //! Calls with Rust types, for embedders that know the method at compile time.
 
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use odeon_protocol::{Code, Fault};
 use wasmtime::component::{ComponentNamedList, Lift, Lower};
 
+use super::serve::no_such_method;
 use super::{MethodId, Place, Plugin};
 use crate::control::CallContext;
 use crate::link::Flavour;
@@ -127,13 +127,8 @@ impl Place<'_> {
         if shared.source.flavour != Flavour::Direct {
             return Err(not_direct());
         }
-        let (mut instance, template) = shared.instance_here(context)?;
-        let Some(index) = template.methods.get(method.0) else {
-            return Err(Fault::new(
-                Code::MethodNotFound,
-                "the plugin has no method of this number",
-            ));
-        };
+        let (mut instance, template) = shared.guarded(|| shared.instance_here(context))?;
+        let index = template.methods.get(method.0).ok_or_else(no_such_method)?;
         instance.store.set_epoch_deadline(1);
         let function = match instance
             .instance
@@ -149,10 +144,7 @@ impl Place<'_> {
                 ));
             }
         };
-        let called = catch_unwind(AssertUnwindSafe(|| function.call(&mut instance.store, params)));
-        let Ok(called) = called else {
-            return Err(shared.broke_off(instance));
-        };
+        let called = shared.guarded(|| Ok(function.call(&mut instance.store, params)))?;
         let outcome = match called {
             Ok(result) => {
                 instance.store.data_mut().end();

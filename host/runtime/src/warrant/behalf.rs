@@ -4,7 +4,7 @@
 //! somebody said.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use odeon_protocol::PluginName;
 
@@ -23,7 +23,11 @@ pub struct Behalf(Chain);
 enum Chain {
     #[default]
     Nobody,
+    /// Most chains, which need no memory of their own.
+    One(Arc<Unit>),
     Of(Arc<[Arc<Unit>]>),
+    /// Of a call that is over: they may be unloaded since.
+    Ended(Arc<[Weak<Unit>]>),
     /// Longer than any that is kept, or not known. Nothing may be used for it.
     Unknown,
 }
@@ -44,15 +48,34 @@ impl Behalf {
     }
 
     pub(crate) fn then_unit(&self, unit: &Arc<Unit>) -> Self {
-        let units = match &self.0 {
-            Chain::Nobody => &[],
-            Chain::Of(units) => &**units,
-            Chain::Unknown => return self.clone(),
-        };
+        match &self.0 {
+            Chain::Unknown | Chain::Ended(_) => return Behalf::unknown(),
+            Chain::Nobody => return Behalf(Chain::One(unit.clone())),
+            Chain::One(_) | Chain::Of(_) => {}
+        }
+        let units = self.units();
         if units.len() >= Self::MOST {
             return Behalf::unknown();
         }
         Behalf(Chain::Of(units.iter().chain([unit]).cloned().collect()))
+    }
+
+    /// The same, when the call is over: holds none of them any more.
+    pub(crate) fn ended(&self) -> Self {
+        match self.units() {
+            [] => self.clone(),
+            units => Behalf(Chain::Ended(units.iter().map(Arc::downgrade).collect())),
+        }
+    }
+
+    /// The same, as far as it is known now: where one of them is gone, nobody
+    /// knows what it might use.
+    pub(crate) fn known(&self) -> Self {
+        let Chain::Ended(units) = &self.0 else {
+            return self.clone();
+        };
+        let alive: Option<Arc<[Arc<Unit>]>> = units.iter().map(Weak::upgrade).collect();
+        alive.map_or_else(Behalf::unknown, |units| Behalf(Chain::Of(units)))
     }
 
     pub(crate) fn unknown() -> Self {
@@ -71,8 +94,9 @@ impl Behalf {
 
     pub(crate) fn units(&self) -> &[Arc<Unit>] {
         match &self.0 {
+            Chain::One(unit) => std::slice::from_ref(unit),
             Chain::Of(units) => units,
-            Chain::Nobody | Chain::Unknown => &[],
+            Chain::Nobody | Chain::Unknown | Chain::Ended(_) => &[],
         }
     }
 

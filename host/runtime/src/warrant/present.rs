@@ -37,13 +37,27 @@ impl Present {
         }
     }
 
+    /// The call is over. What it has left open is used as by it, as long as those
+    /// are loaded for whom it was.
+    pub(crate) fn end(&self) {
+        let behalf = self.behalf.load();
+        if !behalf.is_nobody() {
+            self.behalf.store(Arc::new(behalf.ended()));
+        }
+    }
+
+    /// For whom it works now.
+    fn behalf(&self) -> Behalf {
+        self.behalf.load().known()
+    }
+
     pub(crate) fn unit(&self) -> &Arc<Unit> {
         &self.unit
     }
 
     /// What may be used now.
     pub(crate) fn now(&self) -> Arc<Granted> {
-        self.unit.warrant.on_behalf(&self.behalf.load())
+        self.unit.warrant.on_behalf(&self.behalf())
     }
 
     /// Whether the plugin itself may use this, whoever it works for now.
@@ -59,7 +73,7 @@ impl Present {
     /// Whether a secret that all of the chain have by this name is the same one
     /// for all of them.
     pub(crate) fn shares_secret(&self, name: &str) -> bool {
-        let behalf = self.behalf.load();
+        let behalf = self.behalf();
         if behalf.is_nobody() {
             return true;
         }
@@ -74,7 +88,7 @@ impl Present {
 
     /// Writes down that this was denied.
     pub(crate) fn deny(&self, kind: &'static str, target: &str, reason: &str, wanted: &Wanted<'_>) {
-        let behalf = self.behalf.load();
+        let behalf = self.behalf();
         let own = self.unit.warrant.now();
         let rule = match !behalf.is_nobody() && own.may.allows(wanted) {
             true => Some(narrowed_by(&self.unit, &own, &behalf, wanted)),
