@@ -48,7 +48,7 @@ async fn a_provider_has_no_more_time_than_its_own_deadline() {
     assert!(left.parse::<u64>().unwrap() <= 2000, "{facts}");
 }
 
-/// Enforced by `Call::over_by`, without which it is the provider that seems to
+/// Enforced by `HostState::over_by`, without which it is the provider that seems to
 /// have been too slow.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_deadline_of_the_caller_ends_both_and_is_the_callers() {

@@ -124,7 +124,7 @@ async fn a_fault_is_a_value() {
     assert_eq!(town.ended(), ["other other/perform ODN-2001"]);
 }
 
-/// Enforced by `Call::over_by`: a plugin cannot go on after its own end.
+/// Enforced by `HostState::over_by`: a plugin cannot go on after its own end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_callers_own_end_is_not_a_value() {
     let (town, _, spec) = town(&["call=other"]).await;

@@ -170,6 +170,9 @@ fn calls_are_granted_by_plugin_or_by_method() {
     };
     assert!(may("a", "anything") && may("b", "add"));
     assert!(!may("b", "sub") && !may("c", "add"));
+    // Before anybody looks what methods it has, or whether it is loaded.
+    let none = granted.calls_of(&name("c"), &member("add"));
+    assert_eq!(none.expect_err("a refusal").wanted, "call=c/add");
     let denied = granted
         .call(&name("b"), &member("math.sub"), |_| false)
         .expect_err("a refusal");
