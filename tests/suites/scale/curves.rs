@@ -8,7 +8,6 @@
 //! and a slower clock can only add, and fall on both sides of a comparison. Times
 //! on the wall are printed, and may grow only as no load makes them grow.
 
-use odeon::Host;
 use odeon_tests::ground::{Ground, Started, Taken, WORKERS, add, raise_open_files, threads};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
