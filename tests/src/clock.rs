@@ -32,12 +32,44 @@ fn share_of_a_core() -> f64 {
     (process_cpu() - cpu).as_secs_f64() / wall.elapsed().as_secs_f64()
 }
 
+/// Seconds that are looked at when time was stolen in all of those before.
+const SECONDS: usize = 10;
+
+/// For how long cores of this machine were somebody else's so far, by what it is
+/// told of that: hundredths of a second, of all cores. A system may count that as
+/// the time of the thread that was to run.
+fn stolen() -> u64 {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let all = text.lines().next().unwrap_or_default();
+    let field = all.split_whitespace().nth(8);
+    field.and_then(|field| field.parse().ok()).unwrap_or(0)
+}
+
+/// The first of the seconds that begin now in which so little of a core was used as
+/// by who has nothing to do, or in which no time was stolen: what goes on in secret
+/// goes on in every one of them. Gives the share of a core in that second, as
+/// `share` says it.
+pub fn undisturbed_second(mut share: impl FnMut() -> f64) -> f64 {
+    let mut found = 0.0;
+    for _ in 0..SECONDS {
+        let before = stolen();
+        found = share();
+        if found < QUIET || stolen() == before {
+            break;
+        }
+    }
+    found
+}
+
 /// What is wrong with the second that begins now, if something is: the process
 /// uses 2 % of a core or more of it, though nothing is to run any more. Names the
 /// threads that did.
 pub fn busy_second() -> Option<String> {
-    let before = threads();
-    let share = share_of_a_core();
+    let mut before = BTreeMap::new();
+    let share = undisturbed_second(|| {
+        before = threads();
+        share_of_a_core()
+    });
     if share < QUIET {
         return None;
     }

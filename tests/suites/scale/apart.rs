@@ -13,7 +13,7 @@ use odeon_tests::ground::{Ground, Taken};
 const ROUNDS: usize = 3;
 
 /// Processes of each as long as the comparison does not hold.
-const MOST: usize = 9;
+const MOST: usize = 7;
 
 /// What hosts take that start on each of these grounds at once.
 pub(crate) fn taken(grounds: &[&[Ground]], holds: impl Fn(&[Taken]) -> bool) -> Vec<Taken> {
