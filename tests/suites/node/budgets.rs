@@ -285,12 +285,12 @@ async fn who_wants_nothing_for_long_is_disconnected_and_who_waits_is_not() {
     let host = at(folder.path());
     load(&host, "guest-spin", "spin").await;
     let impatient = DaemonConfig {
-        idle: Duration::from_millis(100),
+        idle: Duration::from_secs(1),
         ..patient()
     };
     let daemon = serve(host, impatient).await.unwrap();
     let mut waits = Peer::greeted(daemon.socket()).await;
-    let id = waits.begin("spin/wait.sleep", &600_u32.to_le_bytes()).await;
+    let id = waits.begin("spin/wait.sleep", &2500_u32.to_le_bytes()).await;
     let mut idle = Peer::greeted(daemon.socket()).await;
     assert!(idle.next().await.is_none());
     let reply = waits.next().await.expect("its reply");
