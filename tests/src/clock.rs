@@ -25,19 +25,15 @@ pub fn process_cpu() -> Duration {
 /// What a process that has nothing to do may use of a core.
 pub const QUIET: f64 = 0.02;
 
-/// The share of a core that this process uses over the second that begins now.
-fn share_of_a_core() -> f64 {
-    let (wall, cpu) = (Instant::now(), process_cpu());
-    std::thread::sleep(Duration::from_secs(1));
-    (process_cpu() - cpu).as_secs_f64() / wall.elapsed().as_secs_f64()
-}
-
-/// Seconds that are looked at when time was stolen in all of those before.
+/// Seconds that are looked at, as long as all of those before were disturbed.
 const SECONDS: usize = 10;
 
+/// How long who looks sleeps at a time, and by how much longer he does when the
+/// machine stood still.
+const STEP: Duration = Duration::from_millis(10);
+
 /// For how long cores of this machine were somebody else's so far, by what it is
-/// told of that: hundredths of a second, of all cores. A system may count that as
-/// the time of the thread that was to run.
+/// told of that: hundredths of a second, of all cores.
 fn stolen() -> u64 {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let all = text.lines().next().unwrap_or_default();
@@ -45,31 +41,42 @@ fn stolen() -> u64 {
     field.and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
-/// The first of the seconds that begin now in which so little of a core was used as
-/// by who has nothing to do, or in which no time was stolen: what goes on in secret
-/// goes on in every one of them. Gives the share of a core in that second, as
-/// `share` says it.
-pub fn undisturbed_second(mut share: impl FnMut() -> f64) -> f64 {
-    let mut found = 0.0;
+/// Lets a second pass; whether the machine was disturbed meanwhile. Time in which it
+/// stood still may be counted as that of the thread that was to run.
+fn second() -> bool {
+    let (began, before) = (Instant::now(), stolen());
+    let mut stood_still = false;
+    while began.elapsed() < Duration::from_secs(1) {
+        let slept = Instant::now();
+        std::thread::sleep(STEP);
+        stood_still |= slept.elapsed() >= 2 * STEP;
+    }
+    stood_still || stolen() != before
+}
+
+/// The share of a core that somebody uses over the second that begins now, by what
+/// he has used so far. Of a second that is disturbed nothing can be said but that it
+/// is quiet: the next one is looked at instead. What goes on in secret goes on in
+/// every one of them.
+pub fn share_of_a_core(used: impl Fn() -> Duration) -> f64 {
+    let mut share = 0.0;
     for _ in 0..SECONDS {
-        let before = stolen();
-        found = share();
-        if found < QUIET || stolen() == before {
+        let (wall, before) = (Instant::now(), used());
+        let disturbed = second();
+        share = (used() - before).as_secs_f64() / wall.elapsed().as_secs_f64();
+        if share < QUIET || !disturbed {
             break;
         }
     }
-    found
+    share
 }
 
 /// What is wrong with the second that begins now, if something is: the process
 /// uses 2 % of a core or more of it, though nothing is to run any more. Names the
 /// threads that did.
 pub fn busy_second() -> Option<String> {
-    let mut before = BTreeMap::new();
-    let share = undisturbed_second(|| {
-        before = threads();
-        share_of_a_core()
-    });
+    let before = threads();
+    let share = share_of_a_core(process_cpu);
     if share < QUIET {
         return None;
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use odeon::Code;
-use odeon_tests::clock::{QUIET, undisturbed_second};
+use odeon_tests::clock::{QUIET, share_of_a_core};
 use odeon_tests::guests;
 use odeon_tests::stall::{Stalls, Took};
 use serde_json::Value as Json;
@@ -64,12 +64,7 @@ fn processor_time(process: u32) -> Duration {
 /// The process uses less than 2 % of a core over the second that begins now.
 #[track_caller]
 fn assert_quiet(server: &Server, after: &str) {
-    let share = undisturbed_second(|| {
-        let (wall, used) = (Instant::now(), processor_time(server.pid()));
-        std::thread::sleep(Duration::from_secs(1));
-        let used = (processor_time(server.pid()) - used).as_secs_f64();
-        used / wall.elapsed().as_secs_f64()
-    });
+    let share = share_of_a_core(|| processor_time(server.pid()));
     assert!(
         share < QUIET,
         "after {after}: odeon serve uses {share:.3} of a core"

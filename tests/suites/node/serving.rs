@@ -420,7 +420,7 @@ async fn a_status_dump_is_written_on_a_signal_while_every_guest_and_the_worker_a
     // Nothing of the daemon that runs on the one worker gets a turn meanwhile.
     tokio::spawn(async move {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::USR1).unwrap();
-        let until = std::time::Instant::now() + Duration::from_secs(10);
+        let until = std::time::Instant::now() + Duration::from_secs(20);
         while !path.exists() {
             assert!(std::time::Instant::now() < until, "the dump was not written");
             std::thread::sleep(Duration::from_millis(1));
