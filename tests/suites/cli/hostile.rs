@@ -28,6 +28,9 @@ const SLACK: Duration = Duration::from_millis(100);
 /// Within which a cancelled call is gone, but for what the cores stood still.
 const PROMPT: Duration = Duration::from_millis(50);
 
+/// So long a core has to stand still before that explains another end than expected.
+const STOOD: Duration = Duration::from_millis(50);
+
 /// In which `/proc` counts, on every architecture.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -126,21 +129,29 @@ fn timed_odeon_serve_stops_hostile_guests_and_is_quiet_again() {
             ("burns/cpu.spin", vec![], Code::CpuLimit),
             ("burns/cpu.spin-with-host-calls", vec![], Code::CpuLimit),
         ] {
-            let stalls = Stalls::watch();
-            let (began, used) = (Instant::now(), processor_time(server.pid()));
-            let reply = peer.call(method, &args).await;
-            let (ended, used) = (Instant::now(), processor_time(server.pid()) - used);
-            let Took { wall, lost } = stalls.between(began, ended);
+            let (used, Took { wall, lost }) = loop {
+                let stalls = Stalls::watch();
+                let (began, used) = (Instant::now(), processor_time(server.pid()));
+                let reply = peer.call(method, &args).await;
+                let (ended, used) = (Instant::now(), processor_time(server.pid()) - used);
+                let (found, took) = (reply.fault.map(|fault| fault.code), stalls.between(began, ended));
+                if found == Some(code) {
+                    break (used, took);
+                }
+                // A guest whose core stood still meets its deadline before what it
+                // was to meet.
+                assert!(
+                    took.lost >= STOOD && found == Some(Code::DeadlineLimit),
+                    "{method}: {found:?} after {took:?}"
+                );
+            };
             let took = match code {
-                // A limit on processor time is measured in it.
+                // A limit on processor time is measured in it. Where the ticker's core
+                // stands still, the guest's goes on.
                 Code::CpuLimit => used,
                 _ => wall,
             };
-            // So are the moments in which the ticker's core stood still, and the
-            // guest's did not.
-            assert_eq!(reply.fault.map(|fault| fault.code), Some(code), "{method}");
             assert!(took <= LIMIT + SLACK + lost, "{method}: {took:?}, {lost:?}");
-            drop(stalls);
             assert_quiet(&server, method);
         }
         let sum = peer.call("good/add", &crate::peer::two(2, 3)).await;

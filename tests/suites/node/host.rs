@@ -98,12 +98,9 @@ pub(crate) fn fault<T: std::fmt::Debug>(result: Result<T, Fault>) -> Fault {
     result.expect_err("expected a fault")
 }
 
-/// How long anything may take that nobody times.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// Waits until something holds, which must happen soon.
 pub(crate) async fn soon(what: &str, mut holds: impl FnMut() -> bool) {
-    let waited = tokio::time::timeout(PATIENCE, async {
+    let waited = tokio::time::timeout(Duration::from_secs(10), async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -127,7 +124,7 @@ pub(crate) fn lines() -> Arc<Lines> {
 
 /// How a request ends, which it does.
 pub(crate) async fn outcome(watcher: &mut odeon::Watcher) -> odeon::Outcome {
-    tokio::time::timeout(PATIENCE, watcher.outcome())
+    tokio::time::timeout(Duration::from_secs(20), watcher.outcome())
         .await
         .expect("an end")
         .expect("the end")
