@@ -25,46 +25,49 @@ pub fn process_cpu() -> Duration {
 /// What a process that has nothing to do may use of a core.
 pub const QUIET: f64 = 0.02;
 
-/// Seconds that are looked at, as long as all of those before were disturbed.
+/// Seconds that are looked at, as long as those before say nothing.
 const SECONDS: usize = 10;
 
-/// How long who looks sleeps at a time, and by how much longer he does when the
-/// machine stood still.
+/// How long who looks sleeps at a time. Who sleeps for twice as long did not run.
 const STEP: Duration = Duration::from_millis(10);
 
 /// For how long cores of this machine were somebody else's so far, by what it is
-/// told of that: hundredths of a second, of all cores.
-fn stolen() -> u64 {
+/// told of that, which is said in hundredths of a second.
+fn stolen() -> Duration {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let all = text.lines().next().unwrap_or_default();
     let field = all.split_whitespace().nth(8);
-    field.and_then(|field| field.parse().ok()).unwrap_or(0)
+    Duration::from_millis(10 * field.and_then(|field| field.parse::<u64>().ok()).unwrap_or(0))
 }
 
-/// Lets a second pass; whether the machine was disturbed meanwhile. Time in which it
-/// stood still may be counted as that of the thread that was to run.
-fn second() -> bool {
+/// Lets a second pass. How much of it the machine stood still, or a core of it, which
+/// may be counted as the time of the thread that was to run.
+fn second() -> Duration {
     let (began, before) = (Instant::now(), stolen());
-    let mut stood_still = false;
+    let mut stood_still = Duration::ZERO;
     while began.elapsed() < Duration::from_secs(1) {
         let slept = Instant::now();
         std::thread::sleep(STEP);
-        stood_still |= slept.elapsed() >= 2 * STEP;
+        let late = slept.elapsed().saturating_sub(STEP);
+        if late >= STEP {
+            stood_still += late;
+        }
     }
-    stood_still || stolen() != before
+    stood_still + stolen().saturating_sub(before)
 }
 
 /// The share of a core that somebody uses over the second that begins now, by what
-/// he has used so far. Of a second that is disturbed nothing can be said but that it
-/// is quiet: the next one is looked at instead. What goes on in secret goes on in
-/// every one of them.
+/// he has used so far. A second in which he used too much, but no more of that than
+/// what the machine stood still, says nothing: the next one is looked at instead.
+/// What goes on in secret goes on in every one of them.
 pub fn share_of_a_core(used: impl Fn() -> Duration) -> f64 {
     let mut share = 0.0;
     for _ in 0..SECONDS {
         let (wall, before) = (Instant::now(), used());
-        let disturbed = second();
-        share = (used() - before).as_secs_f64() / wall.elapsed().as_secs_f64();
-        if share < QUIET || !disturbed {
+        let lost = second();
+        let (used, passed) = (used().saturating_sub(before), wall.elapsed());
+        share = used.as_secs_f64() / passed.as_secs_f64();
+        if share < QUIET || used > passed.mul_f64(QUIET) + lost {
             break;
         }
     }

@@ -71,7 +71,7 @@ async fn a_limit_of_the_provider_is_the_providers() {
     let town = Town::new();
     let provider = town
         .load(
-            &town.spec("provider").cpu(Duration::from_millis(50)).memory(4),
+            &town.spec("provider").cpu(Duration::from_millis(500)).memory(4),
             "guest-provider",
         )
         .await;
