@@ -194,7 +194,7 @@ async fn draining_lets_calls_finish_and_takes_no_new_ones() {
         .limits(|limits| limits.calls_in_flight = 1)
         .load(&runtime, "guest-spin")
         .await;
-    let mut running = Flight::take_off(&plugin, "wait.sleep(300)").await;
+    let mut running = Flight::take_off(&plugin, "wait.sleep(2000)").await;
     let mut waiting = Flight::queue(&plugin, "snoop.arguments", CallContext::default());
     eventually("it waits", || plugin.stats().waiting == 1).await;
     let draining = plugin.drain();
@@ -248,7 +248,7 @@ async fn two_plugins_of_one_runtime_end_apart() {
     let (one, other) = (spec().name("one"), spec().name("other"));
     let one = one.load(&runtime, "guest-spin").await;
     let other = other.load(&runtime, "guest-spin").await;
-    let mut flight = Flight::take_off(&other, "wait.sleep(200)").await;
+    let mut flight = Flight::take_off(&other, "wait.sleep(2000)").await;
     one.interrupt(Reason::Unloaded);
     assert_eq!(flight.land().await.expect("the other plugin goes on"), "()");
 }

@@ -175,7 +175,7 @@ async fn a_call_that_runs_does_not_keep_load_waiting() {
         .limits(|limits| limits.calls_in_flight = 1)
         .load(&runtime, "guest-spin")
         .await;
-    let mut flight = Flight::take_off(&spinner, "wait.sleep(100)").await;
+    let mut flight = Flight::take_off(&spinner, "wait.sleep(2000)").await;
     spinner.load().await.unwrap();
     flight.land().await.unwrap();
 }

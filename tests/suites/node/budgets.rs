@@ -344,7 +344,7 @@ async fn user_data_that_is_no_json_ends_its_own_request_alone() {
     load(&host, "guest-spin", "spin").await;
     let daemon = serve(host, patient()).await.unwrap();
     let mut peer = Peer::greeted(daemon.socket()).await;
-    let other = peer.begin("spin/wait.sleep", &1000_u32.to_le_bytes()).await;
+    let other = peer.begin("spin/wait.sleep", &3000_u32.to_le_bytes()).await;
     let too_long = format!("\"{}\"", "x".repeat(MAX_USER_DATA - 2));
     for (data, code) in [("{", Some(Code::InvalidArguments)), (&too_long, None)] {
         let id = peer

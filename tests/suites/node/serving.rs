@@ -283,7 +283,7 @@ async fn a_stop_lets_calls_end_and_says_so_in_the_audit() {
     let socket = daemon.socket().to_owned();
     let mut caller = Peer::greeted(&socket).await;
     let mut operator = Peer::greeted(&socket).await;
-    caller.begin("spin/wait.sleep", &100_u32.to_le_bytes()).await;
+    caller.begin("spin/wait.sleep", &2000_u32.to_le_bytes()).await;
     soon("it runs", || host.list()[0].in_flight == 1).await;
     operator
         .admin::<()>(&AdminRequest::Stop { drain_ms: None })
