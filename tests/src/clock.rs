@@ -25,11 +25,53 @@ pub fn process_cpu() -> Duration {
 /// What a process that has nothing to do may use of a core.
 pub const QUIET: f64 = 0.02;
 
-/// The share of a core that this process uses over the second that begins now.
-fn share_of_a_core() -> f64 {
-    let (wall, cpu) = (Instant::now(), process_cpu());
-    std::thread::sleep(Duration::from_secs(1));
-    (process_cpu() - cpu).as_secs_f64() / wall.elapsed().as_secs_f64()
+/// Seconds that are looked at, as long as those before say nothing.
+const SECONDS: usize = 10;
+
+/// How long who looks sleeps at a time. Who sleeps for twice as long did not run.
+const STEP: Duration = Duration::from_millis(10);
+
+/// For how long cores of this machine were somebody else's so far, by what it is
+/// told of that, which is said in hundredths of a second.
+fn stolen() -> Duration {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let all = text.lines().next().unwrap_or_default();
+    let field = all.split_whitespace().nth(8);
+    Duration::from_millis(10 * field.and_then(|field| field.parse::<u64>().ok()).unwrap_or(0))
+}
+
+/// Lets a second pass. How much of it the machine stood still, or a core of it, which
+/// may be counted as the time of the thread that was to run.
+fn second() -> Duration {
+    let (began, before) = (Instant::now(), stolen());
+    let mut stood_still = Duration::ZERO;
+    while began.elapsed() < Duration::from_secs(1) {
+        let slept = Instant::now();
+        std::thread::sleep(STEP);
+        let late = slept.elapsed().saturating_sub(STEP);
+        if late >= STEP {
+            stood_still += late;
+        }
+    }
+    stood_still + stolen().saturating_sub(before)
+}
+
+/// The share of a core that somebody uses over the second that begins now, by what
+/// he has used so far. A second in which he used too much, but no more of that than
+/// what the machine stood still, says nothing: the next one is looked at instead.
+/// What goes on in secret goes on in every one of them.
+pub fn share_of_a_core(used: impl Fn() -> Duration) -> f64 {
+    let mut share = 0.0;
+    for _ in 0..SECONDS {
+        let (wall, before) = (Instant::now(), used());
+        let lost = second();
+        let (used, passed) = (used().saturating_sub(before), wall.elapsed());
+        share = used.as_secs_f64() / passed.as_secs_f64();
+        if share < QUIET || used > passed.mul_f64(QUIET) + lost {
+            break;
+        }
+    }
+    share
 }
 
 /// What is wrong with the second that begins now, if something is: the process
@@ -37,7 +79,7 @@ fn share_of_a_core() -> f64 {
 /// threads that did.
 pub fn busy_second() -> Option<String> {
     let before = threads();
-    let share = share_of_a_core();
+    let share = share_of_a_core(process_cpu);
     if share < QUIET {
         return None;
     }

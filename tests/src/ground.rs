@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use odeon::{Compiler, Host, PoolSize};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::process_cpu;
 use crate::footprint::{descriptors, resident};
 use crate::guests;
 
@@ -45,11 +46,13 @@ pub struct Started {
 pub struct Taken {
     /// Milliseconds until every plugin serves.
     pub time: f64,
+    /// Milliseconds of processor time until then.
+    pub cpu: f64,
     /// KiB of memory then.
     pub loaded: f64,
     /// KiB of memory after the calls.
     pub called: f64,
-    /// Microseconds of such a call: the mean.
+    /// Microseconds of processor time of such a call: the mean.
     pub first: f64,
     /// Descriptors that the calls have opened.
     pub opened: usize,
@@ -104,14 +107,15 @@ pub fn add(host: &Host, method: &str) {
 pub fn taken(grounds: &[Ground]) -> Taken {
     raise_open_files();
     let tokio = threads();
-    let before = resident();
+    let (before, busy) = (resident(), process_cpu());
     let grown = || resident().saturating_sub(before) as f64;
     let started = futures::future::join_all(grounds.iter().map(Ground::start));
     let started = tokio.block_on(started);
     let time = started.iter().map(|started| started.took).max();
+    let cpu = process_cpu() - busy;
     let loaded = grown();
     let open = descriptors();
-    let began = Instant::now();
+    let busy = process_cpu();
     // One after the other, so that they go to different workers: threads are
     // dealt out in turn.
     for _ in 0..WORKERS {
@@ -123,9 +127,10 @@ pub fn taken(grounds: &[Ground]) -> Taken {
     let calls: usize = started.iter().map(|started| started.plugins * WORKERS).sum();
     let taken = Taken {
         time: time.expect("a host").as_secs_f64() * 1e3,
+        cpu: cpu.as_secs_f64() * 1e3,
         loaded,
         called: grown(),
-        first: began.elapsed().as_secs_f64() * 1e6 / calls as f64,
+        first: (process_cpu() - busy).as_secs_f64() * 1e6 / calls as f64,
         opened: descriptors().saturating_sub(open),
     };
     tokio.block_on(futures::future::join_all(started.into_iter().map(Started::end)));

@@ -21,4 +21,5 @@ pub mod guests;
 pub mod oracle;
 pub mod records;
 pub mod runtime;
+pub mod stall;
 pub mod web;

@@ -14,6 +14,7 @@ use odeon_runtime::{
 use crate::clock::process_cpu;
 use crate::guests;
 use crate::records::Records;
+use crate::stall::{Stalls, Took};
 
 /// A runtime of two workers that compiles in this process and caches nothing.
 pub fn runtime() -> Runtime {
@@ -285,9 +286,12 @@ pub struct Stopped {
     /// Why.
     pub fault: Fault,
     /// When, from the moment it was sent.
-    pub after: Duration,
+    pub after: Took,
     /// What this process used of its processors meanwhile.
     pub cpu: Duration,
+    /// How late the clock that deadlines go by can have been when it was sent: it
+    /// may have had as much less.
+    pub late: Duration,
 }
 
 impl Stopped {
@@ -296,8 +300,20 @@ impl Stopped {
     pub fn counted(&self) -> Duration {
         match self.fault.code {
             Code::CpuLimit => self.cpu,
-            _ => self.after,
+            _ => self.after.wall,
         }
+    }
+
+    /// Whether it was over no later than this, but for what the cores stood still
+    /// meanwhile. On the processor too: where the core of the ticker stands still, a
+    /// guest on the other one goes on.
+    pub fn was_within(&self, most: Duration) -> bool {
+        self.counted() <= most + self.after.lost
+    }
+
+    /// Whether it had so much.
+    pub fn had(&self, least: Duration) -> bool {
+        self.counted() + self.late >= least
     }
 }
 
@@ -315,24 +331,25 @@ pub async fn stopped_both_ways(plugin: &Plugin, invocation: &str, code: Code) ->
     let blocked = tokio::task::spawn_blocking(move || {
         // Outside the runtime's context, as an embedder's thread would be.
         std::thread::spawn(move || {
+            let stalls = Stalls::watch();
             let (began, cpu) = (Instant::now(), process_cpu());
             let outcome = own.call_blocking(id, &args, CallContext::default());
-            (outcome, began.elapsed(), process_cpu() - cpu)
+            let (ended, cpu) = (Instant::now(), process_cpu() - cpu);
+            let left = own.stats().instances;
+            let (after, late) = (stalls.between(began, ended), stalls.late_at(began));
+            (outcome, after, cpu, late, left)
         })
         .join()
         .expect("the calling thread ends")
     });
-    let (outcome, after, cpu) = blocked.await.expect("the calling thread ends");
+    let (outcome, after, cpu, late, left) = blocked.await.expect("the calling thread ends");
     let blocked = Stopped {
         fault: expect_fault(invocation, outcome.map(|_| String::new()), code),
         after,
         cpu,
+        late,
     };
-    assert_eq!(
-        plugin.stats().instances,
-        0,
-        "a stopped instance is left behind by {invocation}"
-    );
+    assert_eq!(left, 0, "a stopped instance is left behind by {invocation}");
     [tasked, blocked]
 }
 
@@ -344,16 +361,20 @@ pub async fn stopped_both_ways(plugin: &Plugin, invocation: &str, code: Code) ->
 /// When it does not fail, fails otherwise, or leaves something behind.
 pub async fn stopped(plugin: &Plugin, invocation: &str, code: Code) -> Stopped {
     let (id, args, ty) = encode(plugin, invocation);
+    let stalls = Stalls::watch();
     let (began, cpu) = (Instant::now(), process_cpu());
     let outcome = plugin.call(id, args, CallContext::default()).await;
-    let (after, cpu) = (began.elapsed(), process_cpu() - cpu);
+    let (ended, cpu) = (Instant::now(), process_cpu() - cpu);
+    let left = plugin.stats().instances;
+    let after = stalls.between(began, ended);
     let fault = expect_fault(invocation, outcome.map(|reply| decode(&ty, &reply.bytes)), code);
-    assert_eq!(
-        plugin.stats().instances,
-        0,
-        "a stopped instance is left behind by {invocation}"
-    );
-    Stopped { fault, after, cpu }
+    assert_eq!(left, 0, "a stopped instance is left behind by {invocation}");
+    Stopped {
+        fault,
+        after,
+        cpu,
+        late: stalls.late_at(began),
+    }
 }
 
 #[track_caller]

@@ -38,15 +38,13 @@ impl Flight {
         Flight { task, interrupt }
     }
 
-    /// Its result, and how long that took from now.
-    pub(crate) async fn land(&mut self) -> (Result<String, Fault>, Duration) {
-        let began = Instant::now();
+    /// Its result.
+    pub(crate) async fn land(&mut self) -> Result<String, Fault> {
         let landed = tokio::time::timeout(PATIENCE, self.task.join_next()).await;
-        let outcome = landed
+        landed
             .expect("the call ends")
             .expect("there is a call")
-            .expect("the call's task does not panic");
-        (outcome, began.elapsed())
+            .expect("the call's task does not panic")
     }
 
     /// Drops the call's future, wherever it is.

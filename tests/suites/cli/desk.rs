@@ -40,8 +40,19 @@ pub(crate) struct Server {
 
 impl Desk {
     pub(crate) fn new() -> Self {
+        Desk::within(&std::env::temp_dir())
+    }
+
+    /// One whose folder is in memory, where times are compared: what a disk does is
+    /// another test's.
+    pub(crate) fn in_memory() -> Self {
+        Desk::within(Path::new("/dev/shm"))
+    }
+
+    fn within(folder: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("odeon-cli-").tempdir_in(folder);
         let desk = Desk {
-            folder: tempfile::Builder::new().prefix("odeon-cli-").tempdir().unwrap(),
+            folder: folder.unwrap(),
         };
         std::fs::create_dir(desk.path("home")).unwrap();
         desk

@@ -1,5 +1,7 @@
 //! Results that no guest may return, and types that no host can carry.
 
+use std::time::Duration;
+
 use odeon_protocol::{Code, Value};
 use odeon_tests::clock::process_cpu;
 use odeon_tests::guests::{self, assemble};
@@ -134,7 +136,9 @@ async fn a_result_that_repeats_itself_ends_at_the_message_limit() {
     assert!(ended.fault.message.contains("16MiB"), "{}", ended.fault);
     let grown = peak() - before;
     assert!(grown < 128 << 10, "reading it took {} MiB", grown >> 10);
-    assert!((process_cpu() - cpu).as_millis() < 500);
+    // A system may count what it took of a core as the thread's that was on it.
+    let most = Duration::from_millis(500) + ended.after.lost;
+    assert!(process_cpu() - cpu < most);
 }
 
 /// The most memory this process ever had, in KiB.

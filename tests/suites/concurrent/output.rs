@@ -32,9 +32,7 @@ async fn output_arrives_line_by_line() {
 async fn a_line_is_cut_at_its_limit() {
     const LINE: usize = 100;
     let runtime = runtime();
-    let spec = spec()
-        .deadline(Duration::from_millis(300))
-        .limits(|limits| limits.log_line = ByteSize::new(LINE as u64));
+    let spec = spec().limits(|limits| limits.log_line = ByteSize::new(LINE as u64));
     let records = spec.records();
     let plugin = spec.load(&runtime, GUEST).await;
     let long = "x".repeat(LINE + 1);
@@ -43,6 +41,8 @@ async fn a_line_is_cut_at_its_limit() {
         .unwrap();
     let lengths: Vec<_> = records.lines().iter().map(|line| line.text.len()).collect();
     assert_eq!(lengths, [LINE; 2]);
+    let hurried = spec.deadline(Duration::from_millis(300));
+    let plugin = hurried.load(&runtime, GUEST).await;
     stopped(&plugin, "output.endless-line()", Code::DeadlineLimit).await;
     assert!(records.lines().iter().all(|line| line.text.len() <= LINE));
     assert_eq!(records.lines().len(), 3);
@@ -60,13 +60,15 @@ async fn timed_a_flood_of_output_is_dropped_and_counted() {
     let plugin = spec.load(&runtime, GUEST).await;
     let ended = stopped(&plugin, "output.flood()", Code::DeadlineLimit).await;
     assert!(
-        ended.after <= DEADLINE + Duration::from_millis(100),
+        ended.was_within(DEADLINE + Duration::from_millis(100)),
         "{:?}",
         ended.after
     );
     let kept: usize = records.lines().iter().map(|line| line.text.len()).sum();
-    // What is in the bucket at first, and what a third of a second adds.
-    assert!(kept <= (64 << 10) * 3 / 2, "{kept} bytes were passed on");
+    // What is in the bucket at first, and what the time adds that it had.
+    let had = ended.after.wall + ended.late + Duration::from_millis(10);
+    let most = (64 << 10) + ((64 << 10) * had.as_millis() as usize) / 1000;
+    assert!(kept <= most, "{kept} bytes were passed on, of {most}");
     let told: u64 = records.lines().iter().map(|line| line.dropped).sum();
     assert!(told + plugin.stats().lines_dropped > 0);
 }

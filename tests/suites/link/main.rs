@@ -15,6 +15,7 @@
 
 use odeon_protocol::{Code, Fault};
 use odeon_runtime::{LoadError, Problem, check_imports};
+use odeon_tests::clock::thread_cpu;
 use odeon_tests::guests;
 use odeon_tests::runtime::{call, runtime, spec};
 
@@ -176,9 +177,10 @@ async fn timed_a_report_on_very_many_imports_takes_no_longer_than_on_a_few() {
         .describe(&guests::assemble(&text), None)
         .await
         .expect("it compiles");
-    let began = std::time::Instant::now();
+    // Of its own: what others do is not its work.
+    let began = thread_cpu();
     let report = check_imports(&description);
-    let took = began.elapsed();
+    let took = thread_cpu() - began;
     assert_eq!(report.mismatches.len() + report.more, 20_000);
     assert_eq!(report.mismatches.len(), 256);
     assert!(took < std::time::Duration::from_secs(1), "{took:?}");

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use odeon_protocol::{Code, Fault};
 use odeon_runtime::{CallContext, Interrupt, Plugin, Reason};
 use odeon_tests::runtime::{call_blocking, hits};
+use odeon_tests::stall::Stalls;
 
 use crate::town::{Town, perform, soon};
 
@@ -104,6 +105,7 @@ async fn what_ends_the_caller_ends_the_provider_on_its_stack() {
         let (caller, provider) = town.pair().await;
         let running = on_thread(&caller, &["next", "spin"]);
         soon(|| provider.stats().in_flight == 1).await;
+        let stalls = Stalls::watch();
         let began = Instant::now();
         caller.interrupt(reason);
         let fault = ended(running).await.unwrap_err();
@@ -113,7 +115,8 @@ async fn what_ends_the_caller_ends_the_provider_on_its_stack() {
         };
         assert_eq!(fault.code, code, "{fault}");
         assert!(fault.chain().is_empty(), "it is the caller's own end: {fault}");
-        assert!(began.elapsed() < Duration::from_secs(2));
+        let took = stalls.since(began);
+        assert!(took.own() < Duration::from_secs(2), "{took:?}");
         soon(|| provider.stats().in_flight == 0).await;
         // It was not the one that was ended.
         let counted = provider.stats().faults_by_code;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use odeon::{Args, CallOptions, Code, LimitsPatch, LoadRequest};
 use odeon_authority::{Claim, SigningKey, sign};
 use odeon_tests::guests;
+use odeon_tests::stall::Stalls;
 
 use crate::host::{at, audit, ephemeral, fault, load, load_with, soon, state};
 
@@ -170,7 +171,8 @@ async fn what_a_guest_is_denied_is_in_the_audit() {
     assert!(listener.accept().is_err(), "somebody connected");
 }
 
-/// A good plugin on the host of hostile ones. Falls with `drive::turn` and
+/// A good plugin on the host of hostile ones: what the cores stood still during one of
+/// its answers is not the host's. Falls with `drive::turn` and
 /// `Inner::background`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_a_neighbour_on_the_same_host_answers_in_time() {
@@ -179,16 +181,16 @@ async fn timed_a_neighbour_on_the_same_host_answers_in_time() {
     let host = ephemeral();
     load_with(&host, "guest-echo", "good", &[], LimitsPatch::default()).await;
     let p99 = async || {
+        let stalls = Stalls::watch();
         let mut times = Vec::with_capacity(CALLS);
         for _ in 0..CALLS {
             let began = Instant::now();
             let sum = host.call("good/echo.add", Args::Wave("2, 3"), CallOptions::default());
             sum.await.expect("the sum");
-            times.push(began.elapsed());
+            times.push((began, Instant::now()));
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
-        times.sort();
-        times[CALLS * 99 / 100]
+        stalls.p99(&times)
     };
     p99().await;
     let alone = p99().await;
@@ -225,6 +227,8 @@ async fn timed_a_neighbour_on_the_same_host_answers_in_time() {
     .await;
     let beside = p99().await;
     tasks.shutdown().await;
+    // Before and after: what others do on the machine comes and goes.
+    let alone = alone.max(p99().await);
     host.shutdown(Duration::ZERO).await;
     let most = (3 * alone).max(ALWAYS);
     assert!(

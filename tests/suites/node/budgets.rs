@@ -282,12 +282,12 @@ async fn who_wants_nothing_for_long_is_disconnected_and_who_waits_is_not() {
     let host = at(folder.path());
     load(&host, "guest-spin", "spin").await;
     let impatient = DaemonConfig {
-        idle: Duration::from_millis(100),
+        idle: Duration::from_secs(1),
         ..patient()
     };
     let daemon = serve(host, impatient).await.unwrap();
     let mut waits = Peer::greeted(daemon.socket()).await;
-    let id = waits.begin("spin/wait.sleep", &600_u32.to_le_bytes()).await;
+    let id = waits.begin("spin/wait.sleep", &2500_u32.to_le_bytes()).await;
     let mut idle = Peer::greeted(daemon.socket()).await;
     assert!(idle.next().await.is_none());
     let reply = waits.next().await.expect("its reply");
@@ -341,7 +341,7 @@ async fn user_data_that_is_no_json_ends_its_own_request_alone() {
     load(&host, "guest-spin", "spin").await;
     let daemon = serve(host, patient()).await.unwrap();
     let mut peer = Peer::greeted(daemon.socket()).await;
-    let other = peer.begin("spin/wait.sleep", &1000_u32.to_le_bytes()).await;
+    let other = peer.begin("spin/wait.sleep", &3000_u32.to_le_bytes()).await;
     let too_long = format!("\"{}\"", "x".repeat(MAX_USER_DATA - 2));
     for (data, code) in [("{", Some(Code::InvalidArguments)), (&too_long, None)] {
         let id = peer

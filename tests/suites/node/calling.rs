@@ -241,12 +241,14 @@ async fn a_call_that_is_not_started_within_its_ttl_ends_and_one_that_runs_goes_o
         ..LimitsPatch::default()
     };
     load_with(&host, "guest-spin", "spin", &[], limits).await;
-    let soon = || CallOptions {
-        ttl: Some(Duration::from_millis(40)),
+    let within = |ttl| CallOptions {
+        ttl: Some(Duration::from_millis(ttl)),
         ..CallOptions::default()
     };
     // Runs for longer than its time to be started in.
-    let slow = host.call("spin/wait.sleep", Args::Wave("120"), soon()).await;
+    let slow = host
+        .call("spin/wait.sleep", Args::Wave("1200"), within(1_000))
+        .await;
     assert!(slow.is_ok(), "{:?}", slow.err());
 
     let holds = Interrupt::new();
@@ -256,7 +258,7 @@ async fn a_call_that_is_not_started_within_its_ttl_ends_and_one_that_runs_goes_o
     };
     let first = host.call("spin/wait.sleep-forever", Args::Wave(""), options);
     let second = async {
-        let waited = host.call("spin/wait.sleep", Args::Wave("0"), soon()).await;
+        let waited = host.call("spin/wait.sleep", Args::Wave("0"), within(40)).await;
         let waited = fault(waited.map(|_| ()));
         holds.raise(Reason::Cancelled);
         waited

@@ -12,7 +12,7 @@ async fn calls_in_flight_may_end_within_the_drain() {
     let host = ephemeral();
     load(&host, "guest-spin", "spin").await;
     let (_, mut watcher) = host
-        .request(CallRequest::new("spin/wait.sleep", Args::Wave("50")))
+        .request(CallRequest::new("spin/wait.sleep", Args::Wave("2000")))
         .unwrap();
     soon("it runs", || host.list()[0].in_flight == 1).await;
     host.shutdown(Duration::from_secs(10)).await;

@@ -26,8 +26,16 @@ pub(crate) fn at(folder: &Path) -> Host {
 }
 
 pub(crate) fn state() -> TempDir {
+    private(tempfile::tempdir().expect("a folder"))
+}
+
+/// One in memory, where times are compared: what a disk does is another test's.
+pub(crate) fn state_in_memory() -> TempDir {
+    private(tempfile::tempdir_in("/dev/shm").expect("a folder"))
+}
+
+fn private(folder: TempDir) -> TempDir {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::tempdir().expect("a folder");
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).expect("its mode");
     folder
 }
@@ -62,7 +70,8 @@ pub(crate) async fn daemon(host: &Host) -> Daemon {
 pub(crate) fn config() -> DaemonConfig {
     DaemonConfig {
         drain: Duration::from_secs(5),
-        handshake: Duration::from_millis(300),
+        // Longer than a peer may stand still that has something to say.
+        handshake: Duration::from_secs(2),
         write_timeout: Duration::from_millis(500),
         signals: false,
         ..DaemonConfig::default()
@@ -115,7 +124,7 @@ pub(crate) fn lines() -> Arc<Lines> {
 
 /// How a request ends, which it does.
 pub(crate) async fn outcome(watcher: &mut odeon::Watcher) -> odeon::Outcome {
-    tokio::time::timeout(Duration::from_secs(10), watcher.outcome())
+    tokio::time::timeout(Duration::from_secs(20), watcher.outcome())
         .await
         .expect("an end")
         .expect("the end")

@@ -109,14 +109,14 @@ async fn a_wait_that_ends_in_the_queue_ends_as_cancelled_and_unexecuted() {
 async fn a_deadline_that_ends_in_the_queue_is_overload_and_no_stop_of_the_guest() {
     let folder = state();
     let host = at(folder.path());
-    one_at_a_time(&host, 16, Some(200)).await;
+    one_at_a_time(&host, 16, Some(1_000)).await;
     let mut all: Vec<Watcher> = (0..5).map(|_| sleeps_forever(&host)).collect();
     let (mut stopped, mut unstarted) = (0, 0);
     for watcher in &mut all {
         match outcome(watcher).await {
             Outcome::Rejected(fault) => {
                 assert_eq!(fault.code, Code::Overloaded, "{fault}");
-                assert!(fault.message.contains("200 ms"), "{fault}");
+                assert!(fault.message.contains("1000 ms"), "{fault}");
                 unstarted += 1;
             }
             Outcome::Failed { fault, .. } => {
@@ -140,9 +140,10 @@ async fn a_deadline_that_ends_in_the_queue_is_overload_and_no_stop_of_the_guest(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_waited_has_its_whole_deadline() {
     let host = ephemeral();
-    one_at_a_time(&host, 16, Some(600)).await;
+    // Less than two calls take, and much more than one.
+    one_at_a_time(&host, 16, Some(2_500)).await;
     let sleeps = || {
-        host.request(CallRequest::new("spin/wait.sleep", Args::Wave("400")))
+        host.request(CallRequest::new("spin/wait.sleep", Args::Wave("1500")))
             .unwrap()
             .1
     };

@@ -191,14 +191,18 @@ async fn the_audit_has_one_line_for_a_cancel_that_took_effect_and_so_many_for_a_
         .unwrap();
     load(&host, "guest-spin", "spin").await;
     let request = || CallRequest::new("spin/wait.sleep-forever", Args::Wave(""));
-    let (serial, mut watcher) = host.request(request()).unwrap();
-    soon("it runs", || host.list()[0].in_flight == 1).await;
-    let mut signalled = 0;
-    while host.cancel(&serial).is_ok() {
-        signalled += 1;
+    // It has a grace of 20 ms, in which whoever does not stand still can ask twice.
+    let (mut requests, mut signalled) = (0, 0);
+    while signalled <= 1 {
+        requests += 1;
+        let (serial, mut watcher) = host.request(request()).unwrap();
+        soon("it runs", || host.list()[0].in_flight == 1).await;
+        signalled = 0;
+        while host.cancel(&serial).is_ok() {
+            signalled += 1;
+        }
+        outcome(&mut watcher).await;
     }
-    assert!(signalled > 1, "it has a grace of 20 ms");
-    outcome(&mut watcher).await;
     let lines = |folder: &std::path::Path| {
         let lines = audit(folder);
         lines
@@ -206,7 +210,7 @@ async fn the_audit_has_one_line_for_a_cancel_that_took_effect_and_so_many_for_a_
             .filter(|line| line["event"]["kind"] == "cancel")
             .count()
     };
-    soon("it is written", || lines(folder.path()) == 1).await;
+    soon("each is written once", || lines(folder.path()) == requests).await;
     for _ in 0..100 {
         let (serial, _watcher) = host.request(request()).unwrap();
         host.cancel(&serial).unwrap();

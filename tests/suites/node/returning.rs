@@ -37,7 +37,7 @@ const DEEP: &str = "100000000";
 /// Calls what traps until the generation is another one.
 async fn storm(host: &Host, method: &str) {
     let before = host.list()[0].generation;
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(20);
     while host.list()[0].generation == before {
         assert!(Instant::now() < end, "the bad version is still there");
         // Whether it traps or the old one answers is what the caller looks at
@@ -96,20 +96,22 @@ async fn what_came_back_is_there_after_a_restart() {
     host.shutdown(Duration::from_secs(5)).await;
 }
 
-/// The old generation comes back at once, and its calls that still run come to
-/// their end: enforced by the `select` of `Host::see_off`.
+/// The old generation comes back at once, while a call of it still runs, and that
+/// comes to its end: enforced by the `select` of `Host::see_off`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_still_runs_on_the_old_version_does_not_delay_its_return() {
     let host = ephemeral();
     load(&host, "guest-spin", "v").await;
-    let (_, mut slow) = host
-        .request(CallRequest::new("v/wait.sleep", Args::Wave("3000")))
+    let (serial, mut slow) = host
+        .request(CallRequest::new("v/wait.sleep", Args::Wave("5000")))
         .unwrap();
     soon("it runs", || host.list()[0].in_flight == 1).await;
     host.replace(unsigned("wat-traps")).await.unwrap();
-    let began = Instant::now();
     storm(&host, "unreachable").await;
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(
+        host.status().in_flight.iter().any(|row| row.serial == serial),
+        "it was waited for"
+    );
     assert!(call(&host, "wait.sleep", "1").await.is_ok());
     match outcome(&mut slow).await {
         Outcome::Succeeded(_) => {}
@@ -221,7 +223,7 @@ async fn whoever_gives_up_a_replace_leaves_nothing_behind() {
     })
     .await;
     // The name is free for the next, when the last one that was given up is over.
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(20);
     while let Err(fault) = host.replace(unsigned("wat-version-two")).await {
         assert_eq!(fault.code, Code::Draining, "{fault:?}");
         assert!(Instant::now() < end, "{fault:?}");

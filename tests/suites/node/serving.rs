@@ -283,7 +283,7 @@ async fn a_stop_lets_calls_end_and_says_so_in_the_audit() {
     let socket = daemon.socket().to_owned();
     let mut caller = Peer::greeted(&socket).await;
     let mut operator = Peer::greeted(&socket).await;
-    caller.begin("spin/wait.sleep", &100_u32.to_le_bytes()).await;
+    caller.begin("spin/wait.sleep", &2000_u32.to_le_bytes()).await;
     soon("it runs", || host.list()[0].in_flight == 1).await;
     operator
         .admin::<()>(&AdminRequest::Stop { drain_ms: None })
@@ -420,7 +420,7 @@ async fn a_status_dump_is_written_on_a_signal_while_every_guest_and_the_worker_a
     // Nothing of the daemon that runs on the one worker gets a turn meanwhile.
     tokio::spawn(async move {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::USR1).unwrap();
-        let until = std::time::Instant::now() + Duration::from_secs(10);
+        let until = std::time::Instant::now() + Duration::from_secs(20);
         while !path.exists() {
             assert!(std::time::Instant::now() < until, "the dump was not written");
             std::thread::sleep(Duration::from_millis(1));

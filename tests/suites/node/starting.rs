@@ -9,7 +9,7 @@ use odeon_authority::{Claim, SigningKey, sign};
 use odeon_tests::guests;
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::host::{at, builder, config, fault, few_loads, soon, state};
+use crate::host::{at, builder, config, fault, few_loads, soon, state, state_in_memory};
 use crate::signed::{signed, trust};
 use crate::stopping::kinds;
 
@@ -35,7 +35,7 @@ fn descriptors(folder: &std::path::Path, load: &str) -> std::path::PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_is_heard_while_plugins_are_loaded_at_start() {
-    let folder = state();
+    let folder = state_in_memory();
     let plugins = descriptors(folder.path(), "sleep");
     let starting = DaemonConfig {
         plugins: Some(plugins),
@@ -72,7 +72,7 @@ async fn what_is_loaded_at_start_is_no_flood() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_that_hangs_at_start_delays_no_other() {
-    let folder = state();
+    let folder = state_in_memory();
     let plugins = descriptors(folder.path(), "sleep");
     let host = at(folder.path());
     let starting = {
@@ -93,7 +93,7 @@ async fn a_load_that_hangs_at_start_delays_no_other() {
 /// Who comes next has the name of one that fails, however long that took.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_name_of_one_that_fails_at_start_is_for_the_next_that_wants_it() {
-    let folder = state();
+    let folder = state_in_memory();
     let plugins = descriptors(folder.path(), "sleep");
     let life = |load: &str| {
         format!("source = \"../life.wasm\"\n[config]\nload = \"{load}\"\n[limits]\nload-deadline = \"2s\"\n")

@@ -151,7 +151,7 @@ async fn lingers(host: &Host, deadline: TimeSpan) -> PluginName {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unload_that_a_stop_overtakes_is_done_once_and_answered() {
     let host = ephemeral();
-    let name = lingers(&host, TimeSpan::millis(500)).await;
+    let name = lingers(&host, TimeSpan::secs(3)).await;
     let unloading = tokio::spawn({
         let host = host.clone();
         async move { host.unload(&name, UnloadMode::Now, host.principal()).await }

@@ -195,7 +195,7 @@ async fn a_profile_is_kept_for_the_operator_and_on_record() {
     );
     assert_eq!(second.code, Code::WrongState);
     assert!(second.message.contains("one at a time"), "{}", second.message);
-    let busy = host.call("spin/cpu.busy", Args::Wave("300"), CallOptions::default());
+    let busy = host.call("spin/cpu.busy", Args::Wave("1500"), CallOptions::default());
     busy.await.unwrap();
     let report = running.end(KeepIn::StateDir).await.unwrap();
     assert_eq!(events(folder.path(), "profile")[0]["for_ms"], 60_000);

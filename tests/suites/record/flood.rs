@@ -6,7 +6,7 @@ use std::time::Duration;
 use odeon::{Args, CallOptions, HostLimits, LimitsPatch};
 use odeon_authority::{Records, SigningKey, verify};
 
-use crate::host::{builder, load_with, state};
+use crate::host::{builder, load_with, state_in_memory};
 
 /// Ports of an address, and the times each is tried. That a million cost no more
 /// is shown without a guest, in the tests of the authority.
@@ -23,7 +23,9 @@ fn bytes(folder: &Path) -> u64 {
 /// and `Coalescer::note`: real calls of a real guest.
 #[tokio::test(flavor = "multi_thread")]
 async fn denials_of_a_guest_cost_bounded_disk_and_are_all_counted() {
-    let folder = state();
+    // In memory, so that the last lines are written in the time that a stop has: what
+    // a disk does is another test's.
+    let folder = state_in_memory();
     let host = builder()
         .state_dir(folder.path())
         .host_limits(HostLimits::default())

@@ -179,7 +179,7 @@ fn every_version_that_did_not_stay_is_explained() {
     for _ in 0..3 {
         desk.odeon(&["call", "counter/unreachable"]).ended(6);
     }
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while why(&desk, "counter")["because"]["event"] != "rolled-back" {
         assert!(std::time::Instant::now() < end, "{}", why(&desk, "counter"));
     }

@@ -38,7 +38,8 @@ async fn a_handler_of_0_3_answers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timed_what_a_handler_of_0_3_does_wrong_is_seen_in_the_same_way() {
     let limits = LimitsPatch {
-        deadline: Some(TimeSpan::millis(300)),
+        // Longer than the core of one that answers may stand still.
+        deadline: Some(TimeSpan::millis(1_500)),
         ..LimitsPatch::default()
     };
     let stage = stage(HostLimits::default(), limits).await;

@@ -102,7 +102,7 @@ async fn a_descriptor_says_where_its_plugin_is_served() {
     // A stop answers what runs, and then nobody.
     let mut client = Client::connect(address).await;
     client
-        .send(b"GET /there/slow-version?300 HTTP/1.1\r\nHost: test\r\n\r\n")
+        .send(b"GET /there/slow-version?2000 HTTP/1.1\r\nHost: test\r\n\r\n")
         .await
         .unwrap();
     soon("it runs", || host.list().iter().any(|row| row.in_flight > 0)).await;

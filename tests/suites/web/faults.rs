@@ -5,9 +5,11 @@ use odeon_authority::TimeSpan;
 
 use crate::stage::Stage;
 
+/// For those that never answer. All others have time enough, wherever a core stands
+/// still for a second.
 fn impatient() -> LimitsPatch {
     LimitsPatch {
-        deadline: Some(TimeSpan::millis(300)),
+        deadline: Some(TimeSpan::millis(1_500)),
         ..LimitsPatch::default()
     }
 }

@@ -152,7 +152,7 @@ async fn a_response_that_has_begun_is_finished_by_who_began_it() {
     let stage = Stage::new().await;
     let mut client = stage.client().await;
     client
-        .send(b"GET /w/slow-version?400 HTTP/1.1\r\nHost: test\r\n\r\n")
+        .send(b"GET /w/slow-version?2500 HTTP/1.1\r\nHost: test\r\n\r\n")
         .await
         .unwrap();
     soon("it runs", || stage.host.list().remove(0).in_flight == 1).await;

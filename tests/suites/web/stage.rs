@@ -15,7 +15,7 @@ pub(crate) struct Stage {
 }
 
 /// How long what must happen soon may take.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) fn builder() -> HostBuilder {
     Host::builder(Compiler::InProcess).workers(2)
