@@ -285,9 +285,7 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
     });
     if let Some(watch) = watch {
         let until = shared.stop.clone();
-        inner.tasks.spawn(async move {
-            until.run_until_cancelled(watch.run()).await;
-        });
+        inner.tasks.spawn(watch.run(until));
     }
     let metrics = endpoint.as_ref().map(Endpoint::address);
     // When what is to be served there is there.

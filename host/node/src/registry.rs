@@ -8,6 +8,7 @@
 //! **Invariant:** a generation is in the snapshot exactly while its slot holds
 //! it, and its number is higher than that of any before it under its name.
 
+mod forgotten;
 mod loaded;
 mod origin;
 mod readying;
@@ -28,10 +29,11 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::forgotten::Forgotten;
 pub(crate) use self::loaded::{Loaded, MethodEntry, bad_arguments};
 pub(crate) use self::origin::Origin;
 pub(crate) use self::readying::Readying;
-pub(crate) use self::reservation::{Claim, Reservation, Taken, is_being_loaded};
+pub(crate) use self::reservation::{Claim, Reservation, Taken, is_being_loaded, is_of_a_load};
 pub(crate) use self::routes::{Routes, ServedAt};
 pub(crate) use self::tally::Tally;
 
@@ -43,6 +45,7 @@ pub(crate) struct Registry {
     names: ArcSwap<Names>,
     routes: ArcSwap<Routes>,
     slots: Mutex<BTreeMap<PluginName, Place>>,
+    forgotten: Forgotten,
     /// A reservation was given back.
     given_back: Notify,
     /// The longest message that anything loaded so far takes, in bytes.
@@ -61,6 +64,8 @@ pub(crate) struct Registry {
 pub(crate) struct Slot {
     pub(crate) name: PluginName,
     current: ArcSwapOption<Loaded>,
+    /// The number after which it began.
+    began: u64,
     last: AtomicU64,
 }
 
@@ -87,6 +92,7 @@ impl Registry {
             names: ArcSwap::from_pointee(Names::default()),
             routes: ArcSwap::from_pointee(Routes::default()),
             slots: Mutex::default(),
+            forgotten: Forgotten::new(),
             given_back: Notify::new(),
             longest_message: AtomicUsize::new(0),
             readying: Mutex::default(),

@@ -29,7 +29,7 @@ use crate::registry::{Loaded, is_being_loaded};
 const MAX: u64 = 16 << 20;
 /// How many loads of a start are under way at a time, beside what they wait
 /// for: the places of compile children. As many that hang delay the next.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// The file of remembered loads.
 pub(crate) struct Remembered {

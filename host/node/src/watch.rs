@@ -1,47 +1,56 @@
 //! The folder of descriptors, and that what runs is what it says.
 //!
-//! Owns the loop: look at the folder, decide what is to be done, do it one step
-//! at a time, and wait for a hint, the timer or an operator. The parts are
-//! files of their own: `scan` looks, `plan` decides, `step` does; what others
-//! may know and say meanwhile is in `descriptors`.
+//! Owns the loop: look at the folder, decide what is to be done, do what is done
+//! at once, begin what takes long, and wait for that, a hint, the timer or an
+//! operator. The parts are files of their own: `scan` looks, `plan` decides,
+//! `step` does, `under_way` is what takes long; what others may know and say
+//! meanwhile is in `descriptors`.
 //!
 //! **Invariant:** desired state comes from looking at the folder as a whole,
 //! never from a notice about one change in it.
 //!
 //! **Invariant:** a file that cannot be read, or a folder that cannot, changes
 //! nothing that runs.
+//!
+//! **Invariant:** what is to be taken out waits for nothing that is to come in.
 
 mod applied;
 mod begun;
 mod content;
 mod descriptors;
+mod doer;
 mod hint;
 mod now;
 mod plan;
+mod rest;
 mod retry;
 mod rows;
 mod scan;
 mod step;
+mod under_way;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, DescriptorState};
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use self::applied::{Applied, FileName, Problem, Refused};
 pub(crate) use self::begun::Begun;
 pub(crate) use self::descriptors::Descriptors;
 use self::descriptors::State;
+use self::doer::Doer;
 use self::hint::Hint;
 use self::now::now;
-use self::plan::{Folder, Plan, Row, Seen};
+use self::plan::{Folder, Plan, Row, Seen, Step};
+use self::rest::Rest;
 use self::retry::Retry;
-use self::scan::{SETTLED, Scan};
-use self::step::{Done, EVERY};
+use self::scan::Scan;
+use self::step::Done;
+use self::under_way::UnderWay;
 use crate::host::Host;
 use crate::load::{Stamp, blocking};
 use crate::remember::StartLoad;
@@ -49,16 +58,13 @@ use crate::remember::StartLoad;
 /// How long the watcher goes on with one look at the folder.
 const STALE: Duration = Duration::from_millis(500);
 
-/// How long it lets changes gather before it looks.
-const GATHER: Duration = Duration::from_millis(50);
-
 /// Who sees to it that what runs is what the folder says.
 pub(crate) struct Watch {
-    host: Host,
-    path: PathBuf,
+    doer: Arc<Doer>,
+    under_way: UnderWay,
     watched: bool,
-    /// How long calls may go on where a descriptor does not say so.
-    drain: Duration,
+    /// The folder is to be looked at, and not only what was seen in it.
+    looks: bool,
     scan: Arc<Mutex<Scan>>,
     hint: Hint,
     /// What was refused when the host started, and when that was.
@@ -80,17 +86,21 @@ struct Told {
     too_many: bool,
 }
 
-/// What to wait for after a pass.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    /// Nothing: there is more to do.
-    None,
-    /// That files come to rest.
-    Settling,
-    /// That somebody is done with a plugin.
-    Busy,
-    /// That something changes.
-    Idle,
+/// What the steps of a pass came to.
+struct Came {
+    /// Something has changed, and there may be more to do.
+    done: bool,
+    /// Something is left for when others are done.
+    later: bool,
+}
+
+impl Came {
+    fn add(&mut self, done: Done) {
+        match done {
+            Done::Settled => self.done = true,
+            Done::Later => self.later = true,
+        }
+    }
 }
 
 impl Watch {
@@ -123,12 +133,19 @@ impl Watch {
             applied: Applied::default(),
             round: 0,
             came: 0,
+            under_way: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
         });
-        Watch {
+        let doer = Arc::new(Doer {
             host: host.clone(),
             path,
-            watched,
             drain,
+        });
+        Watch {
+            under_way: UnderWay::new(doer.clone()),
+            doer,
+            watched,
+            looks: true,
             scan: Arc::new(Mutex::new(scan)),
             hint: Hint::new(),
             refused: loads.iter().filter_map(failed).collect(),
@@ -145,126 +162,142 @@ impl Watch {
         }
     }
 
-    /// Watches until it is dropped.
-    pub(crate) async fn run(mut self) {
+    /// Watches until then. No step is under way any more when it returns.
+    pub(crate) async fn run(mut self, until: CancellationToken) {
+        until.run_until_cancelled(self.go_on()).await;
+        self.under_way.end().await;
+    }
+
+    async fn go_on(&mut self) {
         loop {
             let rest = self.pass().await;
-            if self.host.inner.stopping.load(Ordering::SeqCst) {
+            if self.is_stopping() {
                 return;
             }
             self.rest(rest).await;
         }
     }
 
-    async fn rest(&self, rest: Rest) {
-        let descriptors = &self.host.inner.descriptors;
-        match rest {
-            Rest::None => tokio::task::yield_now().await,
-            Rest::Settling => tokio::time::sleep(SETTLED).await,
-            Rest::Busy | Rest::Idle => {
-                let by_itself = async {
-                    match self.watched {
-                        true => tokio::select! {
-                            () = self.hint.come() => {}
-                            () = tokio::time::sleep(EVERY) => {}
-                        },
-                        false => std::future::pending().await,
-                    }
-                };
-                let given_back = async {
-                    match rest {
-                        Rest::Busy => self.host.inner.registry.something_given_back(EVERY).await,
-                        _ => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    () = descriptors.again.notified() => {}
-                    () = by_itself => {}
-                    () = given_back => {}
+    fn is_stopping(&self) -> bool {
+        self.doer.host.inner.stopping.load(Ordering::SeqCst)
+    }
+
+    /// The folder as it is now; nothing if that cannot be known.
+    async fn look(&mut self, now: Instant, round: u64) -> Option<Arc<Folder>> {
+        if !std::mem::replace(&mut self.looks, self.watched) {
+            // Nobody has said that it is to be looked at.
+            return Some(self.change_state(|state| state.folder.clone()));
+        }
+        let scan = self.scan.clone();
+        let seen = blocking(move || {
+            let mut scan = scan.lock();
+            let seen = scan.look(now, round);
+            (seen, scan.places())
+        });
+        match seen.await {
+            Ok((Ok(folder), places)) => {
+                if self.watched {
+                    self.hint.watch(&self.doer.path, &places);
                 }
-                tokio::time::sleep(GATHER).await;
+                Some(Arc::new(folder))
+            }
+            Ok((Err(problem), _)) => {
+                self.unusable(problem);
+                None
+            }
+            Err(fault) => {
+                self.unusable(fault.into());
+                None
             }
         }
     }
 
-    /// Looks once, and does what is to be done.
+    /// Looks once, does what is done at once, and begins the rest.
     async fn pass(&mut self) -> Rest {
         self.next_round();
         let round = self.change_state(|state| state.round);
-        let (scan, looked) = (self.scan.clone(), Instant::now());
-        let seen = blocking(move || {
-            let mut scan = scan.lock();
-            let seen = scan.look(looked, round);
-            (seen, scan.places())
-        });
-        let folder = match seen.await {
-            Ok((Ok(folder), places)) => {
-                if self.watched {
-                    self.hint.watch(&self.path, &places);
-                }
-                Arc::new(folder)
-            }
-            Ok((Err(problem), _)) => {
-                self.unusable(problem);
-                return Rest::Idle;
-            }
-            Err(fault) => {
-                self.unusable(fault.into());
-                return Rest::Idle;
-            }
+        let looked = Instant::now();
+        while self.under_way.has_ended().is_some() {
+            self.looks = true;
+        }
+        let Some(folder) = self.look(looked, round).await else {
+            return Rest::Idle;
         };
         if self.told.folder.take().is_some() {
-            tracing::info!(path = %self.path.display(), "the folder of descriptors can be used again");
+            tracing::info!(path = %self.doer.path.display(), "the folder of descriptors can be used again");
         }
         self.recall_start(&folder, round);
         if self.watched && self.retry.is_due(looked) {
             self.change(|applied| applied.refused.retain(|_, refused| !refused.problem.passes()));
         }
+        self.under_way.give_up(&folder);
         let unsettled = folder.files.values().any(|seen| *seen == Seen::Unsettled);
         let plan = self.plan(&folder);
-        let mut later = plan.waits;
-        let mut done = false;
-        for step in plan.steps {
-            if self.host.inner.stopping.load(Ordering::SeqCst) {
+        let mut came = Came {
+            done: false,
+            later: plan.waits,
+        };
+        let (long, short): (Vec<_>, Vec<_>) = plan.steps.into_iter().partition(Step::lets_in);
+        for step in short {
+            if self.is_stopping() {
                 return Rest::Idle;
             }
-            if step.lets_in() && !self.has_room() {
-                later = true;
-                continue;
+            came.add(self.doer.take(step, &folder, round).await);
+        }
+        for step in long {
+            let has_place = self.has_place(looked, &mut came).await;
+            if self.is_stopping() {
+                return Rest::Idle;
             }
-            match self.take(step, &folder, round).await {
-                Done::Settled => done = true,
-                Done::Later => later = true,
-            }
-            if looked.elapsed() >= STALE {
+            if !has_place {
+                // Of these the next look says what they are then.
+                came.later = true;
                 break;
+            }
+            match self.has_room() {
+                true => self.under_way.begin(step, &folder, round),
+                false => came.later = true,
             }
         }
         let passes = |refused: &Refused| refused.problem.passes();
         let is_refused = self.change(|applied| applied.refused.values().any(passes));
         self.retry.note(is_refused, looked);
-        if done {
+        self.looks |= unsettled || came.done;
+        if came.done {
             // Also so that the log says at once what came of it.
             self.plan(&folder);
             return Rest::None;
         }
-        match (unsettled, later) {
+        match (unsettled, came.later) {
             (true, _) => Rest::Settling,
             (false, true) => Rest::Busy,
             (false, false) => Rest::Idle,
         }
     }
 
+    /// Waits until one step more may be under way, as long as a look at this time
+    /// is good for. `came` is told of those that end meanwhile.
+    async fn has_place(&mut self, looked: Instant, came: &mut Came) -> bool {
+        while self.under_way.is_full() {
+            let left = STALE.saturating_sub(looked.elapsed());
+            match tokio::time::timeout(left, self.under_way.ended()).await {
+                Ok(done) => came.add(done),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
     /// A new trust policy is a new round.
     fn next_round(&mut self) {
-        let policy = self.host.inner.gatekeeper.stamp();
+        let policy = self.doer.host.inner.gatekeeper.stamp();
         if std::mem::replace(&mut self.policy, policy) != policy {
             self.change_state(|state| state.round = state.round.saturating_add(1));
         }
     }
 
     fn has_room(&mut self) -> bool {
-        let has_room = self.host.inner.gatekeeper.count_described(Instant::now());
+        let has_room = self.doer.host.inner.gatekeeper.count_described(Instant::now());
         if !has_room && !std::mem::replace(&mut self.told.too_many, true) {
             tracing::warn!(
                 "descriptors change more often than host-limits.loads-per-minute allows; the next are applied when \
@@ -315,8 +348,9 @@ impl Watch {
 
     /// Decides, and says what is different from the last time.
     fn plan(&mut self, folder: &Arc<Folder>) -> Plan {
-        let mut now = now(&self.host, &self.path);
         let plan = self.change_state(|state| {
+            // With the state held, so that what a step has put there is running by now.
+            let mut now = now(&self.doer.host, &self.doer.path);
             state.problem = None;
             state.folder = folder.clone();
             state.plan(&mut now)
@@ -339,12 +373,11 @@ impl Watch {
     }
 
     fn change<R: Default>(&self, change: impl FnOnce(&mut Applied) -> R) -> R {
-        self.change_state(|state| change(&mut state.applied))
+        self.doer.change(change)
     }
 
     fn change_state<R: Default>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        let mut state = self.host.inner.descriptors.state.lock();
-        state.as_mut().map(change).unwrap_or_default()
+        self.doer.change_state(change)
     }
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct Known {
     pub(crate) tls: bool,
     /// What the `traceparent` of a client counts for.
     pub(crate) trace: ClientTrace,
+    /// Its answers say which generation gave them.
+    pub(crate) generation: bool,
     pub(crate) counts: Counts,
 }
 

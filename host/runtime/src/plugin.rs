@@ -125,6 +125,8 @@ pub struct Method {
 pub struct Reply {
     /// The result in the wire form; empty when the method has none.
     pub bytes: Vec<u8>,
+    /// The number under which the generation serves that gave it.
+    pub generation: Generation,
 }
 
 impl Plugin {

@@ -20,6 +20,7 @@ mod calling;
 mod cancelling;
 mod ending;
 mod escapes;
+mod generations;
 mod handing_over;
 #[path = "../egress/harness.rs"]
 #[allow(dead_code, reason = "shared with the suite `egress`, which needs more of it")]

@@ -17,4 +17,5 @@ mod ground;
 mod hands;
 mod links;
 mod refused;
+mod side_by_side;
 mod storm;

@@ -16,6 +16,7 @@ mod concurrent;
 mod daemon;
 mod ends;
 mod faults;
+mod generations;
 mod hostile;
 mod limits;
 mod replacing;

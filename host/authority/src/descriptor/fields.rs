@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use odeon_protocol::PluginName;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
     grant::GrantSet,
@@ -55,13 +55,26 @@ pub(super) enum Form {
     Links,
     /// A [`Route`], in parts.
     Route,
+    /// Nothing yet: the name is kept for later.
+    Reserved,
 }
 
 macro_rules! fields {
     (
         required { $($need:literal $needed:ident: $need_type:ty, $need_form:expr, $need_about:literal;)+ }
         optional { $($text:literal $field:ident: $type:ty, $form:expr, $about:literal;)+ }
+        reserved { $($kept:literal $keeper:ident: $kind:ident, $kept_about:literal;)+ }
     ) => {
+        $(/// A field that nothing can be said by yet.
+        #[derive(Default)]
+        pub(super) struct $kind;
+
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+                Err(D::Error::custom(reserved($kept)))
+            }
+        })+
+
         /// A descriptor as it is written.
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -70,6 +83,8 @@ macro_rules! fields {
             pub(super) $needed: $need_type,)+
             $(#[serde(rename = $text, default)]
             pub(super) $field: $type,)+
+            $(#[serde(rename = $kept, default)]
+            $keeper: $kind,)+
         }
 
         impl super::Descriptor {
@@ -77,9 +92,15 @@ macro_rules! fields {
             pub const FIELDS: &[DescriptorField] = &[
                 $(DescriptorField { name: $need, required: true, about: $need_about, form: $need_form },)+
                 $(DescriptorField { name: $text, required: false, about: $about, form: $form },)+
+                $(DescriptorField { name: $kept, required: false, about: $kept_about, form: Form::Reserved },)+
             ];
         }
     };
+}
+
+/// What is said about a name that is kept for later.
+fn reserved(name: &str) -> String {
+    format!("`{name}` is reserved for a later version, and says nothing in this one; leave it out")
 }
 
 fields! {
@@ -113,5 +134,9 @@ fields! {
             "How long calls may go on when the host replaces or unloads the plugin because its descriptor or component has changed. Absent: as the host is configured.";
         "health-window" health_window: Option<Patience>, Form::Time,
             "How long a new generation is watched then, and replaced by the old one if it traps. 0s: not at all. Absent: 10s.";
+    }
+    reserved {
+        "accept" _accept: Accept, "Reserved for a later version: a descriptor that has it is refused.";
+        "forward" _forward: Forward, "Reserved for a later version: a descriptor that has it is refused.";
     }
 }

@@ -83,6 +83,7 @@ fn form(form: Form) -> Value {
             "propertyNames": { "pattern": INTERFACE },
             "additionalProperties": { "type": "string", "pattern": NAME },
         }),
+        Form::Reserved => json!({ "not": {} }),
         Form::Route => json!({
             "type": "object",
             "additionalProperties": false,

@@ -26,6 +26,7 @@ mod limits;
 mod manifest;
 mod meeting;
 mod policy;
+mod reserved;
 mod rotation;
 mod signature;
 mod smoke;

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use odeon_protocol::{Code, Fault, Fingerprint, FunctionType};
+use odeon_protocol::{Code, Fault, Fingerprint, FunctionType, Generation};
 use odeon_runtime::{ComponentNamedList, Lift, Lower, NotEntered, Reply};
 
 use super::{Args, CallOptions, CallReply, no_further};
@@ -213,6 +213,16 @@ where
     /// not the method's.
     #[inline]
     pub fn call(&self, params: P) -> Result<R, Fault> {
+        self.call_with_generation(params).map(|(result, _)| result)
+    }
+
+    /// The same, and which generation answered.
+    ///
+    /// # Errors
+    ///
+    /// As for [`TypedHandle::call`].
+    #[inline]
+    pub fn call_with_generation(&self, params: P) -> Result<(R, Generation), Fault> {
         let mut params = Some(params);
         let mut moved = None;
         let mut entry = None;
@@ -236,7 +246,7 @@ where
                 if let Err(fault) = &result {
                     self.method.place.inner.note_end(loaded, method, fault);
                 }
-                Ok(result?)
+                Ok((result?, loaded.plugin.generation()))
             });
             match called {
                 Err(NotEntered::Moved(next)) => moved = Some(next),

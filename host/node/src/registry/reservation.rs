@@ -46,16 +46,12 @@ impl Registry {
     /// Takes a free name to load something under it.
     pub(crate) fn reserve(self: &Arc<Self>, name: &PluginName) -> Result<Reservation, Fault> {
         let mut slots = self.slots.lock();
-        let place = slots.entry(name.clone()).or_insert_with(|| Place {
-            slot: Arc::new(Slot {
-                name: name.clone(),
-                current: ArcSwapOption::empty(),
-                last: AtomicU64::new(0),
-            }),
-            claimed: None,
-            unwanted: CancellationToken::new(),
-            tally: None,
-        });
+        if !slots.contains_key(name) {
+            self.forgotten.make_room(&mut slots);
+        }
+        let place = slots
+            .entry(name.clone())
+            .or_insert_with(|| Place::new(name, self.forgotten.highest()));
         let taken = match place.claimed {
             Some(Claim::Load) => Some("is being loaded by somebody else"),
             Some(Claim::Replace) => Some("is being replaced"),
@@ -138,6 +134,22 @@ impl Registry {
     }
 }
 
+impl Place {
+    fn new(name: &PluginName, began: u64) -> Self {
+        Place {
+            slot: Arc::new(Slot {
+                name: name.clone(),
+                current: ArcSwapOption::empty(),
+                began,
+                last: AtomicU64::new(began),
+            }),
+            claimed: None,
+            unwanted: CancellationToken::new(),
+            tally: None,
+        }
+    }
+}
+
 impl Reservation {
     /// Cancelled when somebody wants to unload what it is about to replace.
     pub(crate) fn is_unwanted(&self) -> CancellationToken {
@@ -196,7 +208,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut slots = self.registry.slots.lock();
-        if self.slot.last.load(Ordering::Relaxed) == 0 {
+        if self.slot.last.load(Ordering::Relaxed) == self.slot.began {
             // Nothing was ever loaded under it: there is no number to keep.
             slots.remove(&self.slot.name);
         } else if let Some(place) = slots.get_mut(&self.slot.name) {
@@ -217,6 +229,15 @@ const LOADING: &str = "loading";
 
 /// Whether this is the refusal of a name because it is being loaded.
 pub(crate) fn is_being_loaded(fault: &Fault, name: &PluginName) -> bool {
-    let loading = fault.details.as_ref().and_then(|details| details.get(LOADING));
-    fault.code == Code::NameTaken && loading.and_then(serde_json::Value::as_str) == Some(name.as_str())
+    loading(fault) == Some(name.as_str())
+}
+
+/// The same of whichever name.
+pub(crate) fn is_of_a_load(fault: &Fault) -> bool {
+    loading(fault).is_some()
+}
+
+fn loading(fault: &Fault) -> Option<&str> {
+    let details = fault.details.as_ref().filter(|_| fault.code == Code::NameTaken)?;
+    details.get(LOADING)?.as_str()
 }

@@ -5,6 +5,7 @@
 //! again, a provider came, a plugin was taken out. Does nothing itself; whoever
 //! says something wakes the watcher.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use odeon_protocol::{Code, DescriptorRow, FolderRow, Generation, PluginName};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::applied::{Applied, Gone, Problem};
+use super::applied::{Applied, FileName, Gone, Problem};
 use super::now::now;
 use super::plan::{Folder, Now, Plan, plan};
 use super::rows;
@@ -39,6 +40,12 @@ pub(super) struct State {
     pub(super) round: u64,
     /// How often something has come into service.
     pub(super) came: u64,
+    /// The files that a load or replace is under way for, and the names that each
+    /// is about as far as they are known.
+    pub(super) under_way: BTreeMap<FileName, Option<PluginName>>,
+    /// Those that were refused for what others are, while others were under way:
+    /// tried again when one of those has come into service.
+    pub(super) doubtful: BTreeSet<FileName>,
 }
 
 impl Descriptors {
@@ -114,6 +121,7 @@ impl Descriptors {
 impl State {
     pub(super) fn plan(&mut self, now: &mut Now) -> Plan {
         now.round = self.round;
+        now.under_way = self.under_way.clone();
         let folder = self.folder.clone();
         self.applied.observe(&folder, now);
         plan(&folder, &self.applied, now)

@@ -26,6 +26,7 @@ pub(super) fn now(host: &Host, path: &Path) -> Now {
         running,
         busy,
         round: 0,
+        under_way: BTreeMap::new(),
     }
 }
 

@@ -45,6 +45,9 @@ pub(crate) struct Now {
     pub(crate) busy: BTreeSet<PluginName>,
     /// In a new round what was refused before is tried again.
     pub(crate) round: u64,
+    /// The files for which a step of an earlier plan is under way, and the name
+    /// that it is about. Neither gets another one until it has ended.
+    pub(crate) under_way: BTreeMap<FileName, Option<PluginName>>,
 }
 
 /// What serves under a name.
@@ -148,12 +151,18 @@ impl Planner<'_> {
         };
         let keeper = holder.filter(says_nothing);
         let has_it = |(file, _): &&(&FileName, &Want)| holder == Some(*file);
+        let has_begun = |(file, _): &&(&FileName, &Want)| {
+            let about = self.now.under_way.get(*file);
+            about.and_then(Option::as_ref) == Some(name)
+        };
         let is_new =
             |(file, want): &&(&FileName, &Want)| self.applied.refusal(file, want, self.now.round).is_none();
         let winner = match keeper {
             Some(_) => None,
             None => {
-                let first = claimants.iter().find(is_new).or_else(|| claimants.first());
+                let first = claimants.iter().find(has_begun);
+                let first = first.or_else(|| claimants.iter().find(is_new));
+                let first = first.or_else(|| claimants.first());
                 claimants.iter().find(has_it).or(first)
             }
         };
@@ -178,11 +187,15 @@ impl Planner<'_> {
                 let runs = running.and_then(|running| running.want.as_ref());
                 let as_put = put.want.runs_as(want);
                 if as_put || runs.is_some_and(|runs| runs.runs_as(want)) {
-                    if !as_put || put.file != *file || put.want != *want {
-                        self.plan.steps.push(Step::Adopt {
+                    let is_known = as_put && put.file == *file && put.want == *want;
+                    match self.is_under_way(name) {
+                        // By what it comes to that may be otherwise.
+                        true => self.plan.waits |= !is_known,
+                        false if is_known => {}
+                        false => self.plan.steps.push(Step::Adopt {
                             name: name.clone(),
                             file: file.clone(),
-                        });
+                        }),
                     }
                     self.serving(name, file, put);
                 } else if let Some(problem) = self.refusal(file, want) {
@@ -204,7 +217,7 @@ impl Planner<'_> {
                 );
                 self.noted(file, name, DescriptorState::Held, why);
             }
-            _ if running.is_some() && !self.now.busy.contains(name) => {
+            _ if running.is_some() && !self.is_kept(name) => {
                 self.broken(file, name, &taken(name, None));
             }
             _ => {
@@ -229,7 +242,8 @@ impl Planner<'_> {
             Some(Seen::Unsettled | Seen::Broken(_)) => false,
         };
         if is_over {
-            match self.now.busy.contains(name) {
+            // What is under way there by an earlier plan is given up for it.
+            match self.now.busy.contains(name) && !self.is_under_way(name) {
                 true => self.plan.waits = true,
                 false => self.plan.steps.push(Step::Unload { name: name.clone() }),
             }
@@ -241,14 +255,28 @@ impl Planner<'_> {
         match self.refusal(file, want) {
             Some(problem) => self.row(file, None, DescriptorState::Refused, Some(problem)),
             None => {
-                self.plan.steps.push(Step::Load { file: file.clone() });
+                match self.now.under_way.contains_key(file) {
+                    true => self.plan.waits = true,
+                    false => self.plan.steps.push(Step::Load { file: file.clone() }),
+                }
                 self.row(file, None, DescriptorState::Waiting, None);
             }
         }
     }
 
+    /// Whether a step of an earlier plan is about this name.
+    fn is_under_way(&self, name: &PluginName) -> bool {
+        let mut about = self.now.under_way.values().flatten();
+        about.any(|other| other == name)
+    }
+
+    /// Whether a step about this name has to wait.
+    fn is_kept(&self, name: &PluginName) -> bool {
+        self.now.busy.contains(name) || self.is_under_way(name)
+    }
+
     fn step(&mut self, name: &PluginName, file: &FileName, step: Step) {
-        match self.now.busy.contains(name) {
+        match self.is_kept(name) || self.now.under_way.contains_key(file) {
             true => self.plan.waits = true,
             false => self.plan.steps.push(step),
         }

@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use odeon_authority::Principal;
-use odeon_protocol::{Code, Fault, PluginName};
+use odeon_protocol::{Code, Fault, Generation, PluginName};
 
-use super::Watch;
 use super::applied::{FileName, Put, Refused, Want};
+use super::doer::Doer;
 use super::plan::{Folder, Running, Seen, Step};
 use crate::host::Host;
 use crate::load::LoadRequest;
+use crate::registry::{Claim, is_of_a_load};
 use crate::replace::{ReplaceRequest, Terms};
 use crate::unload::UnloadMode;
 
@@ -43,7 +44,7 @@ impl Step {
     }
 }
 
-impl Watch {
+impl Doer {
     /// Does one step of a plan that was made of this folder in this round.
     pub(super) async fn take(&self, step: Step, folder: &Folder, round: u64) -> Done {
         let tried = Tried {
@@ -115,47 +116,72 @@ impl Watch {
         want: &Want,
         name: Option<&PluginName>,
         tried: Tried,
-        loaded: Result<(PluginName, odeon_protocol::Generation), Fault>,
+        loaded: Result<(PluginName, Generation), Fault>,
     ) -> Done {
         let want = want.clone();
         match loaded {
             Ok((name, generation)) => {
                 let put = Put {
                     file,
-                    want,
+                    want: self.in_force(&name, generation, want),
                     generation,
                     gone: None,
                 };
-                self.change(|applied| applied.put(name, put));
+                self.change_state(|state| {
+                    state.came = state.came.wrapping_add(1);
+                    state.applied.put(name, put);
+                    // What would have succeeded after this one.
+                    let doubtful = std::mem::take(&mut state.doubtful);
+                    let refused = &mut state.applied.refused;
+                    refused.retain(|file, _| !doubtful.contains(file));
+                });
                 Done::Settled
             }
             Err(fault) if is_meanwhile(&self.host, &fault, name) => Done::Later,
             // What has come meanwhile may be what it lacks.
-            Err(fault)
-                if fault.code == Code::ProviderMissing
-                    && self.change_state(|state| state.came) != tried.came =>
-            {
+            Err(fault) if is_about_others(&fault) && self.change_state(|state| state.came) != tried.came => {
                 Done::Later
             }
             Err(fault) => {
+                let is_about_others = is_about_others(&fault);
                 let refused = Refused {
                     want,
                     round: tried.round,
                     problem: fault.into(),
                 };
-                self.change(|applied| {
-                    applied.refused.insert(file, refused);
+                self.change_state(|state| {
+                    if is_about_others && state.under_way.len() > 1 {
+                        state.doubtful.insert(file.clone());
+                    }
+                    state.applied.refused.insert(file, refused);
                 });
                 Done::Settled
             }
         }
     }
 
+    /// What has come into service where this was wanted: a file can come to say
+    /// something else between the look at it and the load.
+    fn in_force(&self, name: &PluginName, generation: Generation, want: Want) -> Want {
+        let loaded = self.host.inner.registry.get(name).ok();
+        let runs = loaded
+            .filter(|loaded| loaded.generation == generation)
+            .and_then(|loaded| Running::of(&loaded, &self.path).want);
+        runs.filter(|runs| !runs.runs_as(&want)).unwrap_or(want)
+    }
+
     /// Begins to take out what no file describes. Its calls may go on for as
     /// long as its descriptor said; nothing else waits for them.
     fn take_out(&self, name: &PluginName) -> Done {
-        let Ok((reservation, loaded)) = self.host.inner.registry.claim(name) else {
-            return Done::Later;
+        let (reservation, loaded) = match self.host.inner.registry.claim(name) {
+            Ok(claimed) => claimed,
+            Err(taken) => {
+                if taken.by == Some(Claim::Replace) {
+                    // Nobody waits for what would come in its place.
+                    self.host.inner.registry.unwanted(name);
+                }
+                return Done::Later;
+            }
         };
         loaded.set_draining();
         let said = self.change(|applied| applied.puts.remove(name));
@@ -181,15 +207,24 @@ fn wanted<'a>(folder: &'a Folder, file: &FileName) -> Option<&'a Want> {
     }
 }
 
+/// Whether a refusal is about other plugins as much as about its own file.
+fn is_about_others(fault: &Fault) -> bool {
+    matches!(
+        fault.code,
+        Code::ProviderMissing | Code::DependantsBroken | Code::LinkFailed | Code::RouteTaken
+    )
+}
+
 /// Whether a refusal is about what somebody else does at this moment, and says
 /// nothing about the file.
 fn is_meanwhile(host: &Host, fault: &Fault, name: Option<&PluginName>) -> bool {
     match fault.code {
         Code::Draining | Code::PluginNotFound => true,
-        Code::NameTaken => name.is_some_and(|name| {
+        Code::NameTaken => {
             let registry = &host.inner.registry;
-            registry.get(name).is_ok() || registry.busy().contains(name)
-        }),
+            let has_it = |name| registry.get(name).is_ok() || registry.busy().contains(name);
+            is_of_a_load(fault) || name.is_some_and(has_it)
+        }
         _ => false,
     }
 }

@@ -19,6 +19,7 @@ pub struct ListenerConfig {
     address: SocketAddr,
     tls: Option<TlsFiles>,
     trace: Option<ClientTrace>,
+    generation: bool,
 }
 
 /// What the `traceparent` of a client counts for. It says whether a request is
@@ -65,6 +66,8 @@ struct Written {
     address: String,
     tls: Option<TlsFiles>,
     trace: Option<ClientTrace>,
+    #[serde(default)]
+    generation: bool,
 }
 
 impl ListenerConfig {
@@ -82,6 +85,7 @@ impl ListenerConfig {
             address,
             tls: None,
             trace: None,
+            generation: false,
         })
     }
 
@@ -92,6 +96,7 @@ impl ListenerConfig {
             address,
             tls: Some(files),
             trace: None,
+            generation: false,
         }
     }
 
@@ -100,6 +105,19 @@ impl ListenerConfig {
     pub fn with_client_trace(mut self, trace: ClientTrace) -> Self {
         self.trace = Some(trace);
         self
+    }
+
+    /// The same, and each answer of a plugin says in its `odeon-generation` which
+    /// generation gave it: `NAME@N`.
+    #[must_use]
+    pub fn with_generation(mut self) -> Self {
+        self.generation = true;
+        self
+    }
+
+    /// Whether answers say which generation gave them.
+    pub fn says_generation(&self) -> bool {
+        self.generation
     }
 
     /// What the `traceparent` of a client counts for. Where nothing is said, it is
@@ -156,6 +174,7 @@ impl TryFrom<Written> for ListenerConfig {
         };
         Ok(ListenerConfig {
             trace: written.trace,
+            generation: written.generation,
             ..config
         })
     }

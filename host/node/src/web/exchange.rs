@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming as Sent;
 use odeon_authority::Principal;
-use odeon_protocol::{Code, Fault};
+use odeon_protocol::{Code, Fault, Generation, PluginName};
 use odeon_rmi::{IfAbandoned, NewRequest};
 use odeon_runtime::Incoming;
 use tokio::sync::oneshot;
@@ -23,11 +23,14 @@ use super::head;
 use super::pace::{Pace, Times};
 use super::refusal::Refusal;
 use super::response::{Abandoned, GuestBody};
-use super::work::{Work, handler};
+use super::work::{Answering, Work, handler};
 use crate::host::Inner;
 use crate::registry::Loaded;
 use crate::request::Caller;
 use crate::telemetry::{WebEntry, trace_of};
+
+/// Says which generation gave an answer, where the listener is so configured.
+const GENERATION: HeaderName = HeaderName::from_static("odeon-generation");
 
 /// What answers the requests of one listener.
 pub(super) struct Desk {
@@ -113,6 +116,7 @@ impl Desk {
         let (head, body) = request.into_parts();
         let body = LimitedBody::new(body, loaded.plugin.clone(), self.times.stall);
         let trouble = body.trouble();
+        let answering = self.known.generation.then(Answering::default);
         let (give, given) = oneshot::channel();
         let (tell, mut ended) = oneshot::channel();
         let work = Work {
@@ -127,10 +131,14 @@ impl Desk {
             signal: watcher.signal(),
             ended: tell,
             entry: entry.cloned(),
+            answering: answering.clone(),
         };
         inner.tasks.spawn(work.run(ticket));
         drop(watcher);
-        if let Ok(response) = given.await {
+        if let Ok(mut response) = given.await {
+            if let Some(generation) = answering.as_deref().and_then(|answering| answering.get()) {
+                say_generation(&mut response, &loaded.name, *generation);
+            }
             return Ok(GuestBody::of(response, &method, ended, abandoned, pace));
         }
         let ended = (&mut ended).await;
@@ -151,6 +159,16 @@ impl Desk {
             )
             .into()
         })
+    }
+}
+
+/// Says which generation gave this answer. What the guest says of that by itself
+/// does not count.
+fn say_generation<B>(response: &mut Response<B>, name: &PluginName, generation: Generation) {
+    match HeaderValue::try_from(format!("{name}@{generation}")) {
+        Ok(value) => drop(response.headers_mut().insert(GENERATION, value)),
+        // A plugin's name has no character that a header may not have.
+        Err(_) => drop(response.headers_mut().remove(GENERATION)),
     }
 }
 

@@ -81,6 +81,7 @@ impl Host {
             address: bound.address(),
             tls: tls.is_some(),
             trace: config.client_trace(),
+            generation: config.says_generation(),
             counts: Counts::default(),
         });
         self.inner.web.add(&known)?;

@@ -3,7 +3,7 @@
 //! Owns its way through the gate of whichever generation serves, and its one
 //! end.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use odeon_protocol::{Code, Fault, Generation};
@@ -28,7 +28,12 @@ pub(super) struct Work {
     pub(super) ended: oneshot::Sender<Result<(), Fault>>,
     /// Its span, if it is traced.
     pub(super) entry: Option<WebEntry>,
+    /// Told which generation answers, before it does, if its client is to know.
+    pub(super) answering: Option<Answering>,
 }
+
+/// The number of the generation that answers a request, as soon as it is known.
+pub(super) type Answering = Arc<OnceLock<Generation>>;
 
 impl Work {
     pub(super) async fn run(self, ticket: Ticket) {
@@ -40,6 +45,7 @@ impl Work {
             signal,
             ended: tell,
             entry,
+            answering: by,
         } = self;
         let interrupt = Interrupt::new();
         let serial = ticket.serial();
@@ -55,7 +61,7 @@ impl Work {
         };
         let began = Instant::now();
         let answered = {
-            let answering = inner.answer(&mut found, exchange, context);
+            let answering = inner.answer(&mut found, exchange, context, by.as_deref());
             tokio::pin!(answering);
             tokio::select! {
                 biased;
@@ -113,9 +119,13 @@ impl Inner {
         found: &mut Found,
         exchange: Incoming,
         context: CallContext,
+        by: Option<&OnceLock<Generation>>,
     ) -> Result<Generation, Fault> {
         let entered = self.enter_web(found, &context, handler).await?;
         let generation = entered.generation();
+        if let Some(by) = by {
+            by.get_or_init(|| generation);
+        }
         let (_, handler) = found.loaded.web_handler().ok_or_else(no_handler)?;
         entered.answer(handler, exchange, context).await?;
         Ok(generation)

@@ -103,7 +103,10 @@ impl Shared {
             Ok(bytes) => {
                 instance.store.data_mut().end();
                 self.keep(instance);
-                Ok(Reply { bytes })
+                Ok(Reply {
+                    bytes,
+                    generation: self.unit.generation(),
+                })
             }
             Err(error) => Err(self.stopped(instance.store, error)),
         }
