@@ -2,10 +2,12 @@
 //!
 //! Owns the order: what it loses it has lost when that is begun; what it gains
 //! it gets when that is on disk in the audit. What an operator's word does to the
-//! terms of a load is in `terms`. Who may use what is decided where every load is.
+//! terms of a load is in `terms`, a descriptor's in `described`. Who may use what is decided where every load is.
 //!
 //! **Invariant:** nothing is granted that is not on record.
 
+mod described;
+mod kept;
 mod terms;
 
 use std::collections::BTreeSet;
@@ -95,9 +97,11 @@ impl Host {
     /// manifest, the trust policy's ceilings and what that takes away hold as
     /// before. A load that is remembered is remembered on the new terms.
     ///
-    /// What is to be taken is one grant as it is written. It is taken from the
-    /// generations that were replaced as well, also where only one of those has
-    /// it. A wider grant stays; the report says where one still allows the same.
+    /// What is to be taken is one grant as it is written, or as it is shown. It is
+    /// taken from the generations that were replaced as well, also where only one of
+    /// those has it. A wider grant stays, and the report says where one still allows
+    /// the same; unless all that it came to was what is taken: then what is in force
+    /// beside it is all that the operator allows from now on, and the report says so.
     ///
     /// With nothing to add or to take, says what it may use, and waits for nothing.
     ///

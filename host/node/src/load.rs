@@ -314,15 +314,16 @@ impl Host {
             started,
         } = ready;
         let _turn = self.inner.gatekeeper.turn();
+        let settled = Failed::at(LoadStep::Settle);
         let route = loaded.route.as_ref();
-        self.check_route(&loaded.name, route)
-            .map_err(Failed::at(LoadStep::Settle))?;
+        self.check_route(&loaded.name, route).map_err(&settled)?;
         self.refuse_denied(&loaded)?;
         let unlinked = Failed::at(LoadStep::Link);
         self.link_again(&loaded.plugin).map_err(&unlinked)?;
         if !break_links {
             self.fits_dependants(&loaded.plugin).map_err(&unlinked)?;
         }
+        self.take_at_switch(before, &loaded).map_err(&settled)?;
         let failed = Failed::at(LoadStep::Publish);
         self.note_replace(&loaded, before).map_err(&failed)?;
         let warning = self.keep(&loaded).map_err(&failed)?;

@@ -19,6 +19,10 @@ pub struct Found {
     pub known: BTreeMap<String, u64>,
     /// What the trust policy says about its keys, in their order.
     pub trust: Vec<String>,
+    /// What each may use that may use something, by name.
+    pub grants: BTreeMap<String, Vec<String>>,
+    /// What the list of loads says that each is allowed.
+    pub terms: BTreeMap<String, Vec<String>>,
 }
 
 impl Found {
@@ -31,7 +35,19 @@ impl Found {
             serving: map(serving),
             known: map(known),
             trust: trust.iter().map(|word| (*word).to_owned()).collect(),
+            ..Found::default()
         }
+    }
+
+    /// The same, where a plugin may use this and the list of loads allows it that.
+    pub fn granting(mut self, name: &str, grants: &[&str], terms: &[&str]) -> Self {
+        for (rows, lines) in [(&mut self.grants, grants), (&mut self.terms, terms)] {
+            if !lines.is_empty() {
+                let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+                rows.insert(name.to_owned(), lines);
+            }
+        }
+        self
     }
 }
 
@@ -42,6 +58,25 @@ fn major(version: &Json) -> u64 {
 
 fn text(site: &Site<'_>, file: &str) -> String {
     std::fs::read_to_string(site.state.join(file)).unwrap_or_default()
+}
+
+/// What a plugin may use, if it may use something.
+fn granted(site: &Site<'_>, name: &str) -> Result<Option<Vec<String>>, String> {
+    let ran = site.odeon(&["grant", name, "--json"]);
+    if ran.status != Some(0) {
+        return Err(format!("it is not known what {name} may use: {}", ran.out));
+    }
+    let report: Json = serde_json::from_str(&ran.out).map_err(|error| error.to_string())?;
+    let lines = report["grants"].as_array().unwrap().iter();
+    let lines: Vec<String> = lines.map(|line| line.as_str().unwrap().to_owned()).collect();
+    Ok((!lines.is_empty()).then_some(lines))
+}
+
+/// The component that a descriptor names for a plugin.
+fn described(site: &Site<'_>, name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(site.descriptors().join(format!("{name}.toml"))).ok()?;
+    let descriptor: toml::Table = toml::from_str(&text).unwrap();
+    Some(descriptor["source"].as_str().unwrap().to_owned())
 }
 
 /// Starts a host where one was killed and says what it found, or what does not
@@ -74,13 +109,17 @@ pub fn compare(site: &Site<'_>) -> Result<Found, String> {
         .iter()
         .map(|(name, version)| (name.clone(), major(version)))
         .collect();
-    let mut serving = BTreeMap::new();
+    let (mut serving, mut grants) = (BTreeMap::new(), BTreeMap::new());
     for plugin in list["plugins"].as_array().unwrap() {
         let name = plugin["name"].as_str().unwrap();
         let number = major(&plugin["version"]);
         serving.insert(name.to_owned(), number);
         let answer = site.odeon(&["call", &format!("{name}/version")]);
-        let file = rows.get(name).map(|row| row["path"].as_str().unwrap().to_owned());
+        let listed = rows.get(name).map(|row| row["path"].as_str().unwrap().to_owned());
+        let file = listed.or_else(|| described(site, name));
+        if let Some(granted) = granted(site, name)? {
+            grants.insert(name.to_owned(), granted);
+        }
         let wanted = format!("{name}-{number}.wasm");
         let agrees = answer.out.trim() == number.to_string()
             && known.get(name) == Some(&number)
@@ -115,9 +154,16 @@ pub fn compare(site: &Site<'_>) -> Result<Found, String> {
             .unwrap_or("allow")
             .to_owned()
     };
+    let terms = rows.iter().filter_map(|(name, row)| {
+        let lines = row.get("grants")?.as_array().unwrap().iter();
+        let lines: Vec<String> = lines.map(|line| line.as_str().unwrap().to_owned()).collect();
+        (!lines.is_empty()).then(|| (name.clone(), lines))
+    });
     Ok(Found {
         serving,
         known,
+        grants,
+        terms: terms.collect(),
         trust: keys.unwrap_or_default().iter().map(decision).collect(),
     })
 }

@@ -15,6 +15,8 @@ use crate::{
 pub const P: &str = "p";
 /// And another.
 pub const Q: &str = "q";
+/// What it may use.
+pub const VARIABLE: &str = "env=A=1";
 
 /// One engine, few instances: a start is quick.
 const USUAL: &str = "[host]\nworkers = 1\npool-instances = 8\n";
@@ -38,6 +40,10 @@ pub enum Base {
     One,
     /// Version 2 of `p` is loaded, in the place of version 1.
     Two,
+    /// Version 1 of `p` is loaded, and may use a variable.
+    Granted,
+    /// The same by a descriptor.
+    Described,
 }
 
 /// A copy of a state to do something with.
@@ -56,6 +62,8 @@ impl Base {
             Base::Empty => "empty",
             Base::One => "one",
             Base::Two => "two",
+            Base::Granted => "granted",
+            Base::Described => "described",
         }
     }
 }
@@ -109,6 +117,19 @@ impl Ground {
             .to_owned()
     }
 
+    /// A descriptor of a version of `p` that allows this, or nothing.
+    pub fn describing(&self, number: u64, grant: &str) -> String {
+        let grants = if grant.is_empty() {
+            String::new()
+        } else {
+            format!("{grant:?}")
+        };
+        format!(
+            "source = {:?}\nname = \"{P}\"\ngrants = [{grants}]\ndrain = \"0s\"\nhealth-window = \"0s\"\n",
+            self.file(P, number)
+        )
+    }
+
     /// Components with a version each, signed with one key; and another key.
     fn author(&self) {
         for key in ["author.key", "other.key"] {
@@ -117,7 +138,9 @@ impl Ground {
         for (name, number) in [(P, 1), (P, 2), (P, 3), (Q, 1)] {
             let file = self.file(name, number);
             std::fs::write(&file, component(number)).unwrap();
-            let manifest = format!("[plugin]\nname = \"{name}\"\nversion = \"{number}.0.0\"\n");
+            let manifest = format!(
+                "[plugin]\nname = \"{name}\"\nversion = \"{number}.0.0\"\n[grants]\nenv = {{ A = true }}\n"
+            );
             std::fs::write(self.path("manifest.toml"), manifest).unwrap();
             self.ends(&["pack", &file, "--manifest", "manifest.toml"]);
             self.ends(&["sign", &file, "--key", "author.key"]);
@@ -147,18 +170,25 @@ impl Ground {
         empty
             .odeon(&["trust", "add", "--key", "../author.key.pub"])
             .ends();
+        let [first, second] = [1, 2].map(|number| self.file(P, number));
         for (state, before, steps) in [
-            ("one", "empty", vec!["load".to_owned(), self.file(P, 1)]),
+            ("one", "empty", &["load", &first][..]),
+            ("two", "one", &["replace", P, &second][..]),
+            ("granted", "empty", &["load", &first, "--grant", VARIABLE][..]),
             (
-                "two",
-                "one",
-                vec!["replace".to_owned(), P.to_owned(), self.file(P, 2)],
+                "described",
+                "empty",
+                &["describe", &self.describing(1, VARIABLE)][..],
             ),
         ] {
             let site = self.made(state, before);
+            if let ["describe", text] = steps {
+                site.describe(text);
+            }
             let host = site.serve(false);
-            let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
-            site.odeon(&steps).ends();
+            if !matches!(steps, ["describe", ..]) {
+                site.odeon(steps).ends();
+            }
             site.odeon(&["stop", "--now"]).ends();
             host.ended();
         }
@@ -169,9 +199,11 @@ impl Ground {
         let folder = self.path(name);
         let state = folder.join("state");
         std::fs::create_dir(&folder).unwrap();
-        let from = self.path(from).join("state");
-        if from.exists() {
-            copy(&from, &state);
+        for (part, copied) in [("state", &state), ("plugins.d", &folder.join("plugins.d"))] {
+            let from = self.path(from).join(part);
+            if from.exists() {
+                copy(&from, copied);
+            }
         }
         Site {
             ground: self,
@@ -230,10 +262,33 @@ impl Site<'_> {
         Ran { status, out }
     }
 
+    /// Where descriptors are, if there are any: beside the state, so that to look
+    /// at them is no change of it.
+    pub fn descriptors(&self) -> PathBuf {
+        self.folder.join("plugins.d")
+    }
+
+    /// Has the folder of descriptors say this of `p`, and there be one.
+    pub fn describe(&self, text: &str) {
+        let folder = self.descriptors();
+        if !folder.exists() {
+            use std::os::unix::fs::DirBuilderExt as _;
+            std::fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        }
+        let new = folder.join(".new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, folder.join(format!("{P}.toml"))).unwrap();
+    }
+
     /// The command that starts a host here.
     pub fn serving(&self, small: bool) -> Command {
         let config = if small { "small.toml" } else { "usual.toml" };
-        let config = self.ground.path(config);
+        let mut config = self.ground.path(config);
+        let descriptors = self.descriptors();
+        if descriptors.exists() {
+            config = self.folder.join("described.toml");
+            std::fs::write(&config, format!("plugins = {descriptors:?}\n{USUAL}")).unwrap();
+        }
         self.command(&["serve", "--log", "warn", "--config", config.to_str().unwrap()])
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     found::Found,
-    ground::{Base, Ground, P, Q, Site},
+    ground::{Base, Ground, P, Q, Site, VARIABLE},
     tracer::{At, PATIENCE},
 };
 
@@ -33,7 +33,8 @@ pub struct Phase {
     /// nearly full.
     pub small: bool,
     pub victim: Victim,
-    /// What is done.
+    /// What is done: a command, or `describe` and what a descriptor says from then
+    /// on.
     pub does: Vec<String>,
     /// Whether it has come to its end, where that is later than its answer.
     pub settled: fn(&Site<'_>) -> bool,
@@ -54,6 +55,17 @@ fn at_once(_: &Site<'_>) -> bool {
 fn nothing_serves(site: &Site<'_>) -> bool {
     let list = site.list();
     list.is_some_and(|list| list["plugins"].as_array().unwrap().is_empty())
+}
+
+fn nothing_is_granted(site: &Site<'_>) -> bool {
+    let ran = site.odeon(&["grant", P, "--json"]);
+    let report = || -> serde_json::Value { serde_json::from_str(&ran.out).unwrap() };
+    ran.status == Some(0) && report()["grants"].as_array().unwrap().is_empty()
+}
+
+fn second_serves(site: &Site<'_>) -> bool {
+    let list = site.list();
+    list.is_some_and(|list| list["plugins"][0]["version"] == "2.0.0")
 }
 
 /// Three calls that trap, and the version before is back under a number of its
@@ -90,22 +102,25 @@ pub fn phases(ground: &Ground) -> Vec<Phase> {
     };
     let file = |name, number| ground.file(name, number);
     let [first, second, bad, other] = [file(P, 1), file(P, 2), file(P, 3), file(Q, 1)];
+    let granted = one.clone().granting(P, &["env=A"], &[VARIABLE]);
+    let taken_away = one.clone().granting(P, &[], &[VARIABLE]);
+    let take_away = &["trust", "revoke", "--grant", "env=A", "--name", P];
     let denied = |known: &[(&str, u64)]| Found::of(&[], known, &["deny"]);
     vec![
         usual(
             "load",
-            26,
+            20,
             Base::Empty,
             &["load", &first],
             &Found::of(&[], &[], allow),
             &one,
         ),
-        usual("replace", 34, Base::One, &["replace", P, &second], &one, &two),
+        usual("replace", 26, Base::One, &["replace", P, &second], &one, &two),
         // Fault found here: the list was written before the lower version was on
         // record, and the next start refused what the list said.
         usual(
             "replace by a lower version",
-            20,
+            16,
             Base::Two,
             &["replace", P, &first, "--allow-downgrade"],
             &two,
@@ -116,7 +131,7 @@ pub fn phases(ground: &Ground) -> Vec<Phase> {
             answer_counts: false,
             ..usual(
                 "roll back",
-                20,
+                14,
                 Base::One,
                 &["replace", P, &bad],
                 &one,
@@ -159,18 +174,61 @@ pub fn phases(ground: &Ground) -> Vec<Phase> {
             settled: nothing_serves,
             ..usual(
                 "go by a revocation",
-                20,
+                16,
                 Base::One,
                 &["trust", "revoke", "--key", "../author.key.pub"],
                 &one,
                 &denied(&[(P, 1)]),
             )
         },
+        usual("grant add", 8, Base::One, &["grant", P, VARIABLE], &one, &granted),
+        usual(
+            "grant --revoke",
+            9,
+            Base::Granted,
+            &["grant", P, "--revoke", "env=A"],
+            &granted,
+            &one,
+        ),
+        Phase {
+            victim: Victim::Command,
+            ..usual(
+                "trust revoke --grant",
+                5,
+                Base::Granted,
+                take_away,
+                &granted,
+                &taken_away,
+            )
+        },
+        Phase {
+            settled: nothing_is_granted,
+            ..usual(
+                "go by trust revoke --grant",
+                6,
+                Base::Granted,
+                take_away,
+                &granted,
+                &taken_away,
+            )
+        },
+        // What it says counts from when it is there, whoever is killed after that.
+        Phase {
+            settled: second_serves,
+            ..usual(
+                "descriptor replace",
+                8,
+                Base::Described,
+                &["describe", &ground.describing(2, "")],
+                &one.clone().granting(P, &["env=A"], &[]),
+                &two,
+            )
+        },
         Phase {
             small: true,
             ..usual(
                 "begin a segment",
-                32,
+                24,
                 Base::One,
                 &["load", &other],
                 &one,
@@ -236,7 +294,13 @@ impl Phase {
         }
         let (number, at) = kill.unwrap_or((0, At::Entry));
         traced.arm(number, at);
-        let answered = site.odeon(does).status == Some(0);
+        let answered = match does {
+            ["describe", text] => {
+                site.describe(text);
+                true
+            }
+            does => site.odeon(does).status == Some(0),
+        };
         assert!(answered || kill.is_some(), "{}: {}", self.name, traced.log());
         let until = Instant::now() + PATIENCE;
         while !traced.has_ended() && !(self.settled)(site) {

@@ -11,11 +11,13 @@
 )]
 
 mod deputies;
+mod described;
 mod ground;
 mod held;
 #[path = "../node/host.rs"]
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
 mod host;
+mod narrowed;
 mod policy;
 mod running;
 mod terms;

@@ -13,6 +13,7 @@
 
 mod changes;
 mod folder;
+mod grants;
 mod ground;
 mod hands;
 mod links;

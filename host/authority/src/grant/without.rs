@@ -9,6 +9,7 @@
 //! they do.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Component, Path},
 };
@@ -123,6 +124,14 @@ impl GrantSet {
             Grant::Env(..) | Grant::Secret(_) => {}
         }
         wider.lines()
+    }
+
+    /// Whether something here, as it is written, is not in what `allowed` leaves
+    /// of it.
+    pub fn is_cut_by(&self, allowed: &GrantSet) -> bool {
+        let left = GrantSet::intersect(self, allowed).complete_lines();
+        let left: BTreeSet<String> = left.into_iter().collect();
+        self.complete_lines().iter().any(|line| !left.contains(line))
     }
 
     /// Every rule about the network of this protocol.

@@ -1,17 +1,17 @@
 //! What an operator's word does to the terms of a load.
 //!
 //! Owns which of his grants are taken and added, for the generation that serves
-//! and for those that it replaced, and what he is told of it. Must not grant
-//! anything by itself: that is decided as at a load, and done in the order of
-//! [`super`].
+//! and for those that it replaced, and what he is told of it; what is left without
+//! them is in `kept`. Must not grant anything by itself: that is decided as at a
+//! load, and done in the order of [`super`].
 
-use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use odeon_authority::{Grant, GrantSet, Policy, PolicyError, Principal, Verdict, decide};
 use odeon_protocol::{Code, Fault, PluginName};
-use odeon_runtime::Grants;
 
+use super::kept::Before;
 use super::{Change, GrantReport, masked};
 use crate::host::Host;
 use crate::load::{Source, absent, unused};
@@ -39,12 +39,6 @@ impl Change {
     }
 }
 
-/// A generation that was replaced, and what the operator allowed it before this.
-struct Replaced {
-    before: GrantSet,
-    loaded: Arc<Loaded>,
-}
-
 impl Host {
     pub(super) fn change_terms(
         &self,
@@ -55,41 +49,37 @@ impl Host {
     ) -> Result<GrantReport, Fault> {
         let _turn = self.inner.gatekeeper.turn();
         if let Source::Descriptor(file) = &loaded.origin.asked.source {
-            return Err(Fault::new(
-                Code::WrongState,
-                format!(
-                    "what {} may use is said by {}; edit the file",
-                    loaded.name,
-                    file.display()
-                ),
-            ));
+            return Err(self.said_by(loaded, file));
         }
-        let before = terms_of(loaded).ok_or_else(nothing_known)?;
+        let before = Before::of(loaded).ok_or_else(nothing_known)?;
         let replaced = self.replaced_of(&loaded.name);
-        let mut kept = before.clone();
+        let replaced: Vec<Before<'_>> = replaced.iter().filter_map(|old| Before::of(old)).collect();
         let mut taken_here = Vec::new();
         for grant in revoke {
-            if kept.take_out(grant) {
+            if before.has(grant) {
                 taken_here.push(grant.clone());
-            } else if !replaced.iter().any(|old| old.before.clone().take_out(grant)) {
-                return Err(not_granted(grant, &kept));
+            } else if !replaced.iter().any(|old| old.has(grant)) {
+                return Err(not_granted(grant, &before));
             }
         }
-        let mut allowed = kept.clone();
+        let policy = self.inner.gatekeeper.policy();
+        let kept = before.without(policy.as_ref().ok(), revoke);
+        let mut allowed = kept.terms.clone();
         for grant in add {
             allowed
                 .add(grant.clone())
                 .map_err(|error| Fault::new(Code::InvalidArguments, error.to_string()))?;
         }
-        let policy = self.inner.gatekeeper.policy();
         let mut warnings = Vec::new();
         // Before anything is decided that can fail: what is taken is gone.
         let mut changes = Vec::new();
         let taken = match revoke {
             [] => None,
             revoke => {
-                changes = self.take_from_replaced(&replaced, revoke, &taken_here);
-                let taken = self.take(loaded, policy.as_ref().ok(), &kept, revoke);
+                let of_policy = policy.as_ref().ok();
+                changes = self.take_from_replaced(&replaced, of_policy, revoke, &taken_here, &mut warnings);
+                warnings.extend(kept.narrowed(loaded, revoke));
+                let taken = self.lower(loaded, of_policy, kept.terms, kept.left, BY_OPERATOR);
                 warnings.extend(self.keep_changed(loaded));
                 taken
             }
@@ -97,7 +87,7 @@ impl Host {
         let given = match add {
             // What is left was let in with more.
             [] => Ok(None),
-            add => self.give(loaded, policy, &allowed, add, &mut warnings),
+            add => self.give(loaded, policy.as_ref(), &allowed, add, &mut warnings),
         };
         let (given, refused) = match given {
             Ok(given) => (given, None),
@@ -105,9 +95,13 @@ impl Host {
         };
         // What was refused was not added.
         let asked: &[Grant] = if refused.is_some() { &[] } else { add };
+        let of_terms: Vec<Grant> = taken_here
+            .into_iter()
+            .filter(|grant| before.allows(grant))
+            .collect();
         let change = match Change::both(taken, given) {
-            None if taken_here.is_empty() && asked.is_empty() => None,
-            None => Some(Change::of_terms(loaded, asked, &taken_here)),
+            None if of_terms.is_empty() && asked.is_empty() => None,
+            None => Some(Change::of_terms(loaded, asked, &of_terms)),
             change => change,
         };
         let (added, removed) = change
@@ -123,12 +117,11 @@ impl Host {
         }
         loaded.allow(allowed);
         warnings.extend(self.keep_changed(loaded));
+        let policy = policy.as_ref().ok();
         for grant in revoke {
-            warnings.extend(still_allowed(grant, &before, loaded, "is still granted"));
-            let of_old = |old: &Replaced| {
-                let how = "is granted to a version that was replaced, and may come back";
-                still_allowed(grant, &old.before, &old.loaded, how)
-            };
+            warnings.extend(before.still_allowed(policy, grant, "is still granted"));
+            let how = "is granted to a version that was replaced, and may come back";
+            let of_old = |old: &Before<'_>| old.still_allowed(policy, grant, how);
             warnings.extend(replaced.iter().filter_map(of_old));
         }
         Ok(GrantReport {
@@ -139,66 +132,46 @@ impl Host {
         })
     }
 
-    /// Takes away what the operator's terms do not have any more.
-    fn take(
-        &self,
-        loaded: &Loaded,
-        policy: Option<&Policy>,
-        kept: &GrantSet,
-        revoke: &[Grant],
-    ) -> Option<Change> {
-        loaded.allow(kept.clone());
-        let mut left = GrantSet::intersect(&loaded.plugin.granted(), kept);
-        for grant in revoke {
-            // What meets a wider grant is there by its own words.
-            left.take_out(grant);
-        }
-        let to = match (policy, loaded.offered()) {
-            (Some(policy), Some((offer, terms))) => Grants {
-                acts_for: loaded.plugin.acts_for(),
-                ..self.grants_of(policy, &loaded.name, (offer, &terms), &left)
-            },
-            // Nobody can be asked whose word it is.
-            _ => Grants {
-                env: self.variables(&left),
-                set: left,
-                acts_for: loaded.plugin.acts_for(),
-                sides: None,
-            },
+    /// Who says what a plugin of a descriptor may use.
+    fn said_by(&self, loaded: &Loaded, file: &Path) -> Fault {
+        let (name, shown) = (&loaded.name, file.display());
+        let words = if loaded.origin.asked.grants.is_some() {
+            format!("what {name} may use was said when {shown} was loaded; load that again with other grants")
+        } else if self.inner.descriptors.watches(file) {
+            format!("what {name} may use is said by {shown}; edit the file")
+        } else {
+            format!("what {name} may use is said by {shown}; edit the file, then `odeon reload {name}`")
         };
-        self.begin_change(loaded, to, BY_OPERATOR)
+        Fault::new(Code::WrongState, words)
     }
 
     /// The generations of this name that were replaced: their calls may go on,
     /// and one of them may come back.
-    fn replaced_of(&self, name: &PluginName) -> Vec<Replaced> {
-        let replaced = self.inner.registry.replaced();
-        let of_name = replaced.into_iter().filter(|old| old.name == *name);
-        of_name
-            .filter_map(|loaded| {
-                let before = terms_of(&loaded)?;
-                Some(Replaced { before, loaded })
-            })
-            .collect()
+    fn replaced_of(&self, name: &PluginName) -> Vec<Arc<Loaded>> {
+        let mut replaced = self.inner.registry.replaced();
+        replaced.retain(|old| old.name == *name);
+        replaced
     }
 
     /// Takes the same away from those. Gives what is to go on record by itself:
     /// what the generation that serves did not have.
     fn take_from_replaced(
         &self,
-        replaced: &[Replaced],
+        replaced: &[Before<'_>],
+        policy: Option<&Policy>,
         revoke: &[Grant],
         taken_here: &[Grant],
+        warnings: &mut Vec<String>,
     ) -> Vec<Change> {
         let mut changes = Vec::new();
-        for Replaced { before, loaded } in replaced {
-            let mut kept = before.clone();
-            let taken: Vec<Grant> = revoke
-                .iter()
-                .filter(|grant| kept.take_out(grant))
-                .cloned()
-                .collect();
-            let change = self.take(loaded, None, &kept, revoke);
+        for old in replaced {
+            let taken: Vec<Grant> = revoke.iter().filter(|grant| old.has(grant)).cloned().collect();
+            if taken.is_empty() {
+                continue;
+            }
+            let kept = old.without(policy, &taken);
+            warnings.extend(kept.narrowed(old.loaded, &taken));
+            let change = self.lower(old.loaded, policy, kept.terms, kept.left, BY_OPERATOR);
             // The record is of the plugin, whatever the generation.
             let alone: Vec<Grant> = taken
                 .into_iter()
@@ -207,7 +180,7 @@ impl Host {
             if !alone.is_empty() {
                 changes.push(Change {
                     removed: alone.iter().map(shown).collect(),
-                    ..change.unwrap_or_else(|| Change::of_terms(loaded, &[], &[]))
+                    ..change.unwrap_or_else(|| Change::of_terms(old.loaded, &[], &[]))
                 });
             }
         }
@@ -218,14 +191,14 @@ impl Host {
     fn give(
         &self,
         loaded: &Loaded,
-        policy: Result<Policy, PolicyError>,
+        policy: Result<&Policy, &PolicyError>,
         allowed: &GrantSet,
         add: &[Grant],
         warnings: &mut Vec<String>,
     ) -> Result<Option<Change>, Fault> {
         let (offer, mut terms) = loaded.offered().ok_or_else(nothing_known)?;
         terms.grants = Some(allowed.clone());
-        let decision = decide(policy.as_ref(), offer, &terms);
+        let decision = decide(policy, offer, &terms);
         let granted = match &decision.verdict {
             Verdict::Allow { grants, .. } => GrantSet::clone(grants),
             Verdict::Deny { code, message, .. } => return Err(Fault::new(*code, message.clone())),
@@ -239,23 +212,13 @@ impl Host {
         }
         warnings.extend(unused(manifest, &granted, Some(&added)));
         warnings.extend(absent(&added.fs));
-        let grants = self.grants_of(&policy, &loaded.name, (offer, &terms), &granted);
+        let grants = self.grants_of(policy, &loaded.name, (offer, &terms), &granted);
         Ok(self.begin_change(loaded, grants, BY_OPERATOR))
     }
 }
 
-/// What the operator allows a plugin by now. Where he named no grants, they were
-/// the row's that lets it in.
-fn terms_of(loaded: &Loaded) -> Option<GrantSet> {
-    let (_, terms) = loaded.offered()?;
-    Some(terms.grants.unwrap_or_else(|| GrantSet {
-        except: BTreeSet::new(),
-        ..loaded.plugin.granted()
-    }))
-}
-
 /// A grant as on a command line, without a value.
-fn shown(grant: &Grant) -> String {
+pub(super) fn shown(grant: &Grant) -> String {
     let mut set = GrantSet::default();
     // One grant goes into an empty set.
     drop(set.add(grant.clone()));
@@ -271,37 +234,33 @@ fn taken_elsewhere(change: &Change) -> String {
     )
 }
 
-/// What the operator is told who has taken one grant out, `before` which this was
-/// allowed, while a wider one is there.
-fn still_allowed(grant: &Grant, before: &GrantSet, loaded: &Loaded, how: &str) -> Option<String> {
-    let wider = loaded.plugin.granted().still_allows(grant, before);
-    (!wider.is_empty()).then(|| {
-        format!(
-            "what {} named can be used all the same: {} {how} (generation {}); take that out too, and add what is \
-             narrower",
-            shown(grant),
-            wider.join(" "),
-            loaded.generation
-        )
-    })
-}
-
 #[cold]
 fn nothing_known() -> Fault {
     Fault::new(Code::Internal, "nothing is known of what was decided about it")
 }
 
 #[cold]
-fn not_granted(grant: &Grant, allowed: &GrantSet) -> Fault {
-    let has = match allowed.lines() {
+fn not_granted(grant: &Grant, before: &Before<'_>) -> Fault {
+    let mut lines = before.granted.lines();
+    let allowed = before.terms.lines();
+    lines.extend(
+        allowed
+            .into_iter()
+            .filter(|line| !has_line(&before.granted, line)),
+    );
+    let has = match lines {
         lines if lines.is_empty() => "none".to_owned(),
         lines => lines.join(" "),
     };
     Fault::new(
         Code::InvalidArguments,
         format!(
-            "--revoke {}: expected one of the grants that the operator allows, found {has}",
+            "--revoke {}: expected one of the grants that it has or the operator allows, found {has}",
             shown(grant)
         ),
     )
+}
+
+fn has_line(set: &GrantSet, line: &String) -> bool {
+    set.lines().contains(line)
 }

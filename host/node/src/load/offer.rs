@@ -66,7 +66,11 @@ impl Host {
                     signed_as = SignedAs::Name(name.clone());
                 }
                 request.described = Some(Arc::new(descriptor.clone()));
-                Some(fill_in(&mut request, descriptor))
+                let component = fill_in(&mut request, descriptor);
+                if let Way::Replace { before, .. } = &way {
+                    self.take_first(before, &request)?;
+                }
+                Some(component)
             }
             Source::Bytes(_) => None,
         };

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwapOption;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use odeon_authority::{GrantSet, Offer, Terms};
+use odeon_authority::{Descriptor, GrantSet, Offer, Terms};
 use odeon_protocol::wire::Validator;
 use odeon_protocol::{
     Code, Fault, Fingerprint, FunctionType, Generation, MemberPath, PluginName, Problem, ValueError,
@@ -19,7 +19,7 @@ use odeon_protocol::{
 use odeon_runtime::{MethodId, Plugin, WebHandler};
 
 use super::{Origin, ServedAt};
-use crate::load::LoadRequest;
+use crate::load::{LoadRequest, Source};
 
 /// A generation that was put into service.
 pub(crate) struct Loaded {
@@ -130,9 +130,26 @@ impl Loaded {
         Some((offer, terms))
     }
 
-    /// The load as it was asked, with the operator's terms of now.
+    /// The load as it was asked, with the operator's terms of now. Where a file
+    /// says them, it is read again.
     pub(crate) fn asked(&self) -> LoadRequest {
-        self.on_terms_of_now(&self.origin.asked)
+        let asked = &self.origin.asked;
+        match (&asked.source, &asked.grants) {
+            (Source::Descriptor(_), None) => asked.clone(),
+            _ => self.on_terms_of_now(asked),
+        }
+    }
+
+    /// The descriptor that it was loaded from, with the grants of now.
+    pub(crate) fn described(&self) -> Option<Arc<Descriptor>> {
+        let described = self.origin.complete.described.as_ref()?;
+        Some(match self.allowed.load_full() {
+            None => described.clone(),
+            Some(allowed) => Arc::new(Descriptor {
+                grants: GrantSet::clone(&allowed),
+                ..Descriptor::clone(described)
+            }),
+        })
     }
 
     /// The same with what a descriptor said filled in.

@@ -134,7 +134,7 @@ impl Applied {
             let stands_for_it = match folder.files.get(&put.file) {
                 None => false,
                 Some(Seen::Wants(want)) => want.name.as_ref().is_none_or(|wanted| wanted == name),
-                Some(Seen::Unsettled | Seen::Broken(_)) => true,
+                Some(Seen::Unsettled | Seen::Broken(_) | Seen::Lacking(..)) => true,
             };
             put.is_live() || stands_for_it
         });

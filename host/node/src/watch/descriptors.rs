@@ -6,7 +6,7 @@
 //! says something wakes the watcher.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use odeon_protocol::{Code, DescriptorRow, FolderRow, Generation, PluginName};
@@ -57,6 +57,13 @@ impl Descriptors {
         state.round = state.round.saturating_add(1);
         self.again.notify_one();
         true
+    }
+
+    /// Whether a change of this file is seen without a word of anybody's.
+    pub(crate) fn watches(&self, file: &Path) -> bool {
+        let state = self.state.lock();
+        let state = state.as_ref().filter(|state| state.watched);
+        state.is_some_and(|state| file.parent() == Some(state.path.as_path()))
     }
 
     /// Says that something serves that was not there before: what was refused

@@ -41,13 +41,13 @@ impl Running {
             .offered
             .as_deref()
             .and_then(|(offer, _)| Content::of(offer));
-        let want = origin.complete.described.as_ref().zip(content);
+        let want = loaded.described().zip(content);
         Running {
             generation: loaded.generation,
             // What is on its way out is nobody's any more.
             file: file.filter(|_| !loaded.is_draining()).map(FileName::from),
             want: want.map(|(descriptor, content)| Want {
-                descriptor: descriptor.clone(),
+                descriptor,
                 content,
                 name: Some(loaded.name.clone()),
             }),

@@ -5,6 +5,8 @@
 //!
 //! - A file that is being written, or cannot be read, changes nothing: what is
 //!   there because of it stays, and keeps its name from others.
+//! - What a file does not allow any more is taken before anything else is tried,
+//!   whatever that waits for and whatever becomes of it.
 //! - Of several files of one name the one that runs has it, else the first by
 //!   its own name that was not refused.
 //! - What was refused, unloaded by hand or superseded is left alone until the
@@ -14,7 +16,9 @@
 //!   another name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use odeon_authority::Descriptor;
 use odeon_protocol::{Code, DescriptorState, Generation, PluginName};
 
 use super::applied::{Applied, FileName, Gone, Problem, Put, Want};
@@ -33,6 +37,8 @@ pub(crate) enum Seen {
     Unsettled,
     /// It says nothing.
     Broken(Problem),
+    /// It describes something whose component cannot be read.
+    Lacking(Problem, Arc<Descriptor>),
     /// It describes this.
     Wants(Want),
 }
@@ -56,7 +62,7 @@ pub(crate) struct Running {
     pub(crate) generation: Generation,
     /// The file of the folder that it was loaded from.
     pub(crate) file: Option<FileName>,
-    /// What that file said then.
+    /// What that file said then, with the grants of now.
     pub(crate) want: Option<Want>,
 }
 
@@ -65,6 +71,8 @@ pub(crate) struct Running {
 pub(crate) enum Step {
     /// Nothing runs under the name of what this file describes.
     Load { file: FileName },
+    /// What runs under this name is allowed more than the file says.
+    Take { name: PluginName, file: FileName },
     /// Something runs under this name, and the file describes something else.
     Replace { name: PluginName, file: FileName },
     /// What runs is what this file describes; from now on it is there because
@@ -110,6 +118,14 @@ pub(crate) fn plan(folder: &Folder, applied: &Applied, now: &Now) -> Plan {
                 let name = applied.name_of(file);
                 planner.row(file, name, DescriptorState::Broken, Some(problem.clone()));
             }
+            Seen::Lacking(problem, descriptor) => {
+                let name = applied.name_of(file);
+                let is_its_own = |name: &&PluginName| descriptor.name.as_ref().is_none_or(|own| own == *name);
+                if let Some(name) = name.filter(is_its_own) {
+                    planner.take(name, file, descriptor);
+                }
+                planner.row(file, name, DescriptorState::Broken, Some(problem.clone()));
+            }
             // Where the component does not say it, it is the name of before.
             Seen::Wants(want) => match want.name.as_ref().or_else(|| applied.name_of(file)) {
                 Some(name) => claims.entry(name).or_default().push((file, want)),
@@ -128,6 +144,11 @@ pub(crate) fn plan(folder: &Folder, applied: &Applied, now: &Now) -> Plan {
             planner.unclaimed(name, put);
         }
     }
+    // To take something takes a moment, and a load may take long.
+    planner
+        .plan
+        .steps
+        .sort_by_key(|step| !matches!(step, Step::Take { .. }));
     planner.plan
 }
 
@@ -147,7 +168,7 @@ impl Planner<'_> {
         // A file that says nothing now may still be meant to have it.
         let says_nothing = |file: &&FileName| {
             let seen = self.folder.files.get(*file);
-            matches!(seen, Some(Seen::Unsettled | Seen::Broken(_)))
+            matches!(seen, Some(Seen::Unsettled | Seen::Broken(_) | Seen::Lacking(..)))
         };
         let keeper = holder.filter(says_nothing);
         let has_it = |(file, _): &&(&FileName, &Want)| holder == Some(*file);
@@ -185,7 +206,7 @@ impl Planner<'_> {
         match put {
             Some(put) if put.is_live() => {
                 let runs = running.and_then(|running| running.want.as_ref());
-                let as_put = put.want.runs_as(want);
+                let as_put = put.want.runs_as(want) && !has_lost(put, running);
                 if as_put || runs.is_some_and(|runs| runs.runs_as(want)) {
                     let is_known = as_put && put.file == *file && put.want == *want;
                     match self.is_under_way(name) {
@@ -198,6 +219,9 @@ impl Planner<'_> {
                         }),
                     }
                     self.serving(name, file, put);
+                } else if self.take(name, file, &want.descriptor) {
+                    // With less it may be what the file describes.
+                    self.row(file, Some(name), DescriptorState::Waiting, None);
                 } else if let Some(problem) = self.refusal(file, want) {
                     self.row(file, Some(name), DescriptorState::Refused, Some(problem));
                 } else {
@@ -230,6 +254,28 @@ impl Planner<'_> {
         }
     }
 
+    /// Has taken from what runs what its file does not allow any more. That waits
+    /// for nobody. Says whether there is something.
+    fn take(&mut self, name: &PluginName, file: &FileName, said: &Descriptor) -> bool {
+        let put = self.applied.puts.get(name);
+        // What somebody put there from elsewhere is not this file's.
+        let running = self
+            .now
+            .running
+            .get(name)
+            .filter(|running| running.file.is_some());
+        let runs = running.and_then(|running| running.want.as_ref());
+        let is_more = put.is_some_and(Put::is_live)
+            && runs.is_some_and(|runs| runs.descriptor.grants.is_cut_by(&said.grants));
+        if is_more {
+            self.plan.steps.push(Step::Take {
+                name: name.clone(),
+                file: file.clone(),
+            });
+        }
+        is_more
+    }
+
     /// A plugin that is there because of a file, and that no file describes.
     fn unclaimed(&mut self, name: &PluginName, put: &Put) {
         let is_over = match self.folder.files.get(&put.file) {
@@ -239,7 +285,7 @@ impl Planner<'_> {
                 let mut others = self.applied.puts.iter();
                 others.any(|(other, its)| other != name && its.is_live() && its.file == put.file)
             }
-            Some(Seen::Unsettled | Seen::Broken(_)) => false,
+            Some(Seen::Unsettled | Seen::Broken(_) | Seen::Lacking(..)) => false,
         };
         if is_over {
             // What is under way there by an earlier plan is given up for it.
@@ -348,6 +394,14 @@ impl Planner<'_> {
 /// Whether it was unloaded by hand and the file still says what it said then.
 fn is_held(put: &Put, file: &FileName, want: &Want) -> bool {
     put.gone == Some(Gone::ByHand) && put.file == *file && put.want.descriptor == want.descriptor
+}
+
+/// Whether the very generation that was put there is allowed something else by
+/// now: a later word of its file took that away, and was then not applied.
+fn has_lost(put: &Put, running: Option<&Running>) -> bool {
+    let running = running.filter(|running| running.generation == put.generation);
+    let runs = running.and_then(|running| running.want.as_ref());
+    runs.is_some_and(|runs| runs.descriptor.grants != put.want.descriptor.grants)
 }
 
 fn taken(name: &PluginName, other: Option<&str>) -> String {

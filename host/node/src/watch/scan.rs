@@ -208,7 +208,7 @@ impl Marks {
                 Ok(_) => "there was no such file a moment ago".to_owned(),
             };
             let message = format!("the component {}: {why}", descriptor.source.display());
-            return Seen::Broken(Problem::new(Code::FileUnreadable, message));
+            return Seen::Lacking(Problem::new(Code::FileUnreadable, message), descriptor.clone());
         };
         match host.look_into(&descriptor.source, component) {
             Ok((content, own)) => Seen::Wants(Want {
@@ -216,7 +216,7 @@ impl Marks {
                 content,
                 name: name(descriptor, own),
             }),
-            Err(fault) => Seen::Broken(fault.into()),
+            Err(fault) => Seen::Lacking(fault.into(), descriptor.clone()),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::applied::{FileName, Put, Refused, Want};
 use super::doer::Doer;
 use super::plan::{Folder, Running, Seen, Step};
 use crate::host::Host;
-use crate::load::LoadRequest;
+use crate::load::{LoadRequest, blocking};
 use crate::registry::{Claim, is_of_a_load};
 use crate::replace::{ReplaceRequest, Terms};
 use crate::unload::UnloadMode;
@@ -60,6 +60,7 @@ impl Doer {
                 let loaded = loading.await.map(|report| (report.name, report.generation));
                 self.let_in(file, want, want.name.as_ref(), tried, loaded)
             }
+            Step::Take { name, file } => self.take_undescribed(&name, &file, folder).await,
             Step::Replace { name, file } => {
                 let Some(want) = wanted(folder, &file) else {
                     return Done::Later;
@@ -102,6 +103,31 @@ impl Doer {
             }
             Step::Unload { name } => self.take_out(&name),
         }
+    }
+
+    /// Takes from what runs what its file does not allow any more.
+    async fn take_undescribed(&self, name: &PluginName, file: &FileName, folder: &Folder) -> Done {
+        let said = match folder.files.get(file) {
+            Some(Seen::Wants(want)) => want.descriptor.clone(),
+            Some(Seen::Lacking(_, descriptor)) => descriptor.clone(),
+            Some(Seen::Unsettled | Seen::Broken(_)) | None => return Done::Later,
+        };
+        let Ok(running) = self.host.inner.registry.get(name) else {
+            return Done::Later;
+        };
+        if Running::of(&running, &self.path).file.is_none() {
+            // Somebody has put something else there since.
+            return Done::Later;
+        }
+        let host = self.host.clone();
+        let taking = blocking(move || host.take_undescribed(&running, &said.grants, &Principal::Host));
+        if let Err(fault) = taking.await.and_then(|taken| taken) {
+            tracing::error!(
+                plugin = name.as_str(), %fault,
+                "what its descriptor does not allow any more is gone, and that is not on record"
+            );
+        }
+        Done::Settled
     }
 
     fn request(&self, file: &FileName) -> LoadRequest {
@@ -203,7 +229,7 @@ impl Doer {
 fn wanted<'a>(folder: &'a Folder, file: &FileName) -> Option<&'a Want> {
     match folder.files.get(file)? {
         Seen::Wants(want) => Some(want),
-        Seen::Unsettled | Seen::Broken(_) => None,
+        Seen::Unsettled | Seen::Broken(_) | Seen::Lacking(..) => None,
     }
 }
 

@@ -52,7 +52,7 @@ impl UnderWay {
             Step::Load { file } => (file.clone(), self.name_of(file, folder), true),
             Step::Replace { name, file } => (file.clone(), Some(name.clone()), false),
             // Nobody waits for these.
-            Step::Adopt { .. } | Step::Unload { .. } => return,
+            Step::Take { .. } | Step::Adopt { .. } | Step::Unload { .. } => return,
         };
         self.doer
             .change_state(|state| state.under_way.insert(file.clone(), name));
@@ -70,7 +70,7 @@ impl UnderWay {
     fn name_of(&self, file: &FileName, folder: &Folder) -> Option<PluginName> {
         let said = match folder.files.get(file) {
             Some(Seen::Wants(want)) => want.name.clone(),
-            Some(Seen::Unsettled | Seen::Broken(_)) | None => None,
+            Some(Seen::Unsettled | Seen::Broken(_) | Seen::Lacking(..)) | None => None,
         };
         said.or_else(|| self.doer.change(|applied| applied.name_of(file).cloned()))
     }

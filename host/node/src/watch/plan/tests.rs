@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use odeon_authority::Descriptor;
+use odeon_authority::{Descriptor, GrantSet};
 use odeon_protocol::{Code, DescriptorState, Digest, Generation, PluginName};
 use proptest::prelude::*;
 
@@ -165,6 +165,7 @@ impl World {
         let (name, file) = match step {
             Step::Load { file } => (None, file),
             Step::Replace { name, file } => (Some(name), file),
+            Step::Take { .. } => panic!("no file here says anything of grants"),
             Step::Adopt { name, file } => {
                 let want = self.wanted(&file);
                 let generation = self.now.running[&name].generation;
@@ -243,7 +244,10 @@ impl World {
 fn of(step: &Step) -> Option<&PluginName> {
     match step {
         Step::Load { .. } => None,
-        Step::Replace { name, .. } | Step::Adopt { name, .. } | Step::Unload { name } => Some(name),
+        Step::Take { name, .. }
+        | Step::Replace { name, .. }
+        | Step::Adopt { name, .. }
+        | Step::Unload { name } => Some(name),
     }
 }
 
@@ -435,4 +439,42 @@ fn a_file_that_moves_is_adopted() {
     // Now it is this one's: without it the plugin goes.
     world.happen(&Happens::Deleted { file: 3 });
     assert_eq!(world.steps(), [Step::Unload { name: name(0) }]);
+}
+
+/// What a file does not allow any more waits for nobody, and for nothing else.
+#[test]
+fn a_grant_is_taken_first_whoever_is_busy_with_the_plugin() {
+    let allowing = |want: &Want| Want {
+        descriptor: Arc::new(Descriptor {
+            grants: GrantSet::parse(["env=A"]).unwrap(),
+            ..Descriptor::clone(&want.descriptor)
+        }),
+        ..want.clone()
+    };
+    let mut world = World::default();
+    let written = |name| Happens::Written {
+        file: name,
+        name,
+        content: name,
+        drain: false,
+    };
+    world.happen(&written(1));
+    world.settle(&[]);
+    let running = world.now.running.get_mut(&name(1)).unwrap();
+    running.want = running.want.as_ref().map(allowing);
+    let put = world.applied.puts.get_mut(&name(1)).unwrap();
+    put.want = allowing(&put.want);
+    world.now.busy.insert(name(1));
+    world.happen(&written(0));
+    let steps = [
+        Step::Take {
+            name: name(1),
+            file: file(1),
+        },
+        Step::Load { file: file(0) },
+    ];
+    assert_eq!(world.steps(), steps);
+    // What somebody put there from elsewhere is not the file's to take from.
+    world.now.running.get_mut(&name(1)).unwrap().file = None;
+    assert_eq!(world.steps(), [Step::Load { file: file(0) }]);
 }
