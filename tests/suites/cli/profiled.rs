@@ -13,11 +13,14 @@ fn begun(output: &[&str]) -> (Desk, Server, Child) {
     desk.odeon(&["load", "kit.wasm", "--allow-unsigned"]).ended(0);
     let mut long = desk.command(&[&["profile", "kit", "--for", "5m", "--json"], output].concat());
     let long = long.stdout(Stdio::piped()).spawn().unwrap();
-    let is_refused = || {
-        let second = desk.odeon(&["profile", "kit", "--for", "10ms"]);
-        second.status == 8 && second.stderr.contains("odeon profile NAME --off")
-    };
-    until("the profile has begun", PATIENCE, is_refused);
+    // It has its place when it is on record.
+    let audit = desk.path("home/.local/state/odeon/audit.jsonl");
+    until("the profile is on record", PATIENCE, || {
+        let audit = std::fs::read_to_string(&audit).unwrap();
+        audit.contains(r#""kind":"profile""#)
+    });
+    let second = desk.odeon(&["profile", "kit", "--for", "10ms"]).ended(8);
+    assert!(second.said().contains("odeon profile NAME --off"), "{second:#?}");
     (desk, server, long)
 }
 
@@ -30,8 +33,11 @@ fn profiles(desk: &Desk) -> usize {
 #[test]
 fn a_profile_that_an_operator_ends_is_whole() {
     let (desk, _server, long) = begun(&["-o", "kit.json"]);
-    let ended = desk.odeon(&["profile", "kit", "--off", "--json"]).ended(0).json();
-    assert_eq!((&ended["name"], &ended["ended"]), (&"kit".into(), &true.into()));
+    until("it has begun, and ends", PATIENCE, || {
+        let ended = desk.odeon(&["profile", "kit", "--off", "--json"]).ended(0).json();
+        assert_eq!(ended["name"], "kit");
+        ended["ended"] == true
+    });
     let ended = long.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     let file = desk.path("kit.json");
@@ -73,13 +79,13 @@ fn a_profile_that_could_not_be_put_anywhere_is_not_begun() {
             .odeon(&["profile", "kit", "--for", "10ms", "-o", to])
             .ended(8);
         assert!(
-            ran.stderr.contains("cannot be written") && ran.stderr.contains(why),
+            ran.said().contains("cannot be written") && ran.said().contains(why),
             "{ran:#?}"
         );
         let flags = ["--allow-unsigned", "--core-dump", to];
         let ran = desk.odeon(&[&["run", "kit.wasm", "add(1, 2)"][..], &flags].concat());
         let ran = ran.ended(8);
-        assert!(ran.stdout.is_empty() && ran.stderr.contains(why), "{ran:#?}");
+        assert!(ran.stdout.is_empty() && ran.said().contains(why), "{ran:#?}");
     }
     let folder = desk.path("home/.local/state/odeon/profiles");
     assert!(!folder.exists(), "nobody was asked");
