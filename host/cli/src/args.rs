@@ -63,7 +63,7 @@ pub(crate) enum Command {
     Logs(command::logs::Args),
     /// Show or set what the host logs
     LogLevel(command::log_level::Args),
-    /// Have calls of a plugin that trap leave core dumps
+    /// Show the core dumps of a plugin; have calls of it that trap leave some
     Dump(command::dump::Args),
     /// See in which functions a plugin spends its time
     Profile(command::profile::Args),

@@ -124,6 +124,28 @@ pub(crate) fn absolute(path: &Path) -> Done<PathBuf> {
     std::path::absolute(path).map_err(|error| Failure::unreadable(path, &error))
 }
 
+/// The path of a file that is to be written later, in full. Whether it could be
+/// written now is found out now.
+pub(crate) fn writable(path: &Path) -> Done<PathBuf> {
+    use rustix::fs::Access;
+    let path = absolute(path)?;
+    let wrong = |error: io::Error| Failure::unwritable(&path, &error);
+    if path.is_dir() {
+        return Err(wrong(io::ErrorKind::IsADirectory.into()));
+    }
+    let folder = path.parent().unwrap_or(&path);
+    if !folder.is_dir() {
+        let message = format!(
+            "{} cannot be written: there is no folder {}",
+            path.display(),
+            folder.display()
+        );
+        return Err(Failure::new(Code::StateUnwritable, message));
+    }
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| wrong(error.into()))?;
+    Ok(path)
+}
+
 /// The same as text, which is how it is sent.
 pub(crate) fn absolute_text(path: &Path) -> Done<String> {
     let path = absolute(path)?;

@@ -40,7 +40,7 @@ use self::places::Places;
 pub(crate) use self::wall::around_compiles;
 pub use self::wall::{WallConfig, raise_walls};
 use crate::host::{Host, Until};
-use crate::listen::Bound;
+use crate::listen::{Bound, Failures};
 use crate::load::blocking;
 use crate::metrics::{self, Endpoint, Kind, MetricsAddress};
 use crate::watch::{Begun, Watch};
@@ -55,8 +55,6 @@ pub const MAX_CONNECTIONS: usize = 256;
 pub const MAX_OPERATORS: usize = 8;
 /// How long connections may take to read their last replies.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// How often the log says that connections cannot be accepted.
-const COMPLAINT: Duration = Duration::from_secs(10);
 
 /// Reads the host's log directive, or sets it and reads it back. The error
 /// says what is wrong with the one that was given.
@@ -127,6 +125,8 @@ pub(crate) struct Shared {
     pub(crate) config: DaemonConfig,
     pub(crate) socket: PathBuf,
     places: Places,
+    /// Connections to the control socket that could not be accepted.
+    failures: Failures,
     /// A stop has begun.
     stop: CancellationToken,
     /// Until when calls may go on then.
@@ -167,6 +167,12 @@ impl Shared {
             "Connections to the control socket.",
         )
         .row(&[], self.places.taken());
+        text.family(
+            "odeon_accept_failures_total",
+            Kind::Counter,
+            "Connections to the control socket that could not be accepted, as without file descriptors.",
+        )
+        .row(&[], self.failures.ever());
         text.finish()
     }
 }
@@ -246,6 +252,7 @@ pub async fn serve(host: Host, config: DaemonConfig) -> Result<Daemon, Fault> {
         config,
         socket,
         places: Places::new(),
+        failures: Failures::default(),
         stop: CancellationToken::new(),
         until: watch::Sender::new(None),
     });
@@ -399,8 +406,7 @@ async fn accept(
     connections: &TaskTracker,
     farewell: &CancellationToken,
 ) -> Infallible {
-    let mut failures = 0_u64;
-    let mut complained: Option<Instant> = None;
+    let failures = &shared.failures;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -409,11 +415,8 @@ async fn accept(
                 }
             }
             Err(error) => {
-                failures = failures.saturating_add(1);
-                if complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
-                    complained = Some(Instant::now());
+                if let Some(failures) = failures.another() {
                     tracing::warn!(%error, failures, "connections could not be accepted");
-                    failures = 0;
                 }
                 // Out of file handles, most likely: they come back when
                 // connections end.

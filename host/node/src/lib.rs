@@ -72,7 +72,7 @@ pub use load::{LoadReport, LoadRequest, Source};
 
 pub use logs::{FOLLOWER_BEHIND, Follower, GUEST_TARGET, KEPT_BYTES, KEPT_LINES, Line, Logs};
 pub use metrics::{InvalidMetricsAddress, MetricsAddress};
-pub use observe::{DumpRequest, KeepIn, ProfileReport, RunningProfile};
+pub use observe::{DumpRequest, KeepIn, Observation, ProfileReport, RunningProfile};
 pub use odeon_authority::{
     GrantSet, HostLimits, InvalidRoute, Limits, LimitsPatch, ListenerName, Placing, Principal, Route,
     RoutePath,

@@ -2,7 +2,8 @@
 //!
 //! Owns what is the same for everything that listens: taking the address, so
 //! many connections at a time, and their end. Whoever comes when all places
-//! are taken waits where it costs the host nothing.
+//! are taken waits where it costs the host nothing. What cannot be accepted is
+//! counted, and said once in a while.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,8 +16,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+mod failures;
 mod stream;
 
+pub(crate) use self::failures::Failures;
 pub(crate) use self::stream::Stream;
 
 /// How long nobody is accepted after that failed.
@@ -35,6 +38,8 @@ pub(crate) struct Serving {
     pub(crate) tasks: TaskTracker,
     /// Nobody is accepted any more.
     pub(crate) stop: CancellationToken,
+    /// Those who could not be accepted.
+    pub(crate) failures: Arc<Failures>,
 }
 
 /// Takes the address. `what` is the field of the configuration that names it,
@@ -76,8 +81,9 @@ impl Bound {
         S: Fn(TcpStream, SocketAddr) -> Option<F> + Send + Sync + 'static,
     {
         let (tasks, stop) = (serving.tasks.clone(), serving.stop.clone());
+        let failures = serving.failures.clone();
         let accepting = async move {
-            let accepting = accept(&self.listener, most, &tasks, serve);
+            let accepting = accept(&self, most, &tasks, &failures, serve);
             stop.run_until_cancelled(accepting).await;
         };
         serving.tasks.spawn_on(accepting, handle);
@@ -85,9 +91,10 @@ impl Bound {
 }
 
 async fn accept<F, S>(
-    listener: &TcpListener,
+    Bound { listener, address }: &Bound,
     most: usize,
     tasks: &TaskTracker,
+    failures: &Failures,
     serve: S,
 ) -> Option<Infallible>
 where
@@ -107,7 +114,9 @@ where
                 }
             }
             Err(error) => {
-                tracing::debug!(%error, "a connection could not be accepted");
+                if let Some(failures) = failures.another() {
+                    tracing::warn!(%address, %error, failures, "connections could not be accepted");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -186,6 +186,7 @@ impl Host {
             reservation,
             request,
             asked,
+            observe,
             mut warnings,
         } = admitted;
         let settling = Failed::at(LoadStep::Settle);
@@ -233,6 +234,10 @@ impl Host {
         if loaded.plugin.runs_before_service() {
             // No review saw it before now.
             self.let_in_still(&loaded).await?;
+        }
+        if let Some(observe) = observe {
+            // Its own `load` makes the first instance.
+            self.observe_first(&observe, &loaded).await.map_err(&settling)?;
         }
         let hooked = inner.tasks.unless_stopping(loaded.plugin.load()).await;
         if loaded.is_condemned() {

@@ -7,6 +7,7 @@
 //! **Invariant:** what is left behind is told to operators alone: no caller, and
 //! no plugin, learns of a core dump.
 
+mod first;
 mod keep;
 mod profile;
 
@@ -19,9 +20,11 @@ use odeon_protocol::{Code, DumpReply, DumpsArmed, Fault, MAX_DUMP_TIME, MAX_DUMP
 use odeon_runtime::{DumpOrder, InstanceModel};
 use parking_lot::Mutex;
 
+pub use self::first::Observation;
 pub use self::keep::KeepIn;
 pub(crate) use self::keep::sweep_in;
 use self::keep::{Dumps, Folder};
+use self::profile::Profiles;
 pub use self::profile::{ProfileReport, RunningProfile};
 use crate::host::Host;
 use crate::load::blocking;
@@ -38,10 +41,24 @@ pub struct DumpRequest {
     pub to: KeepIn,
 }
 
-/// What came of the last order for each plugin that is loaded.
+impl DumpRequest {
+    fn check(&self) -> Result<(), Fault> {
+        if !(1..=MAX_DUMPS).contains(&self.traps) {
+            return Err(invalid(format!(
+                "traps expected from 1 to {MAX_DUMPS}, found {}",
+                self.traps
+            )));
+        }
+        within(self.time, MAX_DUMP_TIME)
+    }
+}
+
+/// What came of the last order for each plugin that is loaded, and the profiles
+/// that are being made.
 #[derive(Default)]
 pub(crate) struct Observing {
     dumps: Mutex<HashMap<PluginName, Arc<Dumps>>>,
+    profiles: Profiles,
 }
 
 impl Host {
@@ -64,18 +81,23 @@ impl Host {
         principal: &Principal,
     ) -> Result<DumpReply, Fault> {
         let loaded = self.inner.registry.get(name)?;
-        if !(1..=MAX_DUMPS).contains(&request.traps) {
-            return Err(invalid(format!(
-                "traps expected from 1 to {MAX_DUMPS}, found {}",
-                request.traps
-            )));
-        }
-        within(request.time, MAX_DUMP_TIME)?;
+        request.check()?;
         let (host, principal) = (self.clone(), principal.clone());
-        blocking(move || host.arm(&loaded, &request, &principal)).await?
+        blocking(move || {
+            host.arm(&loaded, &request, &principal)?;
+            Ok(host.said_of(&loaded))
+        })
+        .await?
     }
 
-    fn arm(&self, loaded: &Loaded, request: &DumpRequest, principal: &Principal) -> Result<DumpReply, Fault> {
+    /// What is refused is not on record as ordered, and what cannot be recorded
+    /// does not begin.
+    fn arm(
+        &self,
+        loaded: &Loaded,
+        request: &DumpRequest,
+        principal: &Principal,
+    ) -> Result<Arc<Dumps>, Fault> {
         let inner = &self.inner;
         let largest = inner.host_limits.dump_size.bytes();
         let place = match &request.to {
@@ -86,20 +108,22 @@ impl Host {
                 Ok(folder)
             }
         };
-        self.note(Event::DumpOrder {
+        let ordered = Event::DumpOrder {
             name: loaded.name.clone(),
             generation: loaded.generation,
             traps: request.traps,
             for_ms: millis(request.time),
             principal: principal.to_string().into(),
-        })?;
+        };
+        let leave = loaded.plugin.admit_dumps()?;
+        self.note(ordered)?;
         let dumps = Arc::new(Dumps::new(place, inner.recorder.clone()));
-        loaded.plugin.arm_dumps(DumpOrder {
+        leave.arm(DumpOrder {
             traps: request.traps,
             time: request.time,
             largest,
             sink: dumps.clone(),
-        })?;
+        });
         tracing::info!(
             plugin = loaded.name.as_str(),
             generation = loaded.generation.0,
@@ -107,11 +131,11 @@ impl Host {
             seconds = request.time.as_secs(),
             "core dumps are wanted"
         );
+        let loading = inner.registry.loading();
         let mut all = inner.observing.dumps.lock();
-        all.retain(|name, _| inner.registry.get(name).is_ok());
-        all.insert(loaded.name.clone(), dumps);
-        drop(all);
-        Ok(self.said_of(loaded))
+        all.retain(|name, _| inner.registry.get(name).is_ok() || loading.contains(name));
+        all.insert(loaded.name.clone(), dumps.clone());
+        Ok(dumps)
     }
 
     /// From now on no call of a plugin leaves a core dump any more.

@@ -181,6 +181,7 @@ impl SpanSink for Shared {
     fn ended(&self, call: CallSpan<'_>) {
         let mut span = Span::new(Hop::Call, call.at, Some(call.parent), call.method, call.began);
         span.took = call.took;
+        span.owner = Some(call.outermost.clone());
         span.put("odeon.plugin", call.plugin.as_str());
         span.put_method(call.method);
         if let Some(generation) = call.generation {

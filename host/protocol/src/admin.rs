@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 pub use reply::{
     AdminReply, CancelReply, DescribeReply, DescriptorRow, DescriptorState, DumpReply, DumpRow, DumpsArmed,
     FolderRow, GrantReply, InFlightRow, LatencyRow, LineRow, LinkRow, ListenerRow, LoadReply, LogLevelReply,
-    LogLine, LogSource, MethodRow, MetricsReply, PluginRow, PluginState, ProfileReply, ReplaceReply,
-    RequestTotals, StatusReport, UnloadReply, WallRow,
+    LogLine, LogSource, MethodRow, MetricsReply, PluginRow, PluginState, ProfileEndReply, ProfileReply,
+    ReplaceReply, RequestTotals, StatusReport, UnloadReply, WallRow,
 };
 
 use crate::{
@@ -139,12 +139,19 @@ pub enum AdminRequest {
         /// Which of it.
         what: DumpAsk,
     },
-    /// Makes a profile of a plugin. Answer: [`ProfileReply`], when it is there.
+    /// Makes a profile of a plugin. Answer: [`ProfileReply`], when it is there. It
+    /// is given up when the connection ends.
     Profile {
         /// The plugin.
         name: PluginName,
         /// How long it is observed, in milliseconds, up to [`MAX_PROFILE_TIME`].
         for_ms: u64,
+    },
+    /// Has the profile of a plugin that is being made end now, with what there is.
+    /// Answer: [`ProfileEndReply`].
+    EndProfile {
+        /// The plugin.
+        name: PluginName,
     },
 }
 
@@ -314,6 +321,7 @@ impl AdminRequest {
             AdminRequest::Profile { for_ms, .. } => between("for_ms", *for_ms, millis(MAX_PROFILE_TIME)),
             AdminRequest::Unload { .. }
             | AdminRequest::Dump { .. }
+            | AdminRequest::EndProfile { .. }
             | AdminRequest::List {}
             | AdminRequest::Describe { .. }
             | AdminRequest::Methods { .. }

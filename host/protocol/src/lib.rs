@@ -24,8 +24,8 @@ pub use admin::{
     DumpAsk, DumpReply, DumpRow, DumpsArmed, FolderRow, GrantReply, InFlightRow, LatencyRow, LineRow,
     LinkRow, ListenerRow, Load, LoadReply, LogLevelReply, LogLine, LogSource, MAX_ADMIN_REQUEST,
     MAX_DUMP_TIME, MAX_DUMPS, MAX_GRANTS, MAX_LIMITS, MAX_LINKS, MAX_LOG_DIRECTIVE, MAX_LOG_TAIL, MAX_PATH,
-    MAX_PROFILE_TIME, MethodRow, MetricsReply, PluginRow, PluginState, ProfileReply, Replace, ReplaceReply,
-    RequestTotals, StatusReport, UnloadReply, WallRow,
+    MAX_PROFILE_TIME, MethodRow, MetricsReply, PluginRow, PluginState, ProfileEndReply, ProfileReply,
+    Replace, ReplaceReply, RequestTotals, StatusReport, UnloadReply, WallRow,
 };
 pub use code::{Blame, Code, Kind, Retry};
 pub use envelope::{

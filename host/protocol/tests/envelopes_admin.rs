@@ -92,6 +92,7 @@ fn every_request_is_read_back_and_its_op_is_this() {
             },
         ),
         ("log-level", AdminRequest::LogLevel { directive }),
+        ("end-profile", AdminRequest::EndProfile { name: name() }),
     ] {
         assert_eq!(back(&request), request);
         let json: serde_json::Value = serde_json::from_slice(&request.to_json().unwrap()).unwrap();

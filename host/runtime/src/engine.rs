@@ -181,6 +181,10 @@ pub(crate) enum Capture {
 pub(crate) const DEEPEST: usize = 128;
 const OBSERVED_FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(DEEPEST + 1);
 
+/// Instances that may wait for their core dump to be written, beside those that
+/// serve: twice as many as the queue for that has room for.
+const WAITING: u32 = 64;
+
 /// An engine that runs guests of this class.
 pub(crate) fn engine(class: EngineClass, size: PoolSize, capture: Capture) -> wasmtime::Result<Engine> {
     let mut config = compile_config(class);
@@ -190,7 +194,11 @@ pub(crate) fn engine(class: EngineClass, size: PoolSize, capture: Capture) -> wa
             .wasm_backtrace_max_frames(OBSERVED_FRAMES);
     }
     if class != EngineClass::Heavy {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(class, size)));
+        let totals = match capture {
+            Capture::Backtrace => Totals::of(class, size),
+            Capture::CoreDump => Totals::of(class, size).and_those_that_wait(),
+        };
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(size, &totals)));
     }
     Engine::new(&config)
 }
@@ -229,6 +237,18 @@ impl Totals {
             tables: instances.saturating_mul(2),
         }
     }
+
+    /// The same and, in every class, room for the largest instances that wait for
+    /// their core dump: what they keep is not missing to those that serve.
+    fn and_those_that_wait(self) -> Self {
+        let and = |total: u32, each: u32| total.saturating_add(WAITING.saturating_mul(each));
+        Totals {
+            instances: and(self.instances, 1),
+            core_instances: and(self.core_instances, CORE_INSTANCES),
+            memories: and(self.memories, MEMORIES),
+            tables: and(self.tables, TABLES),
+        }
+    }
 }
 
 /// How many instances with these needs may live at once so that they leave
@@ -251,13 +271,13 @@ pub(crate) fn fair_share(class: EngineClass, size: PoolSize, needs: &Needs) -> u
 /// How many calls a plugin of the class *heavy* may have at once.
 const HEAVY_INSTANCES: usize = 64;
 
-fn pool(class: EngineClass, size: PoolSize) -> PoolingAllocationConfig {
+fn pool(size: PoolSize, totals: &Totals) -> PoolingAllocationConfig {
     let Totals {
         instances,
         core_instances,
         memories,
         tables,
-    } = Totals::of(class, size);
+    } = *totals;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(core_instances)

@@ -11,11 +11,12 @@
 
 mod confidence;
 mod dump;
+mod place;
 mod profile;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use odeon_protocol::{Code, Fault, PluginName};
 use parking_lot::Mutex;
@@ -26,6 +27,8 @@ pub(crate) use self::confidence::Confidence;
 pub(crate) use self::dump::Job;
 use self::dump::{Armed, Ticket, Writing};
 pub use self::dump::{CoreDump, DumpOrder, DumpSink, DumpsLeft, LeftOut, StoppedCall};
+use self::place::Held;
+pub use self::place::{DumpPlace, ObservedFor, ProfilePlace};
 pub use self::profile::{GuestProfile, ProfileOrder};
 use crate::engine::{Capture, PoolSize};
 use crate::shard::Shard;
@@ -37,21 +40,17 @@ use crate::unit::Unit;
 /// worker's pool, and that is how large the one here is.
 pub const MAX_OBSERVED: usize = 2;
 
-/// Room in the pool for instances that wait for their core dump to be written.
-const WAITING: u32 = 64;
-
 /// Why a plugin is not observed.
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
     /// Others are.
-    #[error(
-        "expected at most {MAX_OBSERVED} plugins that are observed at a time, found {}; wait until that has ended, or \
-         end it with odeon dump NAME --off",
-        .0.iter().map(PluginName::as_str).collect::<Vec<_>>().join(" and ")
-    )]
-    Taken(Vec<PluginName>),
+    #[error("{}", place::taken(.0))]
+    Taken(Vec<(PluginName, ObservedFor)>),
     /// A profile of it is being made.
-    #[error("a profile of this plugin is being made, and there is one at a time; wait until it is there")]
+    #[error(
+        "a profile of this plugin is being made, and there is one at a time; wait until it is there, or end \
+             it with odeon profile NAME --off"
+    )]
     Profiled,
     /// The engine fails for a reason of its own.
     #[error("the plugin cannot be observed: {0}")]
@@ -83,6 +82,10 @@ pub(crate) struct Observer {
 struct Now {
     dumps: Option<Armed>,
     profile: Option<Profiled>,
+    /// Orders for core dumps that have their place and were not begun.
+    held_dumps: u32,
+    /// The same of a profile, of which there is one at a time.
+    held_profile: bool,
 }
 
 struct Profiled {
@@ -112,6 +115,42 @@ impl Observer {
         let sampling = now.profile.as_ref().is_some_and(|profiled| at < profiled.until);
         self.sampling.store(sampling, Ordering::Relaxed);
         self.on.store(now.dumps.is_some() || sampling, Ordering::Relaxed);
+    }
+
+    /// Keeps a place for what is about to begin.
+    fn hold(&self, what: ObservedFor) -> Result<(), ObserveError> {
+        let mut now = self.now.lock();
+        if what.profile {
+            if now.profile.is_some() || now.held_profile {
+                return Err(ObserveError::Profiled);
+            }
+            now.held_profile = true;
+        }
+        if what.dumps {
+            now.held_dumps = now.held_dumps.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// Gives it back, whether it was begun or not.
+    fn let_go(&self, what: ObservedFor) {
+        let mut now = self.now.lock();
+        if what.profile {
+            now.held_profile = false;
+        }
+        if what.dumps {
+            now.held_dumps = now.held_dumps.saturating_sub(1);
+        }
+    }
+
+    /// What it is observed for, or is about to be.
+    fn what(&self) -> ObservedFor {
+        let mut now = self.now.lock();
+        self.look(&mut now);
+        ObservedFor {
+            dumps: now.dumps.is_some() || now.held_dumps > 0,
+            profile: now.held_profile || self.is_sampling(),
+        }
     }
 
     /// From now on calls that trap leave a core dump.
@@ -147,27 +186,16 @@ impl Observer {
         Some(ticket)
     }
 
-    /// From now on samples are taken of calls in this component.
-    pub(crate) fn begin_profile(
-        &self,
-        name: &str,
-        component: &Component,
-        order: ProfileOrder,
-    ) -> Result<(), ObserveError> {
+    /// From now on samples are taken, for so long.
+    fn begin_profile(&self, profile: GuestProfile, time: Duration) {
         let mut now = self.now.lock();
-        if now.profile.is_some() {
-            return Err(ObserveError::Profiled);
-        }
-        let profile = GuestProfile::begin(name, component, order.samples)
-            .map_err(|error| ObserveError::Engine(format!("{error:#}")))?;
         let began = Instant::now();
         self.busy.store(0, Ordering::Relaxed);
         now.profile = Some(Profiled {
             profile,
-            until: began.checked_add(order.time).unwrap_or(began),
+            until: began.checked_add(time).unwrap_or(began),
         });
         self.look(&mut now);
-        Ok(())
     }
 
     /// Ends that, and gives what there is.
@@ -211,10 +239,6 @@ pub(crate) struct Observatory {
 
 impl Observatory {
     pub(crate) fn new(pool: PoolSize, ticker: Ticker) -> Self {
-        let pool = PoolSize {
-            instances: pool.instances.saturating_add(WAITING),
-            ..pool
-        };
         Observatory {
             shard: Shard::new(pool, Capture::CoreDump, ticker),
             observed: Mutex::default(),
@@ -227,25 +251,42 @@ impl Observatory {
         &self.shard
     }
 
-    /// Begins to observe, if there is room for one more.
-    pub(crate) fn admit(
+    /// Leave to have core dumps of it made, if there is room for one more.
+    pub(crate) fn admit_dumps(&self, unit: &Arc<Unit>) -> Result<DumpPlace, ObserveError> {
+        self.admit(unit, ObservedFor::DUMPS).map(DumpPlace)
+    }
+
+    /// Leave to make a profile of it, of so many samples. This is its component
+    /// where it is observed.
+    pub(crate) fn admit_profile(
         &self,
         unit: &Arc<Unit>,
-        begin: impl FnOnce() -> Result<(), ObserveError>,
-    ) -> Result<(), ObserveError> {
+        component: &Component,
+        samples: u32,
+    ) -> Result<ProfilePlace, ObserveError> {
+        let held = self.admit(unit, ObservedFor::PROFILE)?;
+        let profile = GuestProfile::begin(unit.spec.name.as_str(), component, samples)
+            .map_err(|error| ObserveError::Engine(format!("{error:#}")))?;
+        Ok(ProfilePlace { held, profile })
+    }
+
+    fn admit(&self, unit: &Arc<Unit>, what: ObservedFor) -> Result<Held, ObserveError> {
         let mut observed = self.observed.lock();
-        observed.retain(|one| one.upgrade().is_some_and(|one| one.observer.is_on()));
+        let none = ObservedFor::default();
+        observed.retain(|one| one.upgrade().is_some_and(|one| one.observer.what() != none));
         let others: Vec<Arc<Unit>> = observed.iter().filter_map(Weak::upgrade).collect();
         let is_in = others.iter().any(|one| Arc::ptr_eq(one, unit));
         if !is_in && others.len() >= MAX_OBSERVED {
-            let names = others.iter().map(|one| one.spec.name.clone());
-            return Err(ObserveError::Taken(names.collect()));
+            let by = others
+                .iter()
+                .map(|one| (one.spec.name.clone(), one.observer.what()));
+            return Err(ObserveError::Taken(by.collect()));
         }
-        begin()?;
+        let held = Held::new(unit, what)?;
         if !is_in {
             observed.push(Arc::downgrade(unit));
         }
-        Ok(())
+        Ok(held)
     }
 
     /// Has a core dump written soon. Never blocks.

@@ -6,8 +6,8 @@
 //!
 //! **Invariant:** a call that is not traced pays for one look at a pointer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use odeon_authority::Principal;
@@ -43,6 +43,8 @@ pub struct CallSpan<'a> {
     pub took: Duration,
     /// Which plugin.
     pub plugin: &'a PluginName,
+    /// The outermost plugin of the request, on whose account all of it is.
+    pub outermost: &'a PluginName,
     /// Which of its generations; none where the call did not come in.
     pub generation: Option<Generation>,
     /// The method, as a caller would name it.
@@ -62,20 +64,29 @@ pub struct Trace(Arc<Inner>);
 struct Inner {
     at: SpanRef,
     sink: Arc<dyn SpanSink>,
-    /// How many spans were wanted below the first.
-    wanted: Arc<AtomicU64>,
+    below: Arc<Below>,
+}
+
+/// What is known of everything below the span that a trace begins with here.
+#[derive(Default)]
+struct Below {
+    /// How many spans were wanted.
+    wanted: AtomicU64,
+    /// The plugin that was called first.
+    outermost: OnceLock<PluginName>,
 }
 
 impl Trace {
     /// What is called in this span has spans below it.
     pub fn new(at: SpanRef, sink: Arc<dyn SpanSink>) -> Self {
-        let wanted = Arc::default();
-        Trace(Arc::new(Inner { at, sink, wanted }))
+        let below = Arc::default();
+        Trace(Arc::new(Inner { at, sink, below }))
     }
 
     /// How many calls below the first span have none of their own so far.
     pub fn left_out(&self) -> u64 {
-        self.0.wanted.load(Ordering::Relaxed).saturating_sub(MOST_SPANS)
+        let wanted = self.0.below.wanted.load(Ordering::Relaxed);
+        wanted.saturating_sub(MOST_SPANS)
     }
 
     /// The span.
@@ -83,10 +94,12 @@ impl Trace {
         self.0.at
     }
 
-    /// Another span of the same trace, unless there are too many. What is too
-    /// much is counted.
-    fn next(&self) -> Option<SpanRef> {
-        let before = self.0.wanted.fetch_add(1, Ordering::Relaxed);
+    /// Another span of the same trace, for a call of this plugin, unless there are
+    /// too many. What is too much is counted.
+    fn next(&self, plugin: &PluginName) -> Option<SpanRef> {
+        let below = &self.0.below;
+        below.outermost.get_or_init(|| plugin.clone());
+        let before = below.wanted.fetch_add(1, Ordering::Relaxed);
         (before < MOST_SPANS).then(|| SpanRef {
             trace: self.0.at.trace,
             span: SpanId::random(),
@@ -98,8 +111,13 @@ impl Trace {
         Trace(Arc::new(Inner {
             at,
             sink: self.0.sink.clone(),
-            wanted: self.0.wanted.clone(),
+            below: self.0.below.clone(),
         }))
+    }
+
+    /// The plugin that was called first, for a span of this one.
+    fn outermost<'a>(&'a self, plugin: &'a PluginName) -> &'a PluginName {
+        self.0.below.outermost.get().unwrap_or(plugin)
     }
 
     /// A call that did not come in has a span all the same.
@@ -112,13 +130,14 @@ impl Trace {
         began: Instant,
         fault: &Fault,
     ) {
-        let Some(at) = self.next() else { return };
+        let Some(at) = self.next(plugin) else { return };
         self.0.sink.ended(CallSpan {
             at,
             parent: self.0.at.span,
             began,
             took: began.elapsed(),
             plugin,
+            outermost: self.outermost(plugin),
             generation: None,
             method,
             serial: context.serial,
@@ -148,7 +167,7 @@ impl Span {
     #[inline]
     pub(crate) fn begin(context: &mut CallContext, shared: &Shared, method: MethodId) -> Option<Self> {
         let outer = context.trace.clone()?;
-        let at = outer.next()?;
+        let at = outer.next(&shared.unit.spec.name)?;
         Some(Self::below(&outer, at, context, shared, method))
     }
 
@@ -187,12 +206,14 @@ impl Span {
 
 impl Drop for Span {
     fn drop(&mut self) {
+        let plugin = &self.unit.spec.name;
         self.trace.0.sink.ended(CallSpan {
             at: self.trace.at(),
             parent: self.parent,
             began: self.began,
             took: self.began.elapsed(),
-            plugin: &self.unit.spec.name,
+            plugin,
+            outermost: self.trace.outermost(plugin),
             generation: Some(self.unit.generation()),
             method: &self.method,
             serial: self.serial,

@@ -187,6 +187,12 @@ impl Ran {
         self
     }
 
+    /// Standard error in one line, without the marks of lines that were wrapped.
+    pub(crate) fn said(&self) -> String {
+        let words = self.stderr.split_whitespace();
+        words.filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+    }
+
     /// The one JSON document on standard output.
     #[track_caller]
     pub(crate) fn json(&self) -> Json {

@@ -16,12 +16,15 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod accepting;
+mod beside;
 mod bombs;
 mod components;
 mod daemons;
 mod desk;
 mod errors;
 mod exit;
+mod first;
 mod grants;
 #[path = "../egress/harness.rs"]
 #[allow(dead_code, reason = "shared with the suite `egress`, which needs more of it")]
@@ -34,12 +37,14 @@ mod output;
 #[path = "../node/peer.rs"]
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
 mod peer;
+mod profiled;
 mod replace;
 mod run;
 mod service;
 #[path = "../node/slow.rs"]
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
 mod slow;
+mod stopping;
 mod tour;
 mod trust;
 mod unread;

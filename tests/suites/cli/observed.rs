@@ -33,11 +33,14 @@ fn a_call_that_traps_after_dump_leaves_a_file_that_dump_shows() {
         std::fs::metadata(file).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    let again = desk.odeon(&["dump", "kit", "--show"]).ended(0);
+    let again = desk.odeon(&["dump", "kit"]).ended(0);
     assert!(
         again.stdout.contains(file) && again.stdout.contains("leave no core dump"),
         "{again:#?}"
     );
+    // Whoever looks orders nothing, and throws nothing away.
+    let again = desk.odeon(&["dump", "kit", "--json"]).ended(0).json();
+    assert!(again["armed"].is_null() && again["dumps"][0]["file"] == file);
     let why = desk.odeon(&["why", "kit"]).ended(0);
     assert!(why.stdout.contains("left a core dump"), "{why:#?}");
 }
@@ -52,11 +55,12 @@ fn dump_says_what_is_wrong_with_an_order() {
         &["--traps", "0"][..],
         &["--traps", "17"],
         &["--traps", "many"],
-        &["--for", "25h"],
-        &["--for", "0s"],
-        &["--for", "soon"],
+        &["--traps", "1", "--for", "25h"],
+        &["--traps", "1", "--for", "0s"],
+        &["--traps", "1", "--for", "soon"],
+        &["--for", "5m"],
         &["--off", "--traps", "1"],
-        &["--off", "--show"],
+        &["--off", "--for", "5m"],
     ] {
         let ran = desk.odeon(&[&["dump", "kit"], wrong].concat()).ended(2);
         assert!(!ran.stderr.is_empty(), "{wrong:?}");

@@ -20,8 +20,10 @@ mod dumps;
 mod host;
 mod kept;
 mod left;
+mod places;
 mod profiles;
 mod secrets;
 #[path = "../links/town.rs"]
 #[allow(dead_code, reason = "shared with the suite `links`, which needs more of it")]
 mod town;
+mod waiting;

@@ -135,6 +135,11 @@ async fn a_guest_that_calls_without_an_end_has_so_many_spans_and_no_more() {
         let attack = ["times", calls, "try", "next", "by-name", method, "version"];
         let told = stage.ask("caller/perform", &steps(&attack)).await;
         assert!(told.is_ok(), "{told:?}");
+        // There is room for no more than about one of those.
+        soon("its spans are sent", || {
+            stage.counted("odeon_otlp_queued{signal=\"spans\"}") == 0
+        })
+        .await;
     }
     // Whatever one did, there is room for the next.
     assert_eq!(stage.ask("caller/add", "2, 3").await.unwrap(), "5");

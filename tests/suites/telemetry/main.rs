@@ -24,4 +24,5 @@ mod moved;
 #[path = "../node/peer.rs"]
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
 mod peer;
+mod rooms;
 mod stage;

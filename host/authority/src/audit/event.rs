@@ -213,13 +213,14 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         left_out: Option<Text>,
     },
-    /// A profile of a plugin was begun. Written before it is.
+    /// A profile of a plugin was begun, or ended by an operator. Written before it
+    /// is begun.
     Profile {
         /// Its name.
         name: PluginName,
         /// Its generation.
         generation: Generation,
-        /// For how long, in milliseconds.
+        /// For how long, in milliseconds; 0 where it was ended.
         for_ms: u64,
         /// Who asked.
         principal: Text,

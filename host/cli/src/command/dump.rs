@@ -15,26 +15,24 @@ use crate::{
 pub(crate) struct Args {
     /// The plugin
     name: PluginName,
-    /// How many of the next calls that trap leave one: 1 to 16
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_DUMPS)))]
-    traps: u32,
+    /// How many of the next calls that trap leave one: 1 to 16, in the place of what was ordered before; without it, what
+    /// came of that is shown
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_DUMPS)))]
+    traps: Option<u32>,
     /// For how long: up to 24h
-    #[arg(long = "for", value_name = "TIME", default_value = "10m")]
+    #[arg(long = "for", value_name = "TIME", default_value = "10m", requires = "traps")]
     time: TimeSpan,
     /// No call leaves one any more
-    #[arg(long, conflicts_with_all = ["traps", "time", "show"])]
-    off: bool,
-    /// Show what came of it
     #[arg(long, conflicts_with_all = ["traps", "time"])]
-    show: bool,
+    off: bool,
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Done {
-    let what = match (args.off, args.show) {
-        (true, _) => DumpAsk::Off,
-        (_, true) => DumpAsk::Show,
-        _ => DumpAsk::Order {
-            traps: args.traps,
+    let what = match args.traps {
+        _ if args.off => DumpAsk::Off,
+        None => DumpAsk::Show,
+        Some(traps) => DumpAsk::Order {
+            traps,
             for_ms: milliseconds(args.time.duration()),
         },
     };

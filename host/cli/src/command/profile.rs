@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use odeon_authority::{TimeSpan, replace_private};
-use odeon_protocol::{AdminRequest, Code, PluginName, ProfileReply};
+use odeon_authority::{FileError, TimeSpan, replace_private};
+use odeon_protocol::{AdminRequest, PluginName, ProfileEndReply, ProfileReply};
 
 use super::Context;
-use crate::{failure::Failure, output::Done, tokens::milliseconds, whereabouts::absolute};
+use crate::{failure::Failure, output::Done, tokens::milliseconds, whereabouts::writable};
 
 /// Flags of `profile`.
 #[derive(Debug, clap::Args)]
@@ -19,10 +19,17 @@ pub(crate) struct Args {
     /// Where the profile goes [default: a file in the folder profiles of the state directory]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// End the one that is being made: whoever asked for it gets what there is
+    #[arg(long, conflicts_with_all = ["time", "output"])]
+    off: bool,
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Done {
-    let to = args.output.as_deref().map(absolute).transpose()?;
+    if args.off {
+        return end(args.name, context);
+    }
+    // Before anything is looked at: afterwards it would be for nothing.
+    let to = args.output.as_deref().map(writable).transpose()?;
     let request = AdminRequest::Profile {
         name: args.name,
         for_ms: milliseconds(args.time.duration()),
@@ -47,16 +54,28 @@ pub(crate) fn run(args: Args, context: &Context) -> Done {
     })
 }
 
+fn end(name: PluginName, context: &Context) -> Done {
+    let reply: ProfileEndReply = context.ask(&AdminRequest::EndProfile { name })?;
+    context.out.either(&reply, || {
+        let what = match reply.ended {
+            true => "the profile ends, and whoever asked for it gets what there is",
+            false => "no profile is being made",
+        };
+        format!("{} generation {}: {what}", reply.name, reply.generation)
+    })
+}
+
 /// Puts the host's file where it is wanted; it is there once then.
 fn carry(from: &Path, to: &Path) -> Done {
-    let failed = |what: &str, why: String| {
-        Failure::new(Code::FileUnreadable, format!("{what}: {why}"))
-            .helped(format!("the profile is in {} on the host", from.display()))
-    };
-    let bytes =
-        std::fs::read(from).map_err(|error| failed("the profile cannot be read here", error.to_string()))?;
-    replace_private(to, &bytes)
-        .map_err(|error| failed("the profile cannot be written", error.to_string()))?;
+    let is_there =
+        |failure: Box<Failure>| failure.helped(format!("the profile is in {} on the host", from.display()));
+    let bytes = std::fs::read(from).map_err(|error| is_there(Failure::unreadable(from, &error)))?;
+    replace_private(to, &bytes).map_err(|error| {
+        is_there(match error {
+            FileError::Io { source, .. } => Failure::unwritable(to, &source),
+            other => other.into(),
+        })
+    })?;
     // Else it is there twice, which takes room and nothing else.
     std::fs::remove_file(from).ok();
     Ok(())

@@ -4,38 +4,38 @@
 //! linked, and only then called. Nothing but the result goes to standard
 //! output. There is no lock and no socket; the audit is appended to.
 
+mod beside;
 mod observed;
+mod started;
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use odeon::{
-    Args as CallArgs, CallOptions, CompileChild, Compiler, GrantSet, Host, Interrupt, LoadReport,
-    LoadRequest, PoolSize, Reason,
+    Args as CallArgs, CallOptions, CallReply, CompileChild, Host, Interrupt, LoadReport, LoadRequest, Reason,
 };
-use odeon_authority::{Principal, TimeSpan};
-use odeon_protocol::{Code, Fault, Kind, MemberPath, PluginName};
+use odeon_authority::TimeSpan;
+use odeon_protocol::{Code, Fault, Kind, MemberPath, MethodRow, PluginName};
 
-use self::observed::Observed;
+use self::beside::Beside;
+use self::observed::{Ended, Observed};
+use self::started::{Started, started};
 use super::{
     Context,
-    check::{INSTANCES, inspect, linked, unkept},
+    check::{inspect, linked, unkept},
     wait,
 };
 use crate::{
     answer::Answer,
     component::{self, Signed},
     failure::Failure,
-    guest_lines::GuestLines,
     invocation::{Given, Written, choose, encode, line, path_of, target},
     output::Done,
     signals::Interrupts,
-    tokens::{LinkFile, Pair, by_name, grant_set, limits, link_files},
-    whereabouts::{VERSIONS, Whereabouts, make_private, policy_of},
+    tokens::{Pair, by_name, grant_set, limits, link_files},
 };
 
 /// How long a call that was interrupted may take to say so.
@@ -62,7 +62,8 @@ pub(crate) struct Args {
     /// A limit in place of the default: memory=16MiB
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     limits: Vec<Pair>,
-    /// The file of a component that serves an interface which it imports; it is loaded beside it, and granted nothing
+    /// The file of a component that serves an interface which it, or another one of these, imports; it is loaded beside
+    /// it, and granted nothing
     #[arg(long = "link", value_name = "INTERFACE=FILE")]
     links: Vec<Pair>,
     /// Where its core dump goes if the call traps
@@ -77,9 +78,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
-    let request = request(args)?;
-    let links = link_files(&args.links)?;
-    observed::check(args)?;
+    let mut request = request(args)?;
+    let beside = Beside::of(&args.file, link_files(&args.links)?)?;
+    let observed = Observed::of(args)?;
+    request.observe = observed.as_ref().map(Observed::observation);
     let Some(invoke) = &args.invoke else {
         return list(args, context, child);
     };
@@ -103,7 +105,12 @@ pub(crate) fn run(args: &Args, context: &Context, child: CompileChild) -> Done {
         };
         let mut warnings = Vec::from_iter(note);
         let ended = {
-            let work = work(&host, (request, &links), args, context, &called, &mut warnings);
+            let asked = Asked {
+                request,
+                beside: &beside,
+                observed: observed.as_ref(),
+            };
+            let work = work(&host, asked, args, context, &called, &mut warnings);
             tokio::pin!(work);
             tokio::select! {
                 biased;
@@ -139,34 +146,11 @@ struct Called<'a> {
     interrupt: &'a Interrupt,
 }
 
-/// A host for one call.
-struct Started {
-    host: Host,
-    /// It keeps something in a state directory.
-    keeps: bool,
-    /// Why nothing is written down, if it is not.
-    note: Option<String>,
-}
-
-/// A host. Another process may hold a lock in the state directory, so that it is
-/// waited for like everything else.
-async fn started(context: &Context, child: CompileChild, until: Instant) -> Done<Started> {
-    let whereabouts = context.whereabouts.clone();
-    let starting = tokio::task::spawn_blocking(move || start(&whereabouts, child));
-    match tokio::time::timeout_at(until.into(), starting).await {
-        Ok(Ok(started)) => {
-            if let Ok(Started { note: Some(note), .. }) = &started {
-                context.out.say(&format!("note: {note}"));
-            }
-            started
-        }
-        Ok(Err(_)) => Err(Failure::new(Code::Internal, "the host broke off at its start")),
-        Err(_) => Err(Failure::new(
-            Code::WaitEnded,
-            "the state directory was not free in time: another process holds a lock there",
-        )
-        .helped("`fuser -v` on the *.lock files of the state directory names it")),
-    }
+/// What is to be loaded, what beside it, and what is observed of it.
+struct Asked<'a> {
+    request: LoadRequest,
+    beside: &'a Beside,
+    observed: Option<&'a Observed>,
 }
 
 /// Lists the methods. Nothing of the component runs, so that nothing has to
@@ -198,15 +182,52 @@ fn not_ready(args: &Args) -> Box<Failure> {
     Failure::new(Code::WaitEnded, message).helped("give it longer with --wait")
 }
 
-/// Loads and calls.
+/// Loads and calls, and says what came of it.
 async fn work(
     host: &Host,
-    (request, links): (LoadRequest, &[LinkFile]),
+    asked: Asked<'_>,
     args: &Args,
     context: &Context,
     called: &Called<'_>,
     warnings: &mut Vec<String>,
 ) -> Done {
+    let observed = asked.observed;
+    let called = call(host, asked, args, context, called, warnings).await;
+    if let Some(observed) = observed {
+        let ended = match &called {
+            Ok((_, Ok(_))) => Ended::Returned,
+            Ok((_, Err(fault))) => Ended::Faulted(fault),
+            Err(failure) => Ended::NotCalled(&failure.fault),
+        };
+        observed.end(host, context, warnings, ended).await;
+    }
+    let (row, called) = called?;
+    let reply = called?;
+    let is_err = reply.is_err();
+    let answer = Answer {
+        ty: &row.ty,
+        body: &reply.bytes,
+        serial: Some(reply.serial),
+        generation: Some(reply.generation),
+        elapsed_us: u64::try_from(reply.elapsed.as_micros()).ok(),
+        data: None,
+        warnings,
+    };
+    if is_err {
+        return Err(answer.own_error(Fault::new(Code::GuestError, "the method returned its own error")));
+    }
+    answer.write(context.out)
+}
+
+/// Loads and calls. An error is one of before the call.
+async fn call(
+    host: &Host,
+    Asked { request, beside, .. }: Asked<'_>,
+    args: &Args,
+    context: &Context,
+    called: &Called<'_>,
+    warnings: &mut Vec<String>,
+) -> Done<(MethodRow, Result<CallReply, Fault>)> {
     let Called {
         method,
         text,
@@ -214,7 +235,7 @@ async fn work(
         interrupt,
     } = *called;
     let waiting = context.out.waiting(|| format!("loading {}", args.file.display()));
-    let loading = tokio::time::timeout_at(until.into(), load(host, request, links, args));
+    let loading = tokio::time::timeout_at(until.into(), load(host, request, beside, args));
     let loaded = tokio::select! {
         biased;
         _ = interrupt.raised() => {
@@ -239,58 +260,15 @@ async fn work(
         interrupt: interrupt.clone(),
         ..CallOptions::default()
     };
-    let mut observed = Observed::begin(host, &loaded.name, args).await?;
     let called = host
         .call(&target(&loaded.name, row), CallArgs::Encoded(body), options)
         .await;
-    observed.end(context, warnings).await;
-    match called {
-        Ok(reply) => {
-            let is_err = reply.is_err();
-            let answer = Answer {
-                ty: &row.ty,
-                body: &reply.bytes,
-                serial: Some(reply.serial),
-                generation: Some(reply.generation),
-                elapsed_us: u64::try_from(reply.elapsed.as_micros()).ok(),
-                data: None,
-                warnings,
-            };
-            if is_err {
-                return Err(
-                    answer.own_error(Fault::new(Code::GuestError, "the method returned its own error"))
-                );
-            }
-            answer.write(context.out)
-        }
-        Err(fault) => Err(fault.into()),
-    }
+    Ok((row.clone(), called))
 }
 
 /// Loads what serves its imports, then the component itself.
-async fn load(host: &Host, mut request: LoadRequest, links: &[LinkFile], args: &Args) -> Done<LoadReport> {
-    let mut notes = Vec::new();
-    let mut served_by: BTreeMap<&Path, PluginName> = BTreeMap::new();
-    for link in links {
-        let name = match served_by.get(&*link.path) {
-            Some(name) => name.clone(),
-            None => {
-                let mut beside = LoadRequest::component(&link.path).with_grants(GrantSet::default());
-                beside.allow_unsigned = args.allow_unsigned;
-                beside.transient = true;
-                beside.name_if_nameless = Some(link.provider.clone());
-                let loaded = host.load(beside).await.map_err(|fault| {
-                    let message = format!("--link {}: {}", link.interface, fault.message);
-                    Box::<Failure>::from(Fault { message, ..fault })
-                })?;
-                let told = |warning| format!("{}: {warning}", loaded.name);
-                notes.extend(loaded.warnings.iter().map(told));
-                served_by.insert(&link.path, loaded.name.clone());
-                loaded.name
-            }
-        };
-        request.links.insert(link.interface.clone(), name);
-    }
+async fn load(host: &Host, mut request: LoadRequest, beside: &Beside, args: &Args) -> Done<LoadReport> {
+    let notes = beside.load(host, &mut request, args).await?;
     let loaded = host.load(request).await;
     let mut loaded = loaded.map_err(|fault| explained(fault.into(), args))?;
     loaded.warnings.splice(..0, notes);
@@ -308,75 +286,6 @@ fn request(args: &Args) -> Done<LoadRequest> {
     request.allow_downgrade = args.allow_downgrade;
     request.name_if_nameless = LoadRequest::file_name(&args.file).or_else(|| "component".parse().ok());
     Ok(request)
-}
-
-fn start(whereabouts: &Whereabouts, child: CompileChild) -> Done<Started> {
-    let me = Principal::LocalUser {
-        uid: rustix::process::getuid().as_raw(),
-    };
-    let builder = Host::builder(Compiler::ThisProgram(child))
-        .one_shot()
-        .workers(1)
-        .pool(PoolSize {
-            instances: INSTANCES,
-            ..PoolSize::default()
-        })
-        .principal(me)
-        .environment(environment())
-        .log_sink(Arc::new(GuestLines));
-    let (builder, note) = match usable_state(whereabouts)? {
-        State::Usable(folder) => (builder.state_dir(folder), None),
-        State::ReadOnly(folder) => {
-            let why = format!("{} cannot be written", folder.display());
-            let builder = builder
-                .trust_policy(policy_of(&folder)?)
-                .known_versions(folder.join(VERSIONS));
-            (builder, Some(why))
-        }
-        State::None(why) => (builder, Some(why)),
-    };
-    Ok(Started {
-        host: builder.start().map_err(Fault::from)?,
-        keeps: note.is_none(),
-        note: note.map(|why| {
-            format!("{why}, so this run is in no audit, and nothing of it is cached; see --state")
-        }),
-    })
-}
-
-enum State {
-    Usable(PathBuf),
-    ReadOnly(PathBuf),
-    /// There is none, and why.
-    None(String),
-}
-
-/// The state directory as far as it can be used. One that was named has to be
-/// usable; the default one may be read-only, or nowhere.
-fn usable_state(whereabouts: &Whereabouts) -> Done<State> {
-    if whereabouts.named_state().is_some() {
-        return Ok(State::Usable(whereabouts.made_state_dir()?));
-    }
-    let Some(folder) = whereabouts.state_dir() else {
-        let why = "there is no HOME and no XDG_STATE_HOME to keep a state directory in";
-        return Ok(State::None(why.to_owned()));
-    };
-    if !folder.is_dir() {
-        return Ok(match make_private(&folder) {
-            Ok(()) => State::Usable(folder),
-            Err(failure) => State::None(failure.fault.message),
-        });
-    }
-    if is_writable(&folder) {
-        make_private(&folder)?;
-        return Ok(State::Usable(folder));
-    }
-    Ok(State::ReadOnly(folder))
-}
-
-fn is_writable(folder: &Path) -> bool {
-    use rustix::fs::Access;
-    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
 /// The variables of this program, for grants that name one without a value.

@@ -13,6 +13,7 @@ use odeon_protocol::{
 };
 use odeon_rmi::{CancelOutcome, CancelReason};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::desk::refusal;
@@ -21,8 +22,14 @@ use crate::observe::{DumpRequest, KeepIn};
 use crate::replace::ReplaceRequest;
 use crate::unload::UnloadMode;
 
-/// The body of the answer to one request.
-pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principal: Principal) -> Vec<u8> {
+/// The body of the answer to one request. What is of no use to anybody else ends
+/// when whoever asked is `gone`.
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    request: AdminRequest,
+    principal: Principal,
+    gone: CancellationToken,
+) -> Vec<u8> {
     let host = &shared.host;
     match request {
         AdminRequest::Load(load) => body(self::load(shared, load, principal).await),
@@ -82,8 +89,16 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: AdminRequest, principa
         ),
         AdminRequest::Dump { name, what } => body(self::dump(shared, &name, what, &principal).await),
         AdminRequest::Profile { name, for_ms } => {
-            body(self::profile(shared, &name, for_ms, &principal).await)
+            let made = gone.run_until_cancelled(self::profile(shared, &name, for_ms, &principal));
+            let nobody = || {
+                Err(Fault::new(
+                    Code::Cancelled,
+                    "whoever asked for the profile is gone",
+                ))
+            };
+            body(made.await.unwrap_or_else(nobody))
         }
+        AdminRequest::EndProfile { name } => body(host.end_profile(&name, &principal).await),
         AdminRequest::LogLevel { directive } => body(log_level(shared, directive.as_deref())),
         AdminRequest::Logs { .. } => refusal(Fault::new(
             Code::Internal,

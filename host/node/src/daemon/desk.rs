@@ -243,9 +243,12 @@ impl Desk {
             AdminRequest::Logs { name, follow, tail } => self.read_logs(id, name.as_ref(), follow, tail),
             request => {
                 let (shared, principal) = (self.shared.clone(), self.principal.clone());
-                let work = async move { admin::answer(&shared, request, principal).await };
+                let gone = CancellationToken::new();
+                let here = gone.clone().drop_guard();
+                let work = async move { admin::answer(&shared, request, principal, gone).await };
                 let task = self.shared.host.inner.tasks.spawn(work);
                 self.waiting.push(Box::pin(async move {
+                    let _here = here;
                     let body = task.await.unwrap_or_else(|_| {
                         refusal(Fault::new(
                             Code::Internal,

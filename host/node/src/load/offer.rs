@@ -15,6 +15,7 @@ use super::Way;
 use super::request::{LoadRequest, Source};
 use crate::error::io_words;
 use crate::host::Host;
+use crate::observe::Observation;
 use crate::registry::Reservation;
 
 /// The longest detached signature, in bytes.
@@ -36,6 +37,7 @@ pub(super) struct Admitted {
     pub(super) request: LoadRequest,
     /// The request as it was asked, without the bytes if it brought them.
     pub(super) asked: LoadRequest,
+    pub(super) observe: Option<Observation>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -49,6 +51,7 @@ impl Host {
             Source::Component(_) | Source::Descriptor(_) => None,
         };
         request.described = None;
+        let observe = request.observe.take();
         let asked = request.clone();
         let mut signed_as = match (&request.signed_as, &request.name) {
             (Some(signed_as), _) => signed_as.clone(),
@@ -162,6 +165,7 @@ impl Host {
             reservation,
             request,
             asked,
+            observe,
             warnings,
         })
     }

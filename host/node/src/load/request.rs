@@ -7,6 +7,8 @@ use std::sync::Arc;
 use odeon_authority::{Bound, Descriptor, GrantSet, LimitsPatch, Links, Placing, Principal, Route, SignedAs};
 use odeon_protocol::PluginName;
 
+use crate::observe::Observation;
+
 /// Where a component comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
@@ -52,6 +54,9 @@ pub struct LoadRequest {
     pub http: Option<Route>,
     /// Who asks; absent: the host's own principal.
     pub principal: Option<Principal>,
+    /// What is observed of it from its first instance on, its own `load`
+    /// included. Of this load alone: what it is done again by has none.
+    pub observe: Option<Observation>,
     /// Kept in the list of loads that are repeated at the next start, unless
     /// transient. Descriptors are not: they are read at every start anyway.
     pub(crate) remember: bool,
@@ -117,6 +122,7 @@ impl LoadRequest {
             links: Links::new(),
             http: None,
             principal: None,
+            observe: None,
             remember,
             signed_as: None,
             bound_to: None,

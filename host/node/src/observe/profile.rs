@@ -1,7 +1,7 @@
 //! Profiles of plugins.
 //!
-//! Owns how long one goes on: for its time, or until the generation does not
-//! serve any more, or the host stops; and where it is kept.
+//! Owns how long one goes on: for its time, or until an operator ends it, the
+//! generation does not serve any more, or the host stops; and where it is kept.
 
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odeon_authority::{Event, NewFile, Principal};
-use odeon_protocol::{Code, Fault, Generation, MAX_PROFILE_TIME, PluginName};
-use odeon_runtime::{GuestProfile, ProfileOrder};
+use odeon_protocol::{Code, Fault, Generation, MAX_PROFILE_TIME, PluginName, ProfileEndReply};
+use odeon_runtime::GuestProfile;
+use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::{KeepIn, millis, not_observed, within};
 use crate::host::Host;
@@ -47,6 +49,10 @@ pub struct ProfileReport {
 pub struct RunningProfile {
     host: Host,
     loaded: Arc<Loaded>,
+    /// Raised by an operator.
+    end: Arc<CancellationToken>,
+    /// No instance was made before it began.
+    from_the_first: bool,
     ended: bool,
 }
 
@@ -54,15 +60,41 @@ impl Drop for RunningProfile {
     fn drop(&mut self) {
         // After its end, the next one may have begun.
         if !self.ended {
-            drop(self.loaded.plugin.end_profile());
+            drop(self.taken());
+            let (plugin, generation) = (self.loaded.name.as_str(), self.loaded.generation.0);
+            tracing::info!(plugin, generation, "a profile was given up");
         }
+    }
+}
+
+/// The profiles that are being made: no more than plugins are observed at a time.
+#[derive(Default)]
+pub(super) struct Profiles(Mutex<Vec<(PluginName, Arc<CancellationToken>)>>);
+
+impl Profiles {
+    fn begun(&self, name: &PluginName) -> Arc<CancellationToken> {
+        let end = Arc::<CancellationToken>::default();
+        self.0.lock().push((name.clone(), end.clone()));
+        end
+    }
+
+    fn ended(&self, end: &Arc<CancellationToken>) {
+        self.0.lock().retain(|(_, own)| !Arc::ptr_eq(own, end));
+    }
+
+    /// Has those of this plugin end. Says whether there are any.
+    fn end(&self, name: &PluginName) -> bool {
+        let all = self.0.lock();
+        let own = all.iter().filter(|(plugin, _)| plugin == name);
+        own.inspect(|(_, end)| end.cancel()).count() > 0
     }
 }
 
 impl Host {
     /// Makes a profile of a plugin: where its calls were, at every tick of this
-    /// time. Ends earlier when its generation serves no more, or the host stops,
-    /// with what there is. The file is for the Firefox Profiler; it holds names of
+    /// time. Ends earlier when [`Host::end_profile`] says so, its generation serves
+    /// no more, or the host stops, with what there is. Dropping the future gives it
+    /// up. The file is for the Firefox Profiler; it holds names of
     /// functions and times, and nothing of a guest's memory.
     ///
     /// # Errors
@@ -81,6 +113,7 @@ impl Host {
         let over = sleep_until(Instant::now() + time);
         tokio::select! {
             () = over => {}
+            () = running.end.cancelled() => {}
             () = running.loses_its_place() => {}
             () = self.inner.tasks.no_loads.cancelled() => {}
         }
@@ -102,7 +135,18 @@ impl Host {
     ) -> Result<RunningProfile, Fault> {
         within(time, MAX_PROFILE_TIME)?;
         let loaded = self.inner.registry.get(name)?;
-        let event = Event::Profile {
+        self.profiled(loaded, time, principal).await
+    }
+
+    /// The same of a generation, which may not serve yet. What is refused is not on
+    /// record as begun, and what cannot be recorded does not begin.
+    pub(super) async fn profiled(
+        &self,
+        loaded: Arc<Loaded>,
+        time: Duration,
+        principal: &Principal,
+    ) -> Result<RunningProfile, Fault> {
+        let begun = Event::Profile {
             name: loaded.name.clone(),
             generation: loaded.generation,
             for_ms: millis(time),
@@ -110,18 +154,49 @@ impl Host {
         };
         let host = self.clone();
         blocking(move || {
-            host.note(event)?;
-            loaded.plugin.begin_profile(ProfileOrder {
-                time,
-                samples: SAMPLES,
-            })?;
+            let leave = loaded.plugin.admit_profile(SAMPLES)?;
+            host.note(begun)?;
+            leave.begin(time);
             Ok(RunningProfile {
+                end: host.inner.observing.profiles.begun(&loaded.name),
                 host,
                 loaded,
+                from_the_first: false,
                 ended: false,
             })
         })
         .await?
+    }
+
+    /// Has the profile of a plugin that is being made end now. Whoever asked for
+    /// it gets what there is.
+    ///
+    /// # Errors
+    ///
+    /// `ODN-1001` when no such plugin is loaded; `ODN-4012` when it cannot be
+    /// recorded, and it is so all the same.
+    pub async fn end_profile(
+        &self,
+        name: &PluginName,
+        principal: &Principal,
+    ) -> Result<ProfileEndReply, Fault> {
+        let loaded = self.inner.registry.get(name)?;
+        let ended = self.inner.observing.profiles.end(name);
+        if ended {
+            let event = Event::Profile {
+                name: loaded.name.clone(),
+                generation: loaded.generation,
+                for_ms: 0,
+                principal: principal.to_string().into(),
+            };
+            let host = self.clone();
+            blocking(move || host.note(event)).await??;
+        }
+        Ok(ProfileEndReply {
+            name: loaded.name.clone(),
+            generation: loaded.generation,
+            ended,
+        })
     }
 }
 
@@ -134,8 +209,7 @@ impl RunningProfile {
     pub async fn end(mut self, to: KeepIn) -> Result<ProfileReport, Fault> {
         blocking(move || {
             let gone = || Fault::new(Code::Internal, "the profile is gone");
-            self.ended = true;
-            let profile = self.loaded.plugin.end_profile().ok_or_else(gone)?;
+            let profile = self.taken().ok_or_else(gone)?;
             let (samples, left_out) = (profile.samples, profile.left_out);
             let (name, generation) = (self.loaded.name.clone(), self.loaded.generation);
             let file = self.keep(profile, to)?;
@@ -153,10 +227,25 @@ impl RunningProfile {
                 file,
                 samples,
                 left_out,
-                warnings: not_observed(&self.loaded),
+                warnings: match self.from_the_first {
+                    true => Vec::new(),
+                    false => not_observed(&self.loaded),
+                },
             })
         })
         .await?
+    }
+
+    /// Begun before any instance was made.
+    pub(super) fn sees_all(mut self) -> Self {
+        self.from_the_first = true;
+        self
+    }
+
+    fn taken(&mut self) -> Option<GuestProfile> {
+        self.ended = true;
+        self.host.inner.observing.profiles.ended(&self.end);
+        self.loaded.plugin.end_profile()
     }
 
     fn keep(&self, profile: GuestProfile, to: KeepIn) -> Result<PathBuf, Fault> {

@@ -16,14 +16,15 @@ use tokio::sync::Notify;
 pub(super) const MOST: usize = 4096;
 /// The most that is sent at once.
 pub(super) const BATCH: usize = 512;
-/// The most of one plugin's that waits.
-const SHARE: usize = MOST / 8;
 /// Room that no plugin's takes.
 const RESERVE: usize = MOST / 8;
 
 /// What can wait.
 pub(super) trait Owned {
-    /// The plugin that it is of; none where the host says how many there are.
+    /// The most of one plugin's that waits.
+    const SHARE: usize;
+
+    /// The plugin whose room it takes; none for what is the host's own.
     fn owner(&self) -> Option<&PluginName>;
 }
 
@@ -47,7 +48,7 @@ impl<T: Owned> Waiting<T> {
             return self.items.len() < MOST;
         };
         let own = self.of.get(owner).copied().unwrap_or_default();
-        own < SHARE && self.items.len() < MOST - RESERVE
+        own < T::SHARE && self.items.len() < MOST - RESERVE
     }
 
     fn push(&mut self, item: T) {
@@ -147,7 +148,11 @@ mod tests {
     #[derive(Debug, PartialEq)]
     struct Item(Option<PluginName>, usize);
 
+    const SHARE: usize = MOST / 8;
+
     impl Owned for Item {
+        const SHARE: usize = SHARE;
+
         fn owner(&self) -> Option<&PluginName> {
             self.0.as_ref()
         }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use odeon_authority::escaped;
 use odeon_protocol::{Code, Generation, LogSource, PluginName, Serial, SpanId, SpanRef};
-use odeon_runtime::LogLine;
+use odeon_runtime::{LogLine, MOST_SPANS};
 
-use super::queue::Owned;
+use super::queue::{MOST, Owned};
 
 /// The longest text of a log record, in bytes.
 pub(super) const MAX_TEXT: usize = 4096;
@@ -46,6 +46,9 @@ pub(super) enum Attribute {
 /// Something that had a beginning and an end.
 pub(super) struct Span {
     pub(super) hop: Hop,
+    /// Whose room it takes: the outermost plugin of the request, however many
+    /// others that calls; none for the span of the request itself.
+    pub(super) owner: Option<PluginName>,
     pub(super) at: SpanRef,
     pub(super) parent: Option<SpanId>,
     pub(super) name: String,
@@ -61,6 +64,7 @@ impl Span {
     pub(super) fn new(hop: Hop, at: SpanRef, parent: Option<SpanId>, name: &str, began: Instant) -> Self {
         Span {
             hop,
+            owner: None,
             at,
             parent,
             name: cut(name, MAX_METHOD).to_owned(),
@@ -86,11 +90,15 @@ impl Span {
 }
 
 impl Owned for Span {
-    /// How many a request can have is bounded where they are made.
+    const SHARE: usize = MOST / 4;
+
     fn owner(&self) -> Option<&PluginName> {
-        None
+        self.owner.as_ref()
     }
 }
+
+/// All that one request can have fits into a share.
+const _: () = assert!(Span::SHARE as u64 >= MOST_SPANS);
 
 /// What the clock says at one moment. Spans that are sent together are told by
 /// one, so that those of one request fit together.
@@ -186,6 +194,8 @@ impl LogRecord {
 }
 
 impl Owned for LogRecord {
+    const SHARE: usize = MOST / 8;
+
     fn owner(&self) -> Option<&PluginName> {
         self.plugin.as_ref().map(|(plugin, _)| plugin)
     }

@@ -1,10 +1,12 @@
 //! What a listener counts.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use http::StatusCode;
 
 use super::Web;
+use crate::listen::Failures;
 use crate::metrics::{Kind, Text};
 
 /// The classes of answers, as metrics name them.
@@ -15,6 +17,8 @@ const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 pub(crate) struct Counts {
     connections: AtomicUsize,
     turned_away: AtomicU64,
+    /// What the operating system did not give.
+    pub(super) unaccepted: Arc<Failures>,
     answers: [AtomicU64; CLASSES.len()],
 }
 
@@ -62,6 +66,14 @@ pub(crate) fn write(web: &Web, text: &mut Text) {
     for known in &all {
         let count = known.counts.turned_away.load(Ordering::Relaxed);
         away.row(&[("listener", &known.name)], count);
+    }
+    let mut unaccepted = text.family(
+        "odeon_http_accept_failures_total",
+        Kind::Counter,
+        "Connections that could not be accepted, as without file descriptors.",
+    );
+    for known in &all {
+        unaccepted.row(&[("listener", &known.name)], known.counts.unaccepted.ever());
     }
     let mut answers = text.family(
         "odeon_http_responses_total",

@@ -111,7 +111,11 @@ impl BoundListener {
             idle: limits.http_idle_time.duration(),
             stall: limits.http_stall_time.duration(),
         };
-        let (serving, cut) = (Serving::default(), CancellationToken::new());
+        let cut = CancellationToken::new();
+        let serving = Serving {
+            failures: known.counts.unaccepted.clone(),
+            ..Serving::default()
+        };
         let accepting = Accepting {
             desk: Arc::new(Desk::new(inner.clone(), known.clone(), times)),
             known: known.clone(),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::{
     log::{LogLevelReply, LogLine, LogSource},
-    observed::{DumpReply, DumpRow, DumpsArmed, ProfileReply},
+    observed::{DumpReply, DumpRow, DumpsArmed, ProfileEndReply, ProfileReply},
     plugin::{DescribeReply, LatencyRow, LineRow, LinkRow, MethodRow, PluginRow, PluginState},
     status::{
         DescriptorRow, DescriptorState, FolderRow, InFlightRow, ListenerRow, MetricsReply, RequestTotals,

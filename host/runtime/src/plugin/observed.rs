@@ -8,7 +8,8 @@ use wasmtime::{Store, WasmCoreDump};
 use super::{Plugin, Shared};
 use crate::instance::Template;
 use crate::observe::{
-    DumpOrder, DumpsLeft, GuestProfile, Job, LeftOut, ObserveError, ProfileOrder, StoppedCall,
+    DumpOrder, DumpPlace, DumpsLeft, GuestProfile, Job, LeftOut, ObserveError, ProfileOrder, ProfilePlace,
+    StoppedCall,
 };
 use crate::state::HostState;
 
@@ -23,12 +24,18 @@ impl Plugin {
     ///
     /// When it cannot be observed.
     pub fn arm_dumps(&self, order: DumpOrder) -> Result<(), ObserveError> {
+        self.admit_dumps()?.arm(order);
+        Ok(())
+    }
+
+    /// The same up to where it begins: for whoever has to say so before that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Plugin::arm_dumps`].
+    pub fn admit_dumps(&self) -> Result<DumpPlace, ObserveError> {
         self.shared.observed_template()?;
-        let unit = &self.shared.unit;
-        self.shared.runtime.observatory.admit(unit, || {
-            unit.observer.arm(order);
-            Ok(())
-        })
+        self.shared.runtime.observatory.admit_dumps(&self.shared.unit)
     }
 
     /// Ends that. Says what was left of it, if it had not ended by itself.
@@ -48,12 +55,19 @@ impl Plugin {
     ///
     /// When it cannot be observed, or is being profiled.
     pub fn begin_profile(&self, order: ProfileOrder) -> Result<(), ObserveError> {
+        self.admit_profile(order.samples)?.begin(order.time);
+        Ok(())
+    }
+
+    /// The same up to where it begins, for so many samples.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Plugin::begin_profile`].
+    pub fn admit_profile(&self, samples: u32) -> Result<ProfilePlace, ObserveError> {
         let component = self.shared.observed_template()?.pre.component();
-        let unit = &self.shared.unit;
-        self.shared.runtime.observatory.admit(unit, || {
-            let name = unit.spec.name.as_str();
-            unit.observer.begin_profile(name, component, order)
-        })
+        let observatory = &self.shared.runtime.observatory;
+        observatory.admit_profile(&self.shared.unit, component, samples)
     }
 
     /// Ends it, and gives what there is.

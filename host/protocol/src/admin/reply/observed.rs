@@ -55,6 +55,17 @@ pub struct DumpRow {
     pub left_out: Option<String>,
 }
 
+/// The end of a profile that was being made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileEndReply {
+    /// The plugin.
+    pub name: PluginName,
+    /// Its generation.
+    pub generation: Generation,
+    /// Whether there was one.
+    pub ended: bool,
+}
+
 /// A profile that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileReply {
