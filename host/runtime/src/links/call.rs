@@ -120,7 +120,7 @@ impl Outgoing {
         find: impl Fn(&Plugin, &[u8]) -> Result<MethodId, Fault>,
         args: &[u8],
     ) -> Option<Result<Reply, Fault>> {
-        if !self.may_hold_thread || self.not_too_deep(target).is_err() {
+        if !self.may_hold_thread || self.is_deepest() {
             return None;
         }
         let plugin = self.unit.spec.neighbours.plugin(target.plugin)?;
@@ -259,6 +259,11 @@ impl Outgoing {
     /// calls holds.
     fn in_own_way(&self, plugin: &Plugin) -> bool {
         self.hop.has_come_through(&plugin.spec().name)
+    }
+
+    /// Whether nobody can be called from here. Tells and counts nothing.
+    fn is_deepest(&self) -> bool {
+        self.hop.depth() >= self.unit.spec.limits.link_depth
     }
 
     fn not_too_deep(&self, target: Target<'_>) -> Result<(), Fault> {
