@@ -79,6 +79,8 @@ const GROUPS: &[Group] = &[
     (&["replace-switch"], switch::rows),
     (&["link-call"], links::fresh),
     (&["link-call-resident"], links::resident),
+    (&["link-call-task"], links::fresh_in_a_task),
+    (&["link-call-task-resident"], links::resident_in_a_task),
     (&["http-hello", "http-hello-bare"], http::rows),
 ];
 

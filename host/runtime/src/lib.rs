@@ -58,8 +58,8 @@ pub use lines::LineTable;
 pub use link::{LinkReport, Mismatch, Problem, check_imports};
 pub use links::{Alone, Beside, Hop, LinkSpec, Neighbours};
 pub use observe::{
-    CoreDump, DumpOrder, DumpPlace, DumpSink, DumpsLeft, GuestProfile, LeftOut, MAX_OBSERVED,
-    ObserveError, ObservedFor, ProfileOrder, ProfilePlace, StoppedCall,
+    CoreDump, DumpOrder, DumpPlace, DumpSink, DumpsLeft, GuestProfile, LeftOut, MAX_OBSERVED, ObserveError,
+    ObservedFor, ProfileOrder, ProfilePlace, StoppedCall,
 };
 pub use plugin::{
     Attempt, Entered, HandoverError, LifecycleError, Method, MethodId, NotEntered, Place, Plugin,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use odeon_authority::{GrantSet, Limits, Principal};
-use odeon_protocol::{Fault, Generation, Kind, PluginName};
+use odeon_protocol::{Code, Fault, Generation, Kind, PluginName};
 use parking_lot::Mutex;
 
 use crate::control::Interrupt;
@@ -100,6 +100,8 @@ pub(crate) struct Counters {
     faults: AtomicU64,
     /// Those of them that are the guest's own doing.
     traps: AtomicU64,
+    /// Those of them that found the instance without memory.
+    out_of_memory: AtomicU64,
     /// How often each code ended a call. Only ever touched when one does.
     by_code: Mutex<BTreeMap<&'static str, u64>>,
     pub(crate) denials: AtomicU64,
@@ -121,6 +123,9 @@ impl Counters {
         // What another plugin did is not the guest's own doing.
         if fault.kind() == Kind::Trapped && !fault.is_passed_on() {
             self.traps.fetch_add(1, Ordering::Relaxed);
+        }
+        if fault.code == Code::MemoryLimit && !fault.is_passed_on() {
+            self.out_of_memory.fetch_add(1, Ordering::Relaxed);
         }
         let mut by_code = self.by_code.lock();
         let count = by_code.entry(fault.code.as_str()).or_default();
@@ -158,6 +163,7 @@ impl Unit {
             faults: counters.faults.load(Ordering::Relaxed),
             faults_by_code: counters.by_code.lock().clone(),
             traps: counters.traps.load(Ordering::Relaxed),
+            out_of_memory: counters.out_of_memory.load(Ordering::Relaxed),
             denials: counters.denials.load(Ordering::Relaxed),
             lines_dropped: self.log_gate.dropped(),
             lines_dropped_ever: self.log_gate.dropped_ever(),

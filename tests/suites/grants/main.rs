@@ -17,6 +17,7 @@ mod held;
 #[path = "../node/host.rs"]
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
 mod host;
+mod linked;
 mod narrowed;
 mod policy;
 mod running;

@@ -3,6 +3,7 @@
 use odeon_authority::GrantSet;
 use odeon_runtime::Grants;
 use odeon_tests::runtime::call;
+use odeon_tests::way::Way;
 
 use crate::town::{Town, perform};
 
@@ -11,31 +12,37 @@ use crate::town::{Town, perform};
 /// it act for him, it does.
 #[tokio::test]
 async fn a_provider_uses_for_its_caller_what_both_may_unless_it_acts_for_him() {
-    let town = Town::new();
-    let spec = town.spec("provider").grant("secret=token");
-    let records = spec.records();
-    records.keep_secret("token", b"ab");
-    let provider = town.load(&spec, "guest-provider").await;
-    let caller = town
-        .load(&town.caller("caller", "provider"), "guest-caller")
-        .await;
-    let (shown, through) = (perform(["secret", "token"]), perform(["next", "secret", "token"]));
-    assert_eq!(call(&provider, &shown).await.unwrap(), r#"ok("ab")"#);
+    for way in Way::BOTH {
+        let town = Town::new();
+        let spec = town.spec("provider").grant("secret=token");
+        let records = spec.records();
+        records.keep_secret("token", b"ab");
+        let provider = town.load(&spec, "guest-provider").await;
+        let caller = town
+            .load(&town.caller("caller", "provider"), "guest-caller")
+            .await;
+        let (shown, through) = (perform(["secret", "token"]), perform(["next", "secret", "token"]));
+        assert_eq!(call(&provider, &shown).await.unwrap(), r#"ok("ab")"#);
 
-    let refused = call(&caller, &through).await.unwrap();
-    assert!(refused.starts_with("err("), "{refused}");
-    let whose = records.whose();
-    let denied = whose.last().expect("it is on record");
-    assert_eq!(denied.chain, ["caller", "provider"]);
-    assert!(denied.rule.contains("[[deputy]]"), "{denied:?}");
+        let refused = way.call(&caller, &through).await.unwrap();
+        assert!(refused.starts_with("err("), "{way:?}: {refused}");
+        let whose = records.whose();
+        let denied = whose.last().expect("it is on record");
+        assert_eq!(denied.chain, ["caller", "provider"], "{way:?}");
+        assert!(denied.rule.contains("[[deputy]]"), "{way:?}: {denied:?}");
 
-    provider.regrant(Grants {
-        set: GrantSet::parse(["secret=token"]).unwrap(),
-        acts_for: vec!["caller".parse().unwrap()],
-        ..Grants::default()
-    });
-    assert_eq!(call(&caller, &through).await.unwrap(), r#"ok("ab")"#);
-    assert_eq!(call(&provider, &shown).await.unwrap(), r#"ok("ab")"#);
+        provider.regrant(Grants {
+            set: GrantSet::parse(["secret=token"]).unwrap(),
+            acts_for: vec!["caller".parse().unwrap()],
+            ..Grants::default()
+        });
+        assert_eq!(
+            way.call(&caller, &through).await.unwrap(),
+            r#"ok("ab")"#,
+            "{way:?}"
+        );
+        assert_eq!(call(&provider, &shown).await.unwrap(), r#"ok("ab")"#);
+    }
 }
 
 /// Enforced by `Present::shares_secret`.
@@ -50,7 +57,9 @@ async fn a_secret_of_the_same_name_is_not_yet_the_same_secret() {
         let spec = town.caller(named, "provider").grant("secret=token");
         spec.records().keep_secret("token", bytes);
         let caller = town.load(&spec, "guest-caller").await;
-        let told = call(&caller, &through).await.unwrap();
-        assert!(told.starts_with(expected), "{named}: {told}");
+        for way in Way::BOTH {
+            let told = way.call(&caller, &through).await.unwrap();
+            assert!(told.starts_with(expected), "{named}, {way:?}: {told}");
+        }
     }
 }

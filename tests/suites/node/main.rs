@@ -27,6 +27,7 @@ mod handing_over;
 mod harness;
 mod host;
 mod hostile;
+mod leaking;
 mod loading;
 mod making_ready;
 mod metrics;

@@ -17,10 +17,13 @@ use odeon::{
 use odeon_protocol::PluginName;
 use odeon_tests::footprint::descriptors;
 use odeon_tests::guests;
+use odeon_tests::numbers::Numbers;
 
-use self::callers::{SLOW_WEB, call, link, on_a_thread, over_the_socket, request, slow_call, web};
+use self::callers::{
+    SLOW_WEB, call, link, link_on_a_thread, on_a_thread, over_the_socket, request, slow_call, web,
+};
 use self::looks::{EVERY, Looks};
-use self::numbers::{Numbers, Storm};
+use self::numbers::Storm;
 use crate::host::{builder, daemon, few_loads, soon};
 use crate::peer::Peer;
 
@@ -223,7 +226,11 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
     let all = [&v, &s, &w, &p, &u];
 
     let (peer, address) = (Peer::greeted(daemon.socket()).await, listener.address());
-    let threads = [true, false].map(|typed| on_a_thread(&host, &storm, typed));
+    let threads = [
+        ("typed", on_a_thread(&host, &storm, true)),
+        ("by name", on_a_thread(&host, &storm, false)),
+        ("link on a thread", link_on_a_thread(&host, &storm)),
+    ];
     let tasks = [
         ("call", tokio::spawn(call(host.clone(), storm.clone()))),
         ("request", tokio::spawn(request(host.clone(), storm.clone()))),
@@ -258,7 +265,7 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
     for (name, task) in tasks {
         made.insert(name, task.await.expect("the caller saw what it had to see"));
     }
-    for (name, thread) in ["typed", "by name"].into_iter().zip(threads) {
+    for (name, thread) in threads {
         let joined = tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
         made.insert(name, joined.expect("the caller saw what it had to see"));
     }
@@ -292,6 +299,7 @@ async fn storm_ten_thousand_replaces_lose_nothing_and_leave_nothing() {
         assert_eq!(row.faults, 0, "{row:?}");
     }
     memory.assert_flat_after(usize::try_from(WARM_UP / LOOK_EVERY).unwrap());
+    memory.assert_flat_from_the_second_thousand();
     for row in host.list() {
         host.unload(&row.name, UnloadMode::Now, host.principal())
             .await

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use odeon_protocol::Code;
 use odeon_runtime::LeftOut;
 use odeon_tests::runtime::{call, runtime, spec};
+use odeon_tests::way::Way;
 
 use crate::left::Left;
 use crate::town::Town;
@@ -45,46 +46,55 @@ async fn a_guest_that_was_shown_a_secret_leaves_no_core_dump() {
 /// `Confidence::learn`.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_called_a_plugin_that_knows_a_secret_leaves_no_core_dump() {
-    let town = Town::new();
-    let provider = town.spec("provider").grant("secret=token");
-    provider.records().keep_secret("token", b"hunter2");
-    town.load(&provider, "guest-provider").await;
-    // The provider may show what both may see. The caller never looks itself.
-    let caller = town.caller("caller", "provider").resident().grant("secret=token");
-    caller.records().keep_secret("token", b"hunter2");
-    let caller = town.load(&caller, "guest-caller").await;
-    let left = Arc::<Left>::default();
-    caller.arm_dumps(left.order(2)).unwrap();
-    let told = call(&caller, "perform([\"next\", \"secret\", \"token\"])").await;
-    assert_eq!(told.unwrap(), "ok(\"hunter2\")");
-    for _ in 0..2 {
-        let trapped = call(&caller, "perform([\"trap\"])").await.unwrap_err();
-        assert_eq!(trapped.code, Code::Trapped);
+    for way in Way::BOTH {
+        let town = Town::new();
+        let provider = town.spec("provider").grant("secret=token");
+        provider.records().keep_secret("token", b"hunter2");
+        town.load(&provider, "guest-provider").await;
+        // The provider may show what both may see. The caller never looks itself.
+        let caller = town.caller("caller", "provider").resident().grant("secret=token");
+        caller.records().keep_secret("token", b"hunter2");
+        let caller = town.load(&caller, "guest-caller").await;
+        let left = Arc::<Left>::default();
+        caller.arm_dumps(left.order(2)).unwrap();
+        let told = way
+            .call(&caller, "perform([\"next\", \"secret\", \"token\"])")
+            .await;
+        assert_eq!(told.unwrap(), "ok(\"hunter2\")");
+        for _ in 0..2 {
+            let trapped = call(&caller, "perform([\"trap\"])").await.unwrap_err();
+            assert_eq!(trapped.code, Code::Trapped);
+        }
+        assert_eq!(left.left_out(&town.runtime).await, [LeftOut::Secret], "{way:?}");
+        assert_eq!(left.dumps(&town.runtime).await.len(), 1);
     }
-    assert_eq!(left.left_out(&town.runtime).await, [LeftOut::Secret]);
-    assert_eq!(left.dumps(&town.runtime).await.len(), 1);
 }
 
 /// A plugin that calls another may have told it. Enforced by
 /// `Confidence::enter`.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_called_by_a_plugin_that_knows_a_secret_leaves_no_core_dump() {
-    let town = Town::new();
-    let provider = town.load(&town.spec("provider"), "guest-provider").await;
-    let spec = town.caller("caller", "provider").resident().grant("secret=token");
-    spec.records().keep_secret("token", b"hunter2");
-    let caller = town.load(&spec, "guest-caller").await;
-    let left = Arc::<Left>::default();
-    provider.arm_dumps(left.order(2)).unwrap();
-    let told = call(&caller, "perform([\"secret\", \"token\"])").await;
-    assert_eq!(told.unwrap(), "ok(\"hunter2\")");
-    // The first ends the caller as well, and with it what it knew.
-    for _ in 0..2 {
-        let trapped = call(&caller, "perform([\"next\", \"trap\"])").await.unwrap_err();
-        assert_eq!(trapped.code, Code::Trapped);
+    for way in Way::BOTH {
+        let town = Town::new();
+        let provider = town.load(&town.spec("provider"), "guest-provider").await;
+        let spec = town.caller("caller", "provider").resident().grant("secret=token");
+        spec.records().keep_secret("token", b"hunter2");
+        let caller = town.load(&spec, "guest-caller").await;
+        let left = Arc::<Left>::default();
+        provider.arm_dumps(left.order(2)).unwrap();
+        let told = call(&caller, "perform([\"secret\", \"token\"])").await;
+        assert_eq!(told.unwrap(), "ok(\"hunter2\")");
+        // The first ends the caller as well, and with it what it knew.
+        for _ in 0..2 {
+            let trapped = way
+                .call(&caller, "perform([\"next\", \"trap\"])")
+                .await
+                .unwrap_err();
+            assert_eq!(trapped.code, Code::Trapped);
+        }
+        assert_eq!(left.left_out(&town.runtime).await, [LeftOut::Secret], "{way:?}");
+        assert_eq!(left.dumps(&town.runtime).await.len(), 1);
     }
-    assert_eq!(left.left_out(&town.runtime).await, [LeftOut::Secret]);
-    assert_eq!(left.dumps(&town.runtime).await.len(), 1);
 }
 
 /// The value of a granted variable may be one: no record shows it either.

@@ -1,87 +1,35 @@
-//! A thousand replaces under HTTP: no request is lost, none is answered by what
-//! was replaced before it began, and no connection notices.
+//! What is replaced under HTTP. A thousand times over: no request is lost, none is
+//! answered by what was replaced before it began, no connection notices, and who
+//! attacks meanwhile changes nothing of that.
+
+mod attackers;
+mod load;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use odeon::{HostLimits, LoadRequest, ReplaceRequest, Source};
+use odeon::{HostLimits, LimitsPatch, LoadRequest, ReplaceRequest, Source};
+use odeon_authority::{ByteSize, TimeSpan};
 use odeon_tests::guests;
-use odeon_tests::web::{Answer, Client};
 
+use self::load::{Load, VERSIONS};
 use crate::stage::{Stage, builder, soon};
 
 const REPLACES: u64 = 1_000;
 
-/// Lines of a response in many pieces.
-const LINES: usize = 40;
+/// Who sends requests, in turns of each kind.
+const CLIENTS: usize = 8;
 
-/// What serves, and whether the load goes on.
-#[derive(Default)]
-struct Storm {
-    generation: AtomicU64,
-    done: AtomicBool,
-}
-
-/// Three versions take turns, so that the one before and the one after a
-/// generation differ from each other.
-fn version(generation: u64) -> u64 {
-    (generation - 1) % 3 + 1
-}
+/// At least so many requests of those that take their time were under way over a
+/// switch. Each of them is, but for those that come between two.
+const STRADDLED: u64 = 100;
 
 /// The component with another answer, and so another digest.
 fn component(folder: &Path, number: u8) -> PathBuf {
     let path = folder.join(format!("web-{number}.wasm"));
     std::fs::write(&path, guests::version("guest-web", number)).unwrap();
     path
-}
-
-impl Storm {
-    /// Asks on one connection until the storm is over. How often it did.
-    async fn ask(self: Arc<Self>, mut client: Client, kind: usize) -> u64 {
-        let mut asked = 0_u64;
-        while !self.done.load(Ordering::SeqCst) {
-            let before = self.generation.load(Ordering::SeqCst);
-            let answer = self.one(&mut client, kind, asked).await;
-            // The number of the one that serves is told a moment after it does.
-            let after = self.generation.load(Ordering::SeqCst) + 1;
-            let versions: Vec<u64> = (before..=after).map(version).collect();
-            let text = answer.text();
-            let mut said = text
-                .lines()
-                .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
-            let first = said.next().expect("an answer names its version");
-            assert!(
-                versions.contains(&first),
-                "{first} of {versions:?} after {before}"
-            );
-            assert!(
-                said.all(|other| other == first),
-                "one version answers a request: {text}"
-            );
-            assert!(!answer.closes(), "the connection is kept");
-            asked += 1;
-        }
-        asked
-    }
-
-    async fn one(&self, client: &mut Client, kind: usize, asked: u64) -> Answer {
-        let answer = match (kind + asked as usize) % 4 {
-            0 => client.get("/w/version").await,
-            1 => client.get(&format!("/w/lines?{LINES}")).await,
-            2 => {
-                client
-                    .post_pieces("/w/version-of", &[b"a", b"body in", b" pieces"])
-                    .await
-            }
-            _ => client.get("/w/slow-version?15").await,
-        };
-        let answer = answer.expect("no request is lost");
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer
-    }
 }
 
 /// Enforced by `Inner::enter_where`, which follows a request to the generation
@@ -93,46 +41,64 @@ async fn storm_a_thousand_replaces_under_http() {
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let limits = HostLimits {
         loads_per_minute: 60_000,
+        // Whoever has sent half of a head is disconnected more than once.
+        http_head_time: TimeSpan::millis(500),
         ..HostLimits::default()
     };
     let stage = Stage::empty(builder().state_dir(folder.path()).host_limits(limits)).await;
-    let components = [1, 2, 3].map(|number| component(folder.path(), number));
+    let components: Vec<_> = (1..=VERSIONS)
+        .map(|number| component(folder.path(), u8::try_from(number).unwrap()))
+        .collect();
     let load = LoadRequest::component(&components[0])
         .named("web".parse().unwrap())
         .served_at("web/w".parse().unwrap())
+        .with_limits(LimitsPatch {
+            http_body: Some(ByteSize::kib(8)),
+            header_bytes: Some(ByteSize::kib(1)),
+            ..LimitsPatch::default()
+        })
         .allow_unsigned();
     stage.host.load(load).await.unwrap();
-    let storm = Arc::new(Storm::default());
-    storm.generation.store(1, Ordering::SeqCst);
+
+    let storm = Load::new(CLIENTS + attackers::PIPELINES);
     let mut clients = Vec::new();
-    for kind in 0..8 {
+    for number in 0..CLIENTS {
         let client = stage.client().await;
-        clients.push(tokio::spawn(storm.clone().ask(client, kind)));
+        clients.push(tokio::spawn(storm.clone().ask(client, number)));
     }
-    for round in 1..=REPLACES {
-        let component = &components[version(round + 1) as usize - 1];
+    let attacks = attackers::all(stage.address(), &storm, CLIENTS);
+    for _ in 0..REPLACES {
+        let generation = storm.announce().await;
+        let component = &components[usize::try_from((generation - 1) % VERSIONS).unwrap()];
         let request = ReplaceRequest {
             allow_unsigned: true,
             health_window: Duration::ZERO,
             ..ReplaceRequest::new("web".parse().unwrap(), Source::Component(component.clone()))
         };
         let report = stage.host.replace(request).await.expect("a replace");
-        storm
-            .generation
-            .store(report.loaded.generation.0, Ordering::SeqCst);
+        assert_eq!(report.loaded.generation.0, generation);
+        storm.serves(generation);
     }
-    storm.done.store(true, Ordering::SeqCst);
+    storm.is_over();
     let mut asked = 0;
     for client in clients {
         let of_one = client.await.expect("no request was lost");
         assert!(of_one > 0);
         asked += of_one;
     }
+    for (attack, task) in attacks {
+        let made = task.await.expect("the attack met what it had to meet");
+        println!("{attack}: {} times", made.times);
+        assert!(made.times > 0, "{attack}");
+        asked += made.answered;
+    }
     println!("{asked} requests during {REPLACES} replaces");
+    storm.assert_tried(STRADDLED);
     stage.quiet().await;
-    soon("what was replaced is gone", || {
+    soon("what was replaced is gone, and nobody is left", || {
         let status = stage.host.status();
-        status.plugins.len() == 1 && status.plugins[0].faults == 0
+        let connections: u64 = status.listeners.iter().map(|row| row.connections).sum();
+        status.plugins.len() == 1 && status.plugins[0].faults == 0 && connections == 0
     })
     .await;
     let totals = stage.host.totals();

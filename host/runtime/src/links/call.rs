@@ -154,7 +154,7 @@ impl Way {
         args: &[u8],
         context: Box<CallContext>,
     ) -> Result<Result<Reply, Fault>, Box<CallContext>> {
-        if !self.may_hold_thread || self.not_too_deep(target).is_err() {
+        if !self.may_hold_thread || self.is_deepest() {
             return Err(context);
         }
         let Some(plugin) = self.unit.spec.neighbours.plugin(target.plugin) else {
@@ -170,11 +170,12 @@ impl Way {
                 return Ok(Err(fault));
             }
         };
-        if let Some(clock) = &self.clock {
+        let clock = self.clock.as_deref();
+        if let Some(clock) = clock {
             clock.pause();
         }
         let called = plugin.call_nested(method, args, context);
-        if let Some(clock) = &self.clock {
+        if let Some(clock) = clock {
             clock.resume();
         }
         if let Ok(Err(fault)) = &called {
@@ -287,6 +288,11 @@ impl Way {
     /// calls holds.
     fn in_own_way(&self, plugin: &Plugin) -> bool {
         self.hop.has_come_through(&plugin.spec().name)
+    }
+
+    /// Whether nobody can be called from here. Tells and counts nothing.
+    fn is_deepest(&self) -> bool {
+        self.hop.depth() >= self.unit.spec.limits.link_depth
     }
 
     fn not_too_deep(&self, target: Target<'_>) -> Result<(), Fault> {

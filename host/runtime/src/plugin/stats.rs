@@ -21,6 +21,9 @@ pub struct PluginStats {
     /// Those of them that the guest itself is to blame for: it trapped, or a
     /// limit stopped it.
     pub traps: u64,
+    /// Those of them that took more memory than their instance may have, which was
+    /// lost with it.
+    pub out_of_memory: u64,
     /// Uses that no grant covered.
     pub denials: u64,
     /// Lines of its log that were dropped since the last that was passed on.
@@ -46,6 +49,7 @@ impl PluginStats {
             (&mut self.calls, other.calls),
             (&mut self.faults, other.faults),
             (&mut self.traps, other.traps),
+            (&mut self.out_of_memory, other.out_of_memory),
             (&mut self.denials, other.denials),
             (&mut self.lines_dropped, other.lines_dropped),
             (&mut self.lines_dropped_ever, other.lines_dropped_ever),

@@ -53,6 +53,22 @@ pub(crate) fn perform(steps: &[String], next: Next) -> Result<String, String> {
         "grow" => loop {
             KEPT.with_borrow_mut(|kept| kept.push(vec![1; 1 << 20]));
         },
+        // As often as it takes until something else comes of them.
+        "until-other" => {
+            let first = perform(rest, next)?;
+            loop {
+                let now = perform(rest, next)?;
+                if now != first {
+                    return Ok(now);
+                }
+            }
+        }
+        "busy" => number(rest, |turns, rest| {
+            (0..turns).for_each(|turn| {
+                std::hint::black_box(turn);
+            });
+            perform(rest, next)
+        }),
         "until-cancelled" => {
             while !request::is_cancelled() {
                 std::hint::black_box(0);

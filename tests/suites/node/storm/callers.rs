@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odeon::{Args, CallOptions, CallRequest, Host, Outcome};
+use odeon_tests::runtime::decode;
+use odeon_tests::way::encoded;
 use odeon_tests::web::Client;
 
 use super::numbers::Storm;
@@ -123,17 +125,23 @@ pub(super) async fn web(address: SocketAddr, storm: Arc<Storm>, milliseconds: u6
     made
 }
 
+/// What the user of another plugin does in this call of it, and whether that asks
+/// the other one.
+fn steps_of(call: u64) -> (bool, &'static str) {
+    match call % 3 {
+        0 => (false, r#"["version"]"#),
+        1 => (true, r#"["next", "version"]"#),
+        // Keeps the provider busy, so that it is replaced meanwhile.
+        _ => (true, r#"["next", "times", "10000", "version"]"#),
+    }
+}
+
 /// Calls a plugin that asks another one. Both are replaced.
 pub(super) async fn link(host: Host, storm: Arc<Storm>) -> u64 {
     let mut made = 0;
     while storm.goes_on().await {
         let (used, own) = (storm.provider.now(), storm.user.now());
-        let (asks, steps) = match made % 3 {
-            0 => (false, r#"["version"]"#),
-            1 => (true, r#"["next", "version"]"#),
-            // Keeps the provider busy, so that it is replaced meanwhile.
-            _ => (true, r#"["next", "times", "10000", "version"]"#),
-        };
+        let (asks, steps) = steps_of(made);
         let reply = host
             .call("u/perform", Args::Wave(steps), CallOptions::default())
             .await
@@ -151,6 +159,29 @@ pub(super) async fn link(host: Host, storm: Arc<Storm>) -> u64 {
         made += 1;
     }
     made
+}
+
+/// The same on a thread of its own, where the other one answers on the stack of
+/// the plugin that asks. An answer tells nothing but the version of whoever gave it.
+pub(super) fn link_on_a_thread(host: &Host, storm: &Arc<Storm>) -> std::thread::JoinHandle<u64> {
+    let (host, storm) = (host.clone(), storm.clone());
+    std::thread::spawn(move || {
+        let perform = host.method("u/perform").unwrap();
+        let mut made = 0;
+        while storm.goes_on_here() {
+            let (asks, steps) = steps_of(made);
+            let args = encoded(perform.ty(), steps);
+            let asked = if asks { &storm.provider } else { &storm.user };
+            let before = asked.now();
+            let reply = perform.call(&args).expect("no call through a link is lost");
+            let answer = decode(perform.ty(), &reply.bytes);
+            assert!(answer.starts_with("ok("), "{answer}");
+            asked.check_version(before, version_in(&answer));
+            made += 1;
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        made
+    })
 }
 
 /// Calls as an embedding program does, on a thread of its own.
