@@ -54,7 +54,7 @@ pub struct Taken {
     pub called: f64,
     /// Microseconds of processor time of such a call: the mean.
     pub first: f64,
-    /// Descriptors that the calls have opened.
+    /// Descriptors that the hosts, and the calls, have opened.
     pub opened: usize,
 }
 
@@ -107,14 +107,13 @@ pub fn add(host: &Host, method: &str) {
 pub fn taken(grounds: &[Ground]) -> Taken {
     raise_open_files();
     let tokio = threads();
-    let (before, busy) = (resident(), process_cpu());
+    let (before, open, busy) = (resident(), descriptors(), process_cpu());
     let grown = || resident().saturating_sub(before) as f64;
     let started = futures::future::join_all(grounds.iter().map(Ground::start));
     let started = tokio.block_on(started);
     let time = started.iter().map(|started| started.took).max();
     let cpu = process_cpu() - busy;
     let loaded = grown();
-    let open = descriptors();
     let busy = process_cpu();
     // One after the other, so that they go to different workers: threads are
     // dealt out in turn.

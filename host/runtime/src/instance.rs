@@ -12,6 +12,7 @@ use wasmtime::{Store, Trap};
 
 use crate::codec::{self, Out};
 use crate::engine::Capture;
+use crate::plugin::MethodId;
 use crate::state::{HostState, on_tick};
 use crate::unit::Unit;
 
@@ -29,6 +30,8 @@ pub(crate) struct Instance {
     pub(crate) store: Store<HostState>,
     pub(crate) instance: component::Instance,
     pub(crate) shard: usize,
+    /// The function that was called last, and the number of its method.
+    known: Option<(usize, component::Func)>,
 }
 
 fn store(template: &Template, unit: &Arc<Unit>) -> Store<HostState> {
@@ -67,6 +70,7 @@ impl Instance {
                 store,
                 instance,
                 shard,
+                known: None,
             }),
             Err(error) => Err(Box::new(NotMade { error, state: store })),
         }
@@ -87,16 +91,23 @@ impl Instance {
                 store,
                 instance,
                 shard,
+                known: None,
             }),
             Err(error) => Err(Box::new(NotMade { error, state: store })),
         }
     }
 
-    /// Calls a function with checked arguments in the wire form.
+    /// Calls a method, which is this function, with checked arguments in the wire
+    /// form.
     #[inline]
-    pub(crate) fn call(&mut self, index: &ComponentExportIndex, args: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    pub(crate) fn call(
+        &mut self,
+        method: MethodId,
+        index: &ComponentExportIndex,
+        args: &[u8],
+    ) -> wasmtime::Result<Vec<u8>> {
         self.store.set_epoch_deadline(1);
-        let function = self.function(index)?;
+        let function = self.method(method, index)?;
         let Out(result) = codec::direct(function).call(&mut self.store, codec::Args(args))?;
         Ok(result)
     }
@@ -104,11 +115,12 @@ impl Instance {
     /// The same on a fiber: the call can wait and can be made to yield.
     pub(crate) async fn call_async(
         &mut self,
+        method: MethodId,
         index: &ComponentExportIndex,
         args: &[u8],
     ) -> wasmtime::Result<Vec<u8>> {
         self.store.set_epoch_deadline(1);
-        let function = self.function(index)?;
+        let function = self.method(method, index)?;
         let Out(result) = codec::direct(function)
             .call_async(&mut self.store, codec::Args(args))
             .await?;
@@ -154,6 +166,24 @@ impl Instance {
             out = wire::encode(ty, &value, &at_any_depth).map_err(|_| codec::BadValue::TooLarge)?;
         }
         Ok(out)
+    }
+
+    /// The function of a method: an instance that is kept is mostly called by the
+    /// same one again.
+    #[inline]
+    fn method(
+        &mut self,
+        method: MethodId,
+        index: &ComponentExportIndex,
+    ) -> wasmtime::Result<component::Func> {
+        if let Some((known, function)) = self.known
+            && known == method.number()
+        {
+            return Ok(function);
+        }
+        let function = self.function(index)?;
+        self.known = Some((method.number(), function));
+        Ok(function)
     }
 
     #[inline]

@@ -57,6 +57,9 @@ pub(crate) struct Call {
     /// Where the call stands in a chain of plugins; for those that can call
     /// others.
     pub(crate) hop: Option<Arc<Hop>>,
+    /// Where the last call stood, if it was the first in its chain and so keeps
+    /// nobody else.
+    pub(crate) before: Option<Arc<Hop>>,
 }
 
 impl HostState {
@@ -79,6 +82,7 @@ impl HostState {
                 on_fiber: false,
                 after_service: false,
                 hop: None,
+                before: None,
             },
             table,
             wasi: None,
@@ -165,7 +169,7 @@ impl HostState {
         // call, and is then kept by nobody.
         self.learn();
         self.call.context = None;
-        self.call.hop = None;
+        self.call.before = self.call.hop.take().filter(|hop| hop.depth() == 1);
         if let Some(present) = &self.present {
             present.end();
         }

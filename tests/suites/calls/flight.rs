@@ -32,7 +32,11 @@ impl Flight {
     /// Sends the call and does not wait for anything.
     pub(crate) fn queue(plugin: &Plugin, invocation: &'static str, context: CallContext) -> Flight {
         let mut task = JoinSet::new();
-        let interrupt = context.interrupt.clone();
+        let interrupt = Interrupt::new();
+        let context = CallContext {
+            interrupt: interrupt.clone(),
+            ..context
+        };
         let plugin = plugin.clone();
         task.spawn(async move { call_with(&plugin, invocation, context).await });
         Flight { task, interrupt }

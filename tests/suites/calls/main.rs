@@ -21,3 +21,5 @@ mod flight;
 mod instances;
 mod lifecycle;
 mod lines;
+mod order;
+mod panics;

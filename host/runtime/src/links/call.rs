@@ -37,7 +37,6 @@ pub(crate) struct Outgoing {
 
 /// Where it comes from.
 struct Way {
-    unit: Arc<Unit>,
     hop: Arc<Hop>,
     clock: Option<Arc<CallClock>>,
     /// The caller runs on a thread that nobody else waits for.
@@ -73,7 +72,7 @@ impl Outgoing {
         if let Some(wasi) = &state.wasi {
             wasi.write_during(state.call.during());
         }
-        let unit = state.unit.clone();
+        let unit = &state.unit;
         let own = state.call.known_context();
         let callers = match own.filter(|own| !own.callers.is_empty()) {
             None => unit.itself.clone(),
@@ -83,8 +82,8 @@ impl Outgoing {
             serial: state.call.during().serial,
             callers,
             behalf: match own {
-                None => Behalf::nobody().then_unit(&unit),
-                Some(own) => own.behalf.then_unit(&unit),
+                None => Behalf::nobody().then_unit(unit),
+                Some(own) => own.behalf.then_unit(unit),
             },
             user_data: None,
             wait_until: unit.ticker.when(state.call.deadline_ms()),
@@ -96,7 +95,6 @@ impl Outgoing {
             trace: own.and_then(|own| own.trace.clone()),
         });
         let way = Way {
-            unit,
             hop,
             clock: state.call.clock(),
             may_hold_thread: !state.call.on_fiber(),
@@ -144,6 +142,10 @@ impl Outgoing {
 }
 
 impl Way {
+    fn unit(&self) -> &Arc<Unit> {
+        self.hop.unit()
+    }
+
     /// Calls the method that `find` gives for it on the caller's own stack. Gives
     /// the context back where that would keep somebody waiting, or there is no
     /// room at once.
@@ -157,7 +159,7 @@ impl Way {
         if !self.may_hold_thread || self.is_deepest() {
             return Err(context);
         }
-        let Some(plugin) = self.unit.spec.neighbours.plugin(target.plugin) else {
+        let Some(plugin) = self.unit().spec.neighbours.plugin(target.plugin) else {
             return Err(context);
         };
         if !plugin.calls_nobody() {
@@ -204,7 +206,7 @@ impl Way {
     #[cold]
     fn ended_there(&self, target: Target<'_>, fault: &Fault) {
         if !fault.is_passed_on() {
-            let neighbours = &self.unit.spec.neighbours;
+            let neighbours = &self.unit().spec.neighbours;
             neighbours.ended(target.plugin, &target.text(), fault);
         }
     }
@@ -264,7 +266,7 @@ impl Way {
     ) -> Result<(Entered, MethodId), Fault> {
         let mut attempt = Attempt::first();
         loop {
-            let found = self.unit.spec.neighbours.plugin(target.plugin);
+            let found = self.unit().spec.neighbours.plugin(target.plugin);
             let plugin = found.ok_or_else(|| self.away(target, "is not loaded"))?;
             let method = find(&plugin, args)?;
             let entered = match self.in_own_way(&plugin) {
@@ -292,11 +294,11 @@ impl Way {
 
     /// Whether nobody can be called from here. Tells and counts nothing.
     fn is_deepest(&self) -> bool {
-        self.hop.depth() >= self.unit.spec.limits.link_depth
+        self.hop.depth() >= self.unit().spec.limits.link_depth
     }
 
     fn not_too_deep(&self, target: Target<'_>) -> Result<(), Fault> {
-        let most = self.unit.spec.limits.link_depth;
+        let most = self.unit().spec.limits.link_depth;
         if self.hop.depth() < most {
             return Ok(());
         }
@@ -304,7 +306,7 @@ impl Way {
             target,
             &format!(
                 "{most} plugins, which is all that limits.link-depth of {} lets a call go through",
-                self.unit.spec.name
+                self.unit().spec.name
             ),
         ))
     }
@@ -331,7 +333,7 @@ impl Way {
 
     #[cold]
     fn too_deep(&self, target: Target<'_>, why: &str) -> Fault {
-        self.unit.counters.hit(LINK_DEPTH);
+        self.unit().counters.hit(LINK_DEPTH);
         let mut chain = self.hop.texts();
         chain.push(target.text());
         Fault::new(

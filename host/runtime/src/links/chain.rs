@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use odeon_protocol::{PluginName, Serial};
 
+use crate::plugin::MethodId;
 use crate::unit::Unit;
 
 /// One plugin in the chain, and the method of it that runs.
@@ -19,6 +20,7 @@ pub struct Hop {
     function: Arc<str>,
     parent: Option<Arc<Hop>>,
     depth: u64,
+    method: MethodId,
     /// Of the whole chain; only that of the first in it is used.
     common: Common,
 }
@@ -36,6 +38,7 @@ impl Hop {
         unit: Arc<Unit>,
         interface: Option<Arc<str>>,
         function: Arc<str>,
+        method: MethodId,
         parent: Option<Arc<Hop>>,
     ) -> Self {
         let depth = parent.as_ref().map_or(0, |parent| parent.depth).saturating_add(1);
@@ -45,8 +48,25 @@ impl Hop {
             function,
             parent,
             depth,
+            method,
             common: Common::default(),
         }
+    }
+
+    /// The same as the first of another chain, if it is of this method and nobody
+    /// stands behind it.
+    pub(crate) fn again(mut first: Arc<Hop>, method: MethodId) -> Option<Arc<Hop>> {
+        let hop = Arc::get_mut(&mut first)?;
+        if hop.parent.is_some() || hop.method != method {
+            return None;
+        }
+        hop.common = Common::default();
+        Some(first)
+    }
+
+    /// The plugin.
+    pub(crate) fn unit(&self) -> &Arc<Unit> {
+        &self.unit
     }
 
     /// What all in the chain have in common.

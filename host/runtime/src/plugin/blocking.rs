@@ -94,7 +94,7 @@ impl Shared {
         let via = context.as_ref().and_then(|context| context.via.clone());
         let begin = |state: &mut HostState| {
             state.begin(context, self.budget, false);
-            state.call.hop = self.hop(method, via);
+            state.call.hop = self.hop(method, via, state.call.before.take());
         };
         let (mut instance, template) = match self.take_idle() {
             Some(mut instance) => {
@@ -118,7 +118,7 @@ impl Shared {
                 "the plugin has no method of this number",
             ));
         };
-        let called = instance.call_async(index, args).await;
+        let called = instance.call_async(method, index, args).await;
         self.settle(instance, self.within_depth(method, called))
     }
 }

@@ -202,7 +202,7 @@ impl Plugin {
         let begin = |state: &mut HostState| {
             state.begin(context, budget, true);
             state.counted_by(clock);
-            state.call.hop = shared.hop(called, via);
+            state.call.hop = shared.hop(called, via, state.call.before.take());
         };
         let (mut instance, template) = match shared.take_idle() {
             Some(mut instance) => {
@@ -237,7 +237,7 @@ impl Plugin {
             _ if shared.source.description.async_lifted => {
                 Box::pin(instance.call_lifted(index, ty, &args, &shared.values)).await
             }
-            _ => instance.call_async(index, &args).await,
+            _ => instance.call_async(called, index, &args).await,
         };
         shared.settle(instance, shared.within_depth(called, outcome))
     }

@@ -192,7 +192,7 @@ impl Plugin {
             if tokio::runtime::Handle::try_current().is_ok() {
                 return Err(NotEntered::Fault(Fault::new(
                     Code::Internal,
-                    "call_blocking was used inside an asynchronous task for a plugin that can wait; use call",
+                    "a synchronous call was made inside an asynchronous runtime, of a plugin that can wait; use the asynchronous one, or a thread outside of the runtime",
                 )));
             }
             // The engine runs the tasks of a component with concurrency in turns.

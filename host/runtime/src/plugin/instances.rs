@@ -111,14 +111,25 @@ impl Shared {
     }
 
     /// Where a call of this method stands in a chain of plugins, if it can go on
-    /// from here.
-    pub(super) fn hop(&self, method: MethodId, via: Option<Arc<Hop>>) -> Option<Arc<Hop>> {
+    /// from here. `before` is where the instance stood in its last call, if that
+    /// was the first in its chain.
+    pub(super) fn hop(
+        &self,
+        method: MethodId,
+        via: Option<Arc<Hop>>,
+        before: Option<Arc<Hop>>,
+    ) -> Option<Arc<Hop>> {
         if !self.source.links.lead_on() {
             return None;
         }
+        let before = before.filter(|_| via.is_none());
+        if let Some(again) = before.and_then(|before| Hop::again(before, method)) {
+            return Some(again);
+        }
         let export = self.source.description.exports.get(method.0)?;
         let (interface, function) = (export.interface.clone(), export.function.clone());
-        Some(Arc::new(Hop::new(self.unit.clone(), interface, function, via)))
+        let hop = Hop::new(self.unit.clone(), interface, function, method, via);
+        Some(Arc::new(hop))
     }
 
     /// The number and the type of a hook, if it is exported.

@@ -29,12 +29,18 @@ impl Shared {
         context: Option<Box<CallContext>>,
         pass: Pass<'_>,
     ) -> Result<Reply, Fault> {
-        let reply = self.guarded(|| self.instance_here(context));
-        let reply = reply.and_then(|(mut instance, template)| {
+        let mut place = None;
+        let called = self.guarded(|| {
+            let (instance, template) = self.instance_here(context)?;
+            let instance = place.insert(instance);
             let index = template.methods.get(method.0).ok_or_else(no_such_method)?;
-            let called = self.guarded(|| Ok(instance.call(index, args)))?;
-            self.settle(instance, self.within_depth(method, called))
+            Ok(instance.call(method, index, args))
         });
+        let reply = match (called, place) {
+            (Ok(called), Some(instance)) => self.settle(instance, self.within_depth(method, called)),
+            (Ok(_), None) => Err(self.broke_off()),
+            (Err(fault), _) => Err(fault),
+        };
         drop(pass);
         reply
     }
@@ -50,7 +56,7 @@ impl Shared {
     }
 
     #[cold]
-    fn broke_off(&self) -> Fault {
+    pub(super) fn broke_off(&self) -> Fault {
         let fault = running::broke_off();
         self.count_fault(&fault);
         fault

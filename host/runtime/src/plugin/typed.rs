@@ -8,6 +8,7 @@ use wasmtime::component::{ComponentNamedList, Lift, Lower};
 use super::serve::no_such_method;
 use super::{MethodId, Place, Plugin};
 use crate::control::CallContext;
+use crate::instance::Instance;
 use crate::link::Flavour;
 use crate::trace::{self, Span, Trace};
 
@@ -127,33 +128,44 @@ impl Place<'_> {
         if shared.source.flavour != Flavour::Direct {
             return Err(not_direct());
         }
-        let (mut instance, template) = shared.guarded(|| shared.instance_here(context))?;
-        let index = template.methods.get(method.0).ok_or_else(no_such_method)?;
-        instance.store.set_epoch_deadline(1);
-        let function = match instance
-            .instance
-            .get_typed_func::<P, R>(&mut instance.store, index)
-        {
-            Ok(function) => function,
-            Err(error) => {
-                instance.store.data_mut().end();
-                shared.keep(instance);
-                return Err(Fault::new(
-                    Code::InvalidArguments,
-                    format!("the Rust types are not the method's: {error:#}"),
-                ));
-            }
-        };
-        let called = shared.guarded(|| Ok(function.call(&mut instance.store, params)))?;
-        let outcome = match called {
-            Ok(result) => {
+        let (mut place, mut fits) = (None, true);
+        let called = shared.guarded(|| {
+            let (made, template) = shared.instance_here(context)?;
+            let Instance { store, instance, .. } = &mut **place.insert(made);
+            let index = template.methods.get(method.0).ok_or_else(no_such_method)?;
+            store.set_epoch_deadline(1);
+            let function = instance.get_typed_func::<P, R>(&mut *store, index);
+            let function = function.map_err(|error| {
+                fits = false;
+                not_of_these_types(&error)
+            })?;
+            Ok(function.call(store, params))
+        });
+        let outcome = match (called, place) {
+            (Ok(Ok(result)), Some(mut instance)) => {
                 instance.store.data_mut().end();
                 shared.keep(instance);
                 Ok(result)
             }
-            Err(error) => Err(shared.stopped(instance.store, error)),
+            (Ok(Err(error)), Some(instance)) => Err(shared.stopped(instance.store, error)),
+            (Ok(_), None) => Err(shared.broke_off()),
+            (Err(fault), Some(mut instance)) if !fits => {
+                // Nothing of it ran.
+                instance.store.data_mut().end();
+                shared.keep(instance);
+                Err(fault)
+            }
+            (Err(fault), _) => Err(fault),
         };
         drop(pass);
         outcome
     }
+}
+
+#[cold]
+fn not_of_these_types(error: &wasmtime::Error) -> Fault {
+    Fault::new(
+        Code::InvalidArguments,
+        format!("the Rust types are not the method's: {error:#}"),
+    )
 }
