@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use odeon_authority::{ByteSize, GrantSet, Limits, TimeSpan};
 use odeon_protocol::{Code, Fault, FunctionType, Generation, ValueLimits, wave, wire};
 use odeon_runtime::{
-    Alone, CallContext, Compiler, EngineClass, InstanceModel, LinkSpec, LoadError, MethodId, Neighbours,
-    Plugin, PluginSpec, PoolSize, Runtime, RuntimeConfig,
+    Alone, AuditSink, CallContext, Compiler, EngineClass, InstanceModel, LinkSpec, LoadError, MethodId, Neighbours,
+    Plugin, PluginSpec, PoolSize, Runtime, RuntimeConfig, SecretSource,
 };
 
 use crate::clock::process_cpu;
@@ -126,6 +126,18 @@ impl Spec {
     /// With this variable in its environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.spec.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// With secrets from there.
+    pub fn secrets(mut self, secrets: Arc<dyn SecretSource>) -> Self {
+        self.spec.secrets = secrets;
+        self
+    }
+
+    /// With another record of denials.
+    pub fn audit(mut self, audit: Arc<dyn AuditSink>) -> Self {
+        self.spec.audit = audit;
         self
     }
 

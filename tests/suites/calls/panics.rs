@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use odeon_protocol::{Code, Fault};
-use odeon_runtime::{Plugin, SecretError, SecretSource};
-use odeon_tests::runtime::{Spec, call, call_blocking, method, runtime, spec};
+use odeon_runtime::{Plugin, Runtime, SecretError, SecretSource};
+use odeon_tests::runtime::{call, call_blocking, method, runtime, spec};
 use zeroize::Zeroizing;
 
 use crate::flight::eventually;
@@ -25,8 +25,12 @@ impl SecretSource for Defect {
 
 const REACHES: &str = "perform([\"secret\", \"key\"])";
 
-fn defective() -> Spec {
-    spec().resident().grant("secret=key").secrets(Arc::new(Defect))
+async fn defective(runtime: &Runtime, guest: &str) -> Plugin {
+    let spec = spec()
+        .resident()
+        .grant("secret=key")
+        .secrets(Arc::new(Defect));
+    spec.load(runtime, guest).await
 }
 
 /// The call is over, its instance and its place are gone, it is counted, and the
@@ -53,7 +57,7 @@ async fn assert_is_over(how: &str, plugin: &Plugin, called: Result<String, Fault
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_of_the_host_ends_the_call_it_is_in_and_nothing_else() {
     let runtime = runtime();
-    let direct = || defective().load_owned(&runtime, "guest-provider");
+    let direct = || defective(&runtime, "guest-provider");
 
     let plugin = direct().await;
     assert_is_over("in a task", &plugin, call(&plugin, REACHES).await).await;
@@ -70,9 +74,10 @@ async fn a_panic_of_the_host_ends_the_call_it_is_in_and_nothing_else() {
     assert_is_over("with Rust types", &plugin, called).await;
 
     // One that can wait is called on a fiber there.
-    let waiting = defective().load_owned(&runtime, "guest-holder").await;
+    let waiting = defective(&runtime, "guest-holder").await;
+    call(&waiting, "kept.take(\"key\")").await.unwrap();
     let called = beside(&waiting, |plugin| {
-        call_blocking(plugin, "reveal(\"key\")", Default::default())
+        call_blocking(plugin, "kept.reveal", Default::default())
     });
     let fault = called.await.expect_err("the defect was reached");
     assert_eq!(fault.code, Code::Internal, "on a fiber: {fault}");

@@ -6,7 +6,7 @@ use odeon_authority::ByteSize;
 use odeon_protocol::{Code, Serial};
 use odeon_runtime::{CallContext, Level, Stream};
 use odeon_tests::guests::assemble;
-use odeon_tests::runtime::{call, call_with, hits, runtime, spec, stopped, stopped_both_ways};
+use odeon_tests::runtime::{call, call_with, encode, hits, runtime, spec, stopped, stopped_both_ways};
 
 /// Enforced by `instance::store` (`set_hostcall_fuel`).
 #[tokio::test]
@@ -24,6 +24,39 @@ async fn one_host_call_copies_so_many_bytes_and_no_more() {
     for bytes in [2_u64 << 20, 1 << 40, u64::MAX] {
         let invocation = format!("flood.random-bytes({bytes})");
         stopped_both_ways(&plugin, &invocation, Code::HostCallBytesLimit).await;
+    }
+}
+
+/// Enforced by `charge` in the codec: what is as long as its type says is copied
+/// like everything else.
+#[tokio::test]
+async fn a_list_of_fixed_length_is_charged_too() {
+    let runtime = runtime();
+    let spec = spec().limits(|limits| limits.host_call_bytes = ByteSize::mib(1));
+    for (element, count, fits) in [
+        ("u8", 1 << 19, true),
+        ("u8", 1 << 21, false),
+        ("bool", 1 << 21, false),
+        ("(tuple u8 u16)", 1 << 19, false),
+    ] {
+        let text = format!(
+            r#"(component
+                (core module $m
+                    (memory (export "memory") 33)
+                    (func (export "large") (result i32) (i32.const 0)))
+                (core instance $i (instantiate $m))
+                (type $large (list {element} {count}))
+                (func (export "large") (result $large)
+                    (canon lift (core func $i "large") (memory (core memory $i "memory")))))"#
+        );
+        let plugin = spec.prepare(&runtime, &assemble(&text)).await.unwrap();
+        let (id, args, _) = encode(&plugin, "large");
+        let called = plugin.call(id, args, CallContext::default()).await;
+        let code = called.as_ref().map(|reply| reply.bytes.len()).map_err(|fault| fault.code);
+        match fits {
+            true => assert_eq!(code, Ok(count), "{element}"),
+            false => assert_eq!(code, Err(Code::HostCallBytesLimit), "{element}"),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! what ends them and what each pays for is the same, whether the provider has a
 //! stack of its own or runs on its caller's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use odeon_protocol::{Code, Serial};
 use odeon_runtime::{CallContext, Interrupt, Plugin, Reason};
 use odeon_tests::clock::process_cpu;
 use odeon_tests::guests;
+use odeon_tests::records::Records;
 use odeon_tests::runtime::hits;
 use odeon_tests::way::Way;
 
@@ -221,5 +223,77 @@ async fn a_provider_that_is_replaced_meanwhile_is_followed_either_way() {
         let told = running.ended().await.unwrap();
         assert_eq!(told, r#"ok("answered by version 2")"#, "{way:?}");
         assert_eq!((caller.stats().calls, second.stats().calls), (1, 1), "{way:?}");
+    }
+}
+
+/// Enforced by `Hop::serial`: all calls of a chain have one, also where nobody has
+/// given it.
+#[tokio::test]
+async fn a_chain_has_one_serial_either_way() {
+    for way in Way::BOTH {
+        let town = Town::new();
+        town.load(&town.spec("provider"), "guest-provider").await;
+        for resident in [false, true] {
+            let spec = town.caller("caller", "provider");
+            let spec = if resident { spec.resident() } else { spec };
+            let caller = town.load(&spec, "guest-caller").await;
+            let mut serials = BTreeSet::new();
+            for _ in 0..3 {
+                let same = way.call(&caller, &perform(["same-serial", "facts"])).await;
+                assert_eq!(same.unwrap(), "ok(\"true\")", "{way:?}");
+                serials.insert(way.call(&caller, &perform(["next", "facts"])).await.unwrap());
+            }
+            assert_eq!(serials.len(), 3, "{way:?}: each request has its own: {serials:?}");
+        }
+    }
+}
+
+/// Enforced by `HostState::begin` and `End::of`: where both come at the same time,
+/// it was the caller's, and nothing is held against the provider.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_deadline_of_both_is_the_callers() {
+    const BOTH: Duration = Duration::from_millis(100);
+    for way in Way::BOTH {
+        let town = Town::new();
+        let provider = town.spec("provider").cpu(LONG).deadline(BOTH);
+        let provider = town.load(&provider, "guest-provider").await;
+        let caller = town.caller("caller", "provider").cpu(LONG).deadline(BOTH);
+        let caller = town.load(&caller, "guest-caller").await;
+        for _ in 0..5 {
+            let fault = way
+                .call(&caller, &perform(["next", "spin"]))
+                .await
+                .unwrap_err();
+            assert_eq!(
+                (fault.code, fault.chain()),
+                (Code::DeadlineLimit, Vec::new()),
+                "{way:?}: {fault}"
+            );
+        }
+        assert_eq!(provider.stats().traps, 0, "{way:?}");
+    }
+}
+
+/// Enforced by `HostState::end`: an instance that waits for its next call keeps
+/// nobody for whom it has worked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_was_worked_for_is_gone_when_it_is_unloaded() {
+    for way in Way::BOTH {
+        let town = Town::new();
+        town.load(&town.spec("last"), "guest-provider").await;
+        // It can call others, and has asked what it may use.
+        let deputy = town.caller("deputy", "last").resident();
+        let deputy = town.load(&deputy, "guest-caller").await;
+        let record = Arc::new(Records::default());
+        let kept = Arc::downgrade(&record);
+        let spec = town.caller("caller", "deputy").audit(record);
+        let caller = town.load(&spec, "guest-caller").await;
+        let asked = way.call(&caller, &perform(["next", "try", "secret", "key"])).await;
+        assert!(asked.unwrap().contains("told"), "{way:?}");
+        way.call(&caller, &perform(["next", "next", "version"])).await.unwrap();
+        assert_eq!(deputy.stats().instances, 1, "{way:?}");
+        town.remove("caller");
+        drop((spec, caller));
+        soon(|| kept.upgrade().is_none()).await;
     }
 }

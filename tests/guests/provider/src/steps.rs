@@ -35,6 +35,11 @@ pub(crate) fn perform(steps: &[String], next: Next) -> Result<String, String> {
             request::user_data().unwrap_or_default(),
             request::time_left().as_millis(),
         )),
+        // Whether the rest is told the same serial.
+        "same-serial" => {
+            let own = request::serial().to_string();
+            next(rest).map(|told| told.contains(&own).to_string())
+        }
         "count" => {
             TIMES.set(TIMES.get() + 1);
             Ok(TIMES.get().to_string())
