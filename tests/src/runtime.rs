@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use odeon_authority::{ByteSize, GrantSet, Limits, TimeSpan};
 use odeon_protocol::{Code, Fault, FunctionType, Generation, ValueLimits, wave, wire};
 use odeon_runtime::{
-    Alone, AuditSink, CallContext, Compiler, EngineClass, InstanceModel, LinkSpec, LoadError, MethodId, Neighbours,
-    Plugin, PluginSpec, PoolSize, Runtime, RuntimeConfig, SecretSource,
+    Alone, AuditSink, CallContext, Compiler, EngineClass, InstanceModel, LinkSpec, LoadError, MethodId,
+    Neighbours, Plugin, PluginSpec, PoolSize, Runtime, RuntimeConfig, SecretSource,
 };
 
 use crate::clock::process_cpu;

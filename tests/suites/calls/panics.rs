@@ -26,10 +26,7 @@ impl SecretSource for Defect {
 const REACHES: &str = "perform([\"secret\", \"key\"])";
 
 async fn defective(runtime: &Runtime, guest: &str) -> Plugin {
-    let spec = spec()
-        .resident()
-        .grant("secret=key")
-        .secrets(Arc::new(Defect));
+    let spec = spec().resident().grant("secret=key").secrets(Arc::new(Defect));
     spec.load(runtime, guest).await
 }
 

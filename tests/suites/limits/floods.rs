@@ -52,7 +52,10 @@ async fn a_list_of_fixed_length_is_charged_too() {
         let plugin = spec.prepare(&runtime, &assemble(&text)).await.unwrap();
         let (id, args, _) = encode(&plugin, "large");
         let called = plugin.call(id, args, CallContext::default()).await;
-        let code = called.as_ref().map(|reply| reply.bytes.len()).map_err(|fault| fault.code);
+        let code = called
+            .as_ref()
+            .map(|reply| reply.bytes.len())
+            .map_err(|fault| fault.code);
         match fits {
             true => assert_eq!(code, Ok(count), "{element}"),
             false => assert_eq!(code, Err(Code::HostCallBytesLimit), "{element}"),

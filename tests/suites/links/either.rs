@@ -260,10 +260,7 @@ async fn one_deadline_of_both_is_the_callers() {
         let caller = town.caller("caller", "provider").cpu(LONG).deadline(BOTH);
         let caller = town.load(&caller, "guest-caller").await;
         for _ in 0..5 {
-            let fault = way
-                .call(&caller, &perform(["next", "spin"]))
-                .await
-                .unwrap_err();
+            let fault = way.call(&caller, &perform(["next", "spin"])).await.unwrap_err();
             assert_eq!(
                 (fault.code, fault.chain()),
                 (Code::DeadlineLimit, Vec::new()),
@@ -288,9 +285,13 @@ async fn a_plugin_that_was_worked_for_is_gone_when_it_is_unloaded() {
         let kept = Arc::downgrade(&record);
         let spec = town.caller("caller", "deputy").audit(record);
         let caller = town.load(&spec, "guest-caller").await;
-        let asked = way.call(&caller, &perform(["next", "try", "secret", "key"])).await;
+        let asked = way
+            .call(&caller, &perform(["next", "try", "secret", "key"]))
+            .await;
         assert!(asked.unwrap().contains("told"), "{way:?}");
-        way.call(&caller, &perform(["next", "next", "version"])).await.unwrap();
+        way.call(&caller, &perform(["next", "next", "version"]))
+            .await
+            .unwrap();
         assert_eq!(deputy.stats().instances, 1, "{way:?}");
         town.remove("caller");
         drop((spec, caller));

@@ -52,7 +52,7 @@ impl Runtime {
         class: Option<EngineClass>,
     ) -> Result<Description, CompileError> {
         let place = self.place(&digest(bytes), class);
-        if let Some(description) = self.from_cache(&place, |compiled| compiled.description).await {
+        if let Some(description) = self.cached(&place, |compiled| compiled.description).await {
             return Ok(description);
         }
         self.compiled_anew(bytes, class, place, |compiled| compiled.description)
@@ -104,7 +104,7 @@ impl Runtime {
                 move |compiled| runtime.ready(compiled, from_cache, spec)
             };
             let kept = match ask_cache {
-                true => self.from_cache(&place, ready(true)).await,
+                true => self.cached(&place, ready(true)).await,
                 false => None,
             };
             let from_cache = kept.is_some();
@@ -219,7 +219,7 @@ impl Runtime {
 
     /// Takes native code from the cache, and does something with it. Nothing if it
     /// is not there.
-    async fn from_cache<R: Send + 'static>(
+    async fn cached<R: Send + 'static>(
         &self,
         place: &Option<Place>,
         then: impl FnOnce(Compiled) -> R + Send + 'static,
