@@ -319,20 +319,20 @@ impl Host {
             started,
         } = ready;
         let _turn = self.inner.gatekeeper.turn();
-        let settled = Failed::at(LoadStep::Settle);
         let route = loaded.route.as_ref();
-        self.check_route(&loaded.name, route).map_err(&settled)?;
+        self.check_route(&loaded.name, route)
+            .map_err(Failed::at(LoadStep::Settle))?;
         self.refuse_denied(&loaded)?;
         let unlinked = Failed::at(LoadStep::Link);
         self.link_again(&loaded.plugin).map_err(&unlinked)?;
         if !break_links {
             self.fits_dependants(&loaded.plugin).map_err(&unlinked)?;
         }
-        self.take_at_switch(before, &loaded).map_err(&settled)?;
         let failed = Failed::at(LoadStep::Publish);
         self.note_replace(&loaded, before).map_err(&failed)?;
         let warning = self.keep(&loaded).map_err(&failed)?;
         report.warnings.extend(warning);
+        self.take_at_switch(before, &loaded);
         let began = Instant::now();
         reservation.switch(loaded.clone(), before);
         drop(readying);

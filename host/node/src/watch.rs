@@ -55,9 +55,6 @@ use crate::host::Host;
 use crate::load::{Stamp, blocking};
 use crate::remember::StartLoad;
 
-/// How long the watcher goes on with one look at the folder.
-const STALE: Duration = Duration::from_millis(500);
-
 /// Who sees to it that what runs is what the folder says.
 pub(crate) struct Watch {
     doer: Arc<Doer>,
@@ -245,12 +242,12 @@ impl Watch {
             came.add(self.doer.take(step, &folder, round).await);
         }
         for step in long {
-            let has_place = self.has_place(looked, &mut came).await;
             if self.is_stopping() {
                 return Rest::Idle;
             }
-            if !has_place {
-                // Of these the next look says what they are then.
+            if self.under_way.is_full() {
+                // The next look says what they are then: whatever is to be taken
+                // out meanwhile waits for none of them.
                 came.later = true;
                 break;
             }
@@ -273,19 +270,6 @@ impl Watch {
             (false, true) => Rest::Busy,
             (false, false) => Rest::Idle,
         }
-    }
-
-    /// Waits until one step more may be under way, as long as a look at this time
-    /// is good for. `came` is told of those that end meanwhile.
-    async fn has_place(&mut self, looked: Instant, came: &mut Came) -> bool {
-        while self.under_way.is_full() {
-            let left = STALE.saturating_sub(looked.elapsed());
-            match tokio::time::timeout(left, self.under_way.ended()).await {
-                Ok(done) => came.add(done),
-                Err(_) => return false,
-            }
-        }
-        true
     }
 
     /// A new trust policy is a new round.

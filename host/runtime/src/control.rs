@@ -84,7 +84,8 @@ impl Interrupt {
         Interrupt(None)
     }
 
-    /// Ends the call. Returns whether this was the first time.
+    /// Ends the call. Returns whether this was the first time; never for one that
+    /// nobody can raise.
     pub fn raise(&self, reason: Reason) -> bool {
         let Some(state) = &self.0 else { return false };
         // Before anybody can see that it is raised.
@@ -175,7 +176,8 @@ pub struct CallContext {
     /// When the call must have left the queue; what leaves it at that moment is
     /// late already. It says nothing about a call that runs.
     pub start_by: Option<Instant>,
-    /// Ends this call.
+    /// Ends this call. By itself one that nobody can raise: whoever wants to end the
+    /// call gives one of his own.
     pub interrupt: Interrupt,
     /// Where progress goes.
     pub progress: Option<ProgressSink>,

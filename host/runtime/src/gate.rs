@@ -131,18 +131,22 @@ impl Gate {
             return Ok(pass);
         }
         self.may_wait()?;
-        let place = Place::take(self, arrival).ok_or(Refusal::Full)?;
+        let (place, before) = Place::take(self, arrival).ok_or(Refusal::Full)?;
+        // Whoever waited already is first: the room that there is now may be that
+        // one's, who was woken and has not looked yet.
+        let mut may_look = before == 0;
         loop {
             let left = self.someone_left.notified();
             tokio::pin!(left);
             // Registered before looking, so that whoever leaves in between is
             // not missed.
-            left.as_mut().enable();
+            may_look |= left.as_mut().enable();
             self.may_wait()?;
-            if let Some(pass) = self.enter_now() {
+            if may_look && let Some(pass) = self.enter_now() {
                 place.entered();
                 return Ok(pass);
             }
+            may_look = true;
             left.await;
         }
     }
@@ -167,8 +171,9 @@ impl Gate {
     /// was closed.
     pub(crate) fn open(&self) {
         if self.turn(Door::Open, |door| door != Door::Closed) {
-            // Each of them that finds no room waits on, in its place.
-            let room = usize::try_from(self.limit).unwrap_or(usize::MAX);
+            // No more of them than there is room for: whoever finds none waits behind
+            // all others. Whoever leaves from now on wakes the next.
+            let room = self.limit().saturating_sub(self.in_flight());
             for _ in 0..self.waiting().min(room) {
                 self.someone_left.notify_one();
             }
@@ -238,6 +243,12 @@ impl Gate {
         self.word.load(Ordering::SeqCst)
     }
 
+    /// Whether somebody may come in now.
+    fn has_room(&self) -> bool {
+        let word = self.word.load(Ordering::SeqCst);
+        word & DOOR == 0 && word & INSIDE < self.limit
+    }
+
     /// Calls that may be inside at the same time.
     pub(crate) fn limit(&self) -> usize {
         usize::try_from(self.limit).unwrap_or(usize::MAX)
@@ -251,7 +262,8 @@ impl Gate {
     #[inline]
     fn leave(&self) {
         let before = self.word.fetch_add(LEFT - 1, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) > 0 {
+        // Where nobody may come in, whoever opens the door wakes those who wait.
+        if before & DOOR == 0 && self.waiting.load(Ordering::SeqCst) > 0 {
             self.someone_left.notify_one();
         }
         if before & INSIDE == 1 && before & DOOR != 0 {
@@ -315,7 +327,8 @@ struct Place<'g> {
 }
 
 impl<'g> Place<'g> {
-    fn take(gate: &'g Gate, arrival: Arrival) -> Option<Self> {
+    /// Also how many there were before.
+    fn take(gate: &'g Gate, arrival: Arrival) -> Option<(Self, usize)> {
         let before = gate.waiting.fetch_add(1, Ordering::SeqCst);
         // Whoever waits for the door and not for a place takes none of the
         // queue's.
@@ -324,14 +337,16 @@ impl<'g> Place<'g> {
             gate.waiting.fetch_sub(1, Ordering::SeqCst);
             return None;
         }
-        Some(Place { gate })
+        Some((Place { gate }, before))
     }
 
-    /// Has come in: nobody is woken for it, who would find no room and wait again
-    /// behind all others. Where somebody has left meanwhile, that one wakes the
-    /// next.
+    /// Has come in. Wakes the next only where there is room for one more: who finds
+    /// none waits again, behind all others.
     fn entered(self) {
-        self.gate.waiting.fetch_sub(1, Ordering::SeqCst);
+        let others = self.gate.waiting.fetch_sub(1, Ordering::SeqCst) - 1;
+        if others > 0 && self.gate.has_room() {
+            self.gate.someone_left.notify_one();
+        }
         std::mem::forget(self);
     }
 }

@@ -67,7 +67,13 @@ impl Native {
         let Native::Read { bytes, from } = &self else {
             return self;
         };
-        match Sealed::of(bytes.get(*from..).unwrap_or_default()) {
+        let bytes = bytes.get(*from..).unwrap_or_default();
+        // Looked at once more when nobody can write to it any more.
+        let sealed = Sealed::of(bytes).and_then(|sealed| match *sealed.map()? == *bytes {
+            true => Ok(sealed),
+            false => Err(io::Error::other("the file holds something else")),
+        });
+        match sealed {
             Ok(sealed) => Native::Sealed(sealed),
             Err(error) => {
                 no_file(&error);

@@ -19,7 +19,7 @@ mod typed;
 mod wait;
 mod web;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -198,6 +198,7 @@ impl Plugin {
             network: inner.network.clone(),
             preopens: filesystem::Preopens::default(),
             filesystem_0_3: uses_filesystem_0_3(&source.description),
+            inherits_secret: AtomicBool::new(false),
             observer: Observer::default(),
         });
         filesystem::warn(&unit);

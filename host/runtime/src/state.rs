@@ -90,7 +90,7 @@ impl HostState {
             egress: None,
             present: None,
             capture,
-            confidence: Confidence::default(),
+            confidence: Confidence::of(unit.inherits_secret.load(Ordering::Acquire)),
             unit,
         }
     }

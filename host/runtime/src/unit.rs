@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use odeon_authority::{GrantSet, Limits, Principal};
 use odeon_protocol::{Code, Fault, Generation, Kind, PluginName};
@@ -90,6 +90,8 @@ pub(crate) struct Unit {
     pub(crate) preopens: Preopens,
     /// Whether it reaches files through `wasi:filesystem` 0.3.
     pub(crate) filesystem_0_3: bool,
+    /// Whether there may be a secret in the state that it took over.
+    pub(crate) inherits_secret: AtomicBool,
     /// Whether its calls are looked at more closely now.
     pub(crate) observer: Observer,
 }

@@ -37,3 +37,34 @@ async fn in_turn(plugin: Plugin, number: usize, ended: Arc<Mutex<Vec<usize>>>) -
     ended.lock().unwrap().push(number);
     Ok(())
 }
+
+/// Enforced by `Gate::enter`: whoever comes while somebody leaves does not take the
+/// room of one who has waited.
+#[tokio::test]
+async fn whoever_comes_again_waits_behind_all_others() {
+    const CALLERS: usize = 3;
+    const ROUNDS: usize = 4;
+    let runtime = runtime();
+    let plugin = spec().resident().load(&runtime, "guest-spin").await;
+    let mut first = Flight::take_off(&plugin, "wait.sleep-forever").await;
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let mut callers = JoinSet::new();
+    for number in 0..CALLERS {
+        let (plugin, ended) = (plugin.clone(), ended.clone());
+        callers.spawn(async move {
+            for _ in 0..ROUNDS {
+                // The next call comes as soon as this one has left.
+                in_turn(plugin.clone(), number, ended.clone()).await.unwrap();
+            }
+        });
+        let waiting = number + 1;
+        eventually("it waits", || plugin.stats().waiting == waiting).await;
+    }
+    first.interrupt.raise(odeon_runtime::Reason::CallerGone);
+    first.land().await.unwrap_err();
+    while let Some(joined) = callers.join_next().await {
+        joined.unwrap();
+    }
+    let rounds: Vec<usize> = (0..ROUNDS).flat_map(|_| 0..CALLERS).collect();
+    assert_eq!(*ended.lock().unwrap(), rounds);
+}

@@ -61,6 +61,19 @@ async fn a_list_of_fixed_length_is_charged_too() {
             false => assert_eq!(code, Err(Code::HostCallBytesLimit), "{element}"),
         }
     }
+    // As parts of another list they are charged with that, once: 24,576 times 32.
+    let text = r#"(component
+        (core module $m
+            (memory (export "memory") 13)
+            (data (i32.const 0) "\08\00\00\00\00\60\00\00")
+            (func (export "large") (result i32) (i32.const 0)))
+        (core instance $i (instantiate $m))
+        (func (export "large") (result (list (list u8 32)))
+            (canon lift (core func $i "large") (memory (core memory $i "memory")))))"#;
+    let plugin = spec.prepare(&runtime, &assemble(text)).await.unwrap();
+    let (id, args, _) = encode(&plugin, "large");
+    let called = plugin.call(id, args, CallContext::default()).await;
+    assert_eq!(called.unwrap().bytes.len(), 4 + 24_576 * 32);
 }
 
 /// Enforced by `instance::store` (`set_max_component_handles`), and for what

@@ -7,7 +7,7 @@ use odeon::{Args, CallOptions, Code, Fault, Host, LimitsPatch, LoadRequest, Repl
 use odeon_authority::{ByteSize, InstanceMode, Records, WhyKind, why};
 use odeon_tests::guests;
 
-use crate::host::{at, ephemeral, request, soon, state};
+use crate::host::{at, ephemeral, request, state};
 
 /// Keeps 64 KiB with every call.
 const LEAKS: &str = "wat-leaks";
@@ -15,6 +15,12 @@ const LEAKS: &str = "wat-leaks";
 /// Calls of it that one instance with 4 MiB of memory answers, and the one that it
 /// does not.
 const LASTS: u64 = 64;
+
+/// A health window that does not end here.
+const WATCHED: Duration = Duration::from_secs(120);
+
+/// Many times as long as a bad version may be bad without being seen.
+const SEEN: Duration = Duration::from_secs(2);
 
 /// It, or what is before it, with 4 MiB of memory for one instance that is kept.
 fn resident(guest: &str) -> LoadRequest {
@@ -113,12 +119,20 @@ async fn a_version_that_leaks_as_the_last_one_did_stays() {
     let host = ephemeral();
     host.load(resident(LEAKS)).await.unwrap();
     assert!(lost(&host, 4 * LASTS).await >= 3);
-    host.replace(by(LEAKS, Duration::from_secs(2))).await.unwrap();
-    // As long as it is watched, and often enough if that is not for very little.
-    while host.status_dump()["replaced"] != serde_json::json!([]) {
-        lost(&host, LASTS).await;
+    host.replace(by(LEAKS, WATCHED)).await.unwrap();
+    assert!(lost(&host, 4 * LASTS).await >= 3);
+    // As long as it takes to see that, and it goes on.
+    let seen = Instant::now() + SEEN;
+    while Instant::now() < seen {
+        lost(&host, 1).await;
     }
     assert_eq!(host.list()[0].generation.0, 2);
+    assert_ne!(
+        host.status_dump()["replaced"],
+        serde_json::json!([]),
+        "it is watched still"
+    );
+    host.shutdown(Duration::from_secs(5)).await;
 }
 
 /// Enforced by `Health::leaks_no_more`: an instance that is made for one call has
@@ -138,9 +152,7 @@ async fn calls_that_need_much_memory_are_no_leak_where_none_is_kept() {
         ..LimitsPatch::default()
     });
     host.load(fresh).await.unwrap();
-    host.replace(by("guest-provider", Duration::from_secs(2)))
-        .await
-        .unwrap();
+    host.replace(by("guest-provider", WATCHED)).await.unwrap();
     for _ in 0..3 {
         // Each of them is one in a hundred.
         for _ in 0..99 {
@@ -149,9 +161,15 @@ async fn calls_that_need_much_memory_are_no_leak_where_none_is_kept() {
         let fault = grows(r#"["grow"]"#).await.unwrap_err();
         assert_eq!(fault.code, Code::MemoryLimit, "{fault}");
     }
-    soon("the window is over", || {
-        host.status_dump()["replaced"] == serde_json::json!([])
-    })
-    .await;
+    let seen = Instant::now() + SEEN;
+    while Instant::now() < seen {
+        grows(r#"["version"]"#).await.unwrap();
+    }
     assert_eq!(host.list()[0].generation.0, 2);
+    assert_ne!(
+        host.status_dump()["replaced"],
+        serde_json::json!([]),
+        "it is watched still"
+    );
+    host.shutdown(Duration::from_secs(5)).await;
 }

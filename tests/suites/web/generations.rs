@@ -61,7 +61,7 @@ async fn an_answer_is_said_to_be_of_who_began_it() {
         .unwrap();
     let mut client = stage.client().await;
     client
-        .send(b"GET /w/slow-version?400 HTTP/1.1\r\nHost: test\r\n\r\n")
+        .send(b"GET /w/slow-version?3000 HTTP/1.1\r\nHost: test\r\n\r\n")
         .await
         .unwrap();
     crate::stage::soon("it runs", || stage.host.list().remove(0).in_flight == 1).await;

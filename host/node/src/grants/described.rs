@@ -40,16 +40,17 @@ impl Host {
 
     /// The same at the moment at which the descriptor of `loaded` comes into
     /// force, in the turn of whoever asks: calls of what is replaced go on, and it
-    /// may come back.
-    ///
-    /// # Errors
-    ///
-    /// When that is not on record. It is gone all the same.
-    pub(crate) fn take_at_switch(&self, before: &Loaded, loaded: &Loaded) -> Result<(), Fault> {
+    /// may come back. What is then not on record is gone all the same, and the
+    /// switch goes on.
+    pub(crate) fn take_at_switch(&self, before: &Loaded, loaded: &Loaded) {
         let origin = &loaded.origin;
-        match (&origin.asked.source, &origin.complete.grants) {
-            (Source::Descriptor(_), Some(said)) => self.take_in_turn(before, said, &origin.principal),
-            _ => Ok(()),
+        if let (Source::Descriptor(_), Some(said)) = (&origin.asked.source, &origin.complete.grants)
+            && let Err(fault) = self.take_in_turn(before, said, &origin.principal)
+        {
+            tracing::error!(
+                plugin = before.name.as_str(), %fault,
+                "what its new descriptor does not allow any more is gone, and that is not on record"
+            );
         }
     }
 
@@ -94,7 +95,7 @@ impl Host {
         policy: Option<&Policy>,
         said: &GrantSet,
     ) -> Option<Change> {
-        let before = terms_of(loaded)?;
+        let before = terms_of(loaded).filter(|before| before.is_cut_by(said))?;
         let both = GrantSet::intersect(&before, said);
         // In the words of the file, where that is all of it: then it is what the
         // file describes.

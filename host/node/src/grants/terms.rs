@@ -109,9 +109,13 @@ impl Host {
             .map(|change| (change.added.clone(), change.removed.clone()))
             .unwrap_or_default();
         warnings.extend(changes.iter().map(taken_elsewhere));
-        for change in changes.into_iter().chain(change) {
-            self.finish_change(change, principal)?;
-        }
+        // The disk may fail for one of them; the others are on record all the same.
+        let finished: Vec<Result<(), Fault>> = changes
+            .into_iter()
+            .chain(change)
+            .map(|change| self.finish_change(change, principal))
+            .collect();
+        finished.into_iter().collect::<Result<(), Fault>>()?;
         if let Some(fault) = refused {
             return Err(fault);
         }

@@ -69,24 +69,37 @@ impl Drop for RunningProfile {
 
 /// The profiles that are being made: no more than plugins are observed at a time.
 #[derive(Default)]
-pub(super) struct Profiles(Mutex<Vec<(PluginName, Arc<CancellationToken>)>>);
+pub(super) struct Profiles(Mutex<Vec<Being>>);
+
+/// One of them.
+struct Being {
+    name: PluginName,
+    generation: Generation,
+    end: Arc<CancellationToken>,
+}
 
 impl Profiles {
-    fn begun(&self, name: &PluginName) -> Arc<CancellationToken> {
+    fn begun(&self, loaded: &Loaded) -> Arc<CancellationToken> {
         let end = Arc::<CancellationToken>::default();
-        self.0.lock().push((name.clone(), end.clone()));
+        self.0.lock().push(Being {
+            name: loaded.name.clone(),
+            generation: loaded.generation,
+            end: end.clone(),
+        });
         end
     }
 
     fn ended(&self, end: &Arc<CancellationToken>) {
-        self.0.lock().retain(|(_, own)| !Arc::ptr_eq(own, end));
+        self.0.lock().retain(|being| !Arc::ptr_eq(&being.end, end));
     }
 
-    /// Has those of this plugin end. Says whether there are any.
-    fn end(&self, name: &PluginName) -> bool {
+    /// Has those of this plugin end. Says of which generation the last one is.
+    fn end(&self, name: &PluginName) -> Option<Generation> {
         let all = self.0.lock();
-        let own = all.iter().filter(|(plugin, _)| plugin == name);
-        own.inspect(|(_, end)| end.cancel()).count() > 0
+        let own = all.iter().filter(|being| being.name == *name);
+        own.inspect(|being| being.end.cancel())
+            .map(|being| being.generation)
+            .last()
     }
 }
 
@@ -158,7 +171,7 @@ impl Host {
             host.note(begun)?;
             leave.begin(time);
             Ok(RunningProfile {
-                end: host.inner.observing.profiles.begun(&loaded.name),
+                end: host.inner.observing.profiles.begun(&loaded),
                 host,
                 loaded,
                 from_the_first: false,
@@ -173,19 +186,23 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// `ODN-1001` when no such plugin is loaded; `ODN-4012` when it cannot be
-    /// recorded, and it is so all the same.
+    /// `ODN-1001` when no such plugin is loaded and none is being made; `ODN-4012`
+    /// when it cannot be recorded, and it is so all the same.
     pub async fn end_profile(
         &self,
         name: &PluginName,
         principal: &Principal,
     ) -> Result<ProfileEndReply, Fault> {
-        let loaded = self.inner.registry.get(name)?;
         let ended = self.inner.observing.profiles.end(name);
-        if ended {
+        // Of one that is going on, it need not be the generation that serves.
+        let generation = match ended {
+            Some(generation) => generation,
+            None => self.inner.registry.get(name)?.generation,
+        };
+        if ended.is_some() {
             let event = Event::Profile {
-                name: loaded.name.clone(),
-                generation: loaded.generation,
+                name: name.clone(),
+                generation,
                 for_ms: 0,
                 principal: principal.to_string().into(),
             };
@@ -193,9 +210,9 @@ impl Host {
             blocking(move || host.note(event)).await??;
         }
         Ok(ProfileEndReply {
-            name: loaded.name.clone(),
-            generation: loaded.generation,
-            ended,
+            name: name.clone(),
+            generation,
+            ended: ended.is_some(),
         })
     }
 }

@@ -401,7 +401,7 @@ fn is_held(put: &Put, file: &FileName, want: &Want) -> bool {
 fn has_lost(put: &Put, running: Option<&Running>) -> bool {
     let running = running.filter(|running| running.generation == put.generation);
     let runs = running.and_then(|running| running.want.as_ref());
-    runs.is_some_and(|runs| runs.descriptor.grants != put.want.descriptor.grants)
+    runs.is_some_and(|runs| put.want.descriptor.grants.is_cut_by(&runs.descriptor.grants))
 }
 
 fn taken(name: &PluginName, other: Option<&str>) -> String {

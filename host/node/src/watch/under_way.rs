@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use odeon_authority::GrantSet;
 use odeon_protocol::PluginName;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
@@ -30,6 +31,9 @@ struct Task {
     id: Id,
     handle: AbortHandle,
     is_load: bool,
+    name: Option<PluginName>,
+    /// What its file allowed when it was begun.
+    said: Option<GrantSet>,
 }
 
 impl UnderWay {
@@ -55,7 +59,8 @@ impl UnderWay {
             Step::Take { .. } | Step::Adopt { .. } | Step::Unload { .. } => return,
         };
         self.doer
-            .change_state(|state| state.under_way.insert(file.clone(), name));
+            .change_state(|state| state.under_way.insert(file.clone(), name.clone()));
+        let said = said(folder, &file).cloned();
         let (doer, folder) = (self.doer.clone(), folder.clone());
         let tasks = &self.doer.host.inner.tasks;
         let work = async move { doer.take(step, &folder, round).await };
@@ -63,7 +68,14 @@ impl UnderWay {
             .steps
             .spawn_on(tasks.tracker.track_future(work), &tasks.handle);
         let id = handle.id();
-        self.files.insert(file, Task { id, handle, is_load });
+        let task = Task {
+            id,
+            handle,
+            is_load,
+            name,
+            said,
+        };
+        self.files.insert(file, task);
     }
 
     /// The name that a load is about, as far as it can be known beforehand.
@@ -75,13 +87,22 @@ impl UnderWay {
         said.or_else(|| self.doer.change(|applied| applied.name_of(file).cloned()))
     }
 
-    /// Drops the loads of files that are not there any more: nobody wants what
-    /// they would come to. What would come in the place of something is given up
-    /// with that.
+    /// Drops the loads of files that are not there any more, or allow less by now:
+    /// nobody wants what they would come to. What would come in the place of
+    /// something is given up with that, or here, where its file allows less.
     pub(super) fn give_up(&self, folder: &Folder) {
         for (file, task) in &self.files {
-            if task.is_load && !folder.files.contains_key(file) {
-                task.handle.abort();
+            let is_there = folder.files.contains_key(file);
+            let now = said(folder, file);
+            let is_less = task
+                .said
+                .as_ref()
+                .zip(now)
+                .is_some_and(|(said, now)| said.is_cut_by(now));
+            match &task.name {
+                _ if task.is_load && (!is_there || is_less) => task.handle.abort(),
+                Some(name) if is_less => self.doer.host.inner.registry.unwanted(name),
+                _ => {}
             }
         }
     }
@@ -129,5 +150,14 @@ impl UnderWay {
             state.under_way.clear();
             state.doubtful.clear();
         });
+    }
+}
+
+/// What a file allows, as far as that is known.
+fn said<'a>(folder: &'a Folder, file: &FileName) -> Option<&'a GrantSet> {
+    match folder.files.get(file)? {
+        Seen::Wants(want) => Some(&want.descriptor.grants),
+        Seen::Lacking(_, descriptor) => Some(&descriptor.grants),
+        Seen::Unsettled | Seen::Broken(_) => None,
     }
 }

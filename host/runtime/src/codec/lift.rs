@@ -38,7 +38,9 @@ pub(super) fn result(cx: &mut LiftContext<'_>, ty: InterfaceType, src: ValRaw) -
         }
         None => {
             let at = src.get_u32() as usize;
-            let bytes = memory(cx, at, results.abi.size32 as usize, results.abi.align32 as usize)?;
+            let length = results.abi.size32 as usize;
+            let bytes = memory(cx, at, length, results.abi.align32 as usize)?;
+            charge(cx, length)?;
             // One that is a list alone is written at once; whatever has parts
             // grows, and not from nothing.
             if results.abi.size32 > 8 {
@@ -72,7 +74,9 @@ pub(super) fn spilled(cx: &mut LiftContext<'_>, ty: InterfaceType, at: usize) ->
         return Err(BadValue::NotCarriable.into());
     };
     let abi = &cx.types[index].abi;
-    let bytes = memory(cx, at, abi.size32 as usize, abi.align32 as usize)?;
+    let length = abi.size32 as usize;
+    let bytes = memory(cx, at, length, abi.align32 as usize)?;
+    charge(cx, length)?;
     let mut out = Vec::with_capacity(SOME);
     load(cx, &mut out, ty, bytes)?;
     Ok(out)
@@ -270,7 +274,10 @@ fn load(cx: &mut LiftContext<'_>, out: &mut Vec<u8>, ty: InterfaceType, bytes: &
             let size = types.canonical_abi(&list.element).size32 as usize;
             let count = list.size as usize;
             let length = count.checked_mul(size).ok_or(BadValue::Length)?;
-            charge(cx, length.max(count))?;
+            if size == 0 {
+                // What has a size is part of what was charged already.
+                charge(cx, count)?;
+            }
             if plain(&list.element) {
                 out.extend_from_slice(part(bytes, 0, length)?);
                 return Ok(());

@@ -10,12 +10,17 @@ use crate::links::Hop;
 
 /// What is known of one store. The chain of calls that it stands in, if it is in
 /// one, knows the same of all its plugins.
-#[derive(Default)]
 pub(crate) struct Confidence {
     own: bool,
 }
 
 impl Confidence {
+    /// Of a store whose plugin has a secret in the state that it took over, or has
+    /// none.
+    pub(crate) fn of(own: bool) -> Self {
+        Confidence { own }
+    }
+
     /// A call begins. What its callers know may be in the arguments, and what is
     /// known here in the result.
     #[inline]

@@ -5,6 +5,7 @@
 //! Must not decide when that happens; whoever replaces does.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use odeon_protocol::{Case, Fault, Field, FunctionType, Type};
@@ -21,7 +22,11 @@ pub(crate) const STATE: &str = "odeon:plugin/state@0.1.0";
 
 /// What a generation gave for its successor, in the wire form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot(Vec<u8>);
+pub struct Snapshot {
+    bytes: Vec<u8>,
+    /// Whether there may be a secret in it.
+    secret: bool,
+}
 
 /// Why a state was not handed over.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +119,8 @@ impl Plugin {
         let mut bytes = self.hand("save", Vec::new()).await?;
         // Behind the byte that says that it is one.
         bytes.drain(..1.min(bytes.len()));
-        Ok(Snapshot(bytes))
+        let secret = self.shared.knows_secret();
+        Ok(Snapshot { bytes, secret })
     }
 
     /// Runs its `restore`, before its first call. It keeps the instance that ran
@@ -125,13 +131,17 @@ impl Plugin {
     /// When it refuses, traps, or reaches a limit.
     pub async fn restore(&self, saved: Snapshot) -> Result<(), HandoverError> {
         let most = self.shared.message;
-        if saved.0.len() > most {
+        let Snapshot { bytes, secret } = saved;
+        if bytes.len() > most {
             return Err(HandoverError::TooLarge {
-                found: saved.0.len(),
+                found: bytes.len(),
                 most,
             });
         }
-        self.hand("restore", saved.0).await.map(|_| ())
+        if secret {
+            self.shared.unit.inherits_secret.store(true, Ordering::Release);
+        }
+        self.hand("restore", bytes).await.map(|_| ())
     }
 
     /// Runs a hook that returns a `result`.

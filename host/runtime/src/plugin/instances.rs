@@ -151,6 +151,17 @@ impl Shared {
         }
     }
 
+    /// Whether there may be a secret in the instance that is kept. While no call
+    /// runs.
+    pub(super) fn knows_secret(&self) -> bool {
+        let Some(instance) = self.take_idle() else {
+            return false;
+        };
+        let knows = instance.store.data().knows_secret();
+        self.idle.put(instance);
+        knows
+    }
+
     /// Keeps the instance if it is a resident one; else drops it.
     #[inline]
     pub(super) fn keep(&self, instance: Box<Instance>) {
