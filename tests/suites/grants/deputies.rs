@@ -9,7 +9,7 @@ use odeon_tests::runtime::{call_with, config, runtime, spec};
 use crate::ground::{Folder, GUEST, HELLO, Peer, grants, resident, told, with};
 
 /// Calls for this chain, and gives the answer.
-async fn for_others(plugin: &Plugin, invocation: &str, others: &[&Plugin]) -> String {
+pub(crate) async fn for_others(plugin: &Plugin, invocation: &str, others: &[&Plugin]) -> String {
     let mut behalf = Behalf::nobody();
     let mut callers = vec![Principal::Embedder];
     for other in others {
@@ -24,7 +24,8 @@ async fn for_others(plugin: &Plugin, invocation: &str, others: &[&Plugin]) -> St
     call_with(plugin, invocation, context).await.unwrap()
 }
 
-async fn other(name: &str, grants: &[&str]) -> Plugin {
+/// Another plugin, with these grants.
+pub(crate) async fn other(name: &str, grants: &[&str]) -> Plugin {
     let spec = grants
         .iter()
         .fold(spec().name(name), |spec, grant| spec.grant(grant));

@@ -77,7 +77,17 @@ impl Folder {
 /// What the guest gives back that has read `hello`.
 pub(crate) const HELLO: &str = "ok([104, 101, 108, 108, 111])";
 
-/// A peer that counts what comes, and says nothing.
+/// What a peer says to whoever sends it something.
+#[derive(Clone, Copy)]
+enum Says {
+    Nothing,
+    /// The answer to a request over HTTP, with nothing in it; then it leaves.
+    Answer,
+    /// The beginning of one.
+    Beginning,
+}
+
+/// A peer that counts what comes.
 pub(crate) struct Peer {
     listener: TcpListener,
     bytes: Arc<AtomicUsize>,
@@ -87,6 +97,16 @@ pub(crate) struct Peer {
 impl Peer {
     /// Answers every request over HTTP if it is to, with nothing in it.
     pub(crate) fn new(answers: bool) -> Self {
+        Peer::saying(if answers { Says::Answer } else { Says::Nothing })
+    }
+
+    /// Begins to answer a request over HTTP when that begins, and goes on taking
+    /// what comes.
+    pub(crate) fn that_begins_to_answer() -> Self {
+        Peer::saying(Says::Beginning)
+    }
+
+    fn saying(says: Says) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (bytes, closed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let accepted = listener.try_clone().unwrap();
@@ -94,7 +114,7 @@ impl Peer {
         std::thread::spawn(move || {
             for stream in accepted.incoming().map_while(Result::ok) {
                 let (counted, ended) = (counted.clone(), ended.clone());
-                std::thread::spawn(move || serve(stream, answers, &counted, &ended));
+                std::thread::spawn(move || serve(stream, says, &counted, &ended));
             }
         });
         Peer {
@@ -118,17 +138,26 @@ impl Peer {
     }
 }
 
-fn serve(mut stream: TcpStream, answers: bool, bytes: &AtomicUsize, closed: &AtomicUsize) {
+fn serve(mut stream: TcpStream, says: Says, bytes: &AtomicUsize, closed: &AtomicUsize) {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    const BEGINNING: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nx";
     let mut buffer = [0; 4096];
+    let mut silent = true;
     while let Ok(read) = stream.read(&mut buffer) {
         if read == 0 {
             break;
         }
         bytes.fetch_add(read, Ordering::SeqCst);
-        if answers {
-            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            drop(stream.write_all(answer.as_bytes()));
-            break;
+        match says {
+            Says::Answer => {
+                drop(stream.write_all(ANSWER.as_bytes()));
+                break;
+            }
+            Says::Beginning if silent => {
+                drop(stream.write_all(BEGINNING.as_bytes()));
+                silent = false;
+            }
+            Says::Beginning | Says::Nothing => {}
         }
     }
     closed.fetch_add(1, Ordering::SeqCst);

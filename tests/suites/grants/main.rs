@@ -18,6 +18,7 @@ mod held;
 #[allow(dead_code, reason = "shared with the suite `node`, which needs more of it")]
 mod host;
 mod linked;
+mod lost;
 mod narrowed;
 mod policy;
 mod running;

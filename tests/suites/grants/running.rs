@@ -24,7 +24,7 @@ async fn interrupted(plugin: &Plugin, invocation: &str, used: impl FnMut() -> bo
 }
 
 /// How often, or how much, it was used before it was refused, and the refusal.
-fn stopped(answer: &str) -> (u64, String) {
+pub(crate) fn stopped(answer: &str) -> (u64, String) {
     let done = answer.split("done: ").nth(1).unwrap();
     let (done, rest) = done.split_once(',').unwrap();
     let error = rest.split('"').nth(1).unwrap();
@@ -103,7 +103,8 @@ async fn a_call_loses_requests_at_its_next_use() {
     assert!(done > 1 && error.contains("Denied"), "{done} {error}");
 }
 
-/// Enforced by `Metered::poll_write`, which asks its `Route` each time.
+/// Enforced by `Metered::poll_read`, which wakes who sends as well: a response may come
+/// at any time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_being_sent_loses_its_connection() {
     let peer = Peer::new(false);
@@ -135,7 +136,7 @@ async fn a_request_that_waits_for_its_response_loses_its_connection() {
 
 /// Enforced by `HostOutgoingDatagramStream::send`, and of WASI 0.3 by
 /// `HostUdpSocketWithStore::send`: a socket that has a peer asks about it each
-/// time.
+/// time. WASI's own sockets ask by `Egress::permit_socket` besides.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_of_datagrams_that_is_connected_loses_its_peer() {
     for guest in ["guest-egress", "guest-concurrent"] {
@@ -185,8 +186,7 @@ async fn a_socket_of_0_3_that_is_connected_stays_what_it_is() {
     assert_eq!(second.bytes(), 0);
 }
 
-/// Enforced by `Egress::permit_socket`, and `HostTcpSocket::accept` that asks
-/// about the very place; of WASI 0.3 by `Doorkeeper::poll_consume`.
+/// Enforced by `Egress::permit_socket`, as long as the guest may listen nowhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_comes_where_a_guest_may_not_listen_any_more_is_turned_away() {
     for (guest, function) in [

@@ -64,8 +64,8 @@ impl Table {
 }
 
 impl Mutant {
-    /// `text` with a switch at the enforcement, which is off while there is a
-    /// file at `switch` when a process first comes by.
+    /// `text` with a switch at the enforcement, which is off where there is a
+    /// file at `switch` when a process begins.
     pub(crate) fn apply(&self, text: &str, switch: &Path) -> Result<String> {
         if self.find.is_empty() || !self.replace.contains(MUTATED) {
             bail!(
@@ -73,10 +73,15 @@ impl Mutant {
                 self.name
             );
         }
-        // Files, because a compile child has no environment.
+        // Files, because a compile child has no environment. Looked at before `main`,
+        // because such a child looks at no file once it has confined itself.
         let is_off = format!(
             "{{ static OFF: ::std::sync::OnceLock<bool> = ::std::sync::OnceLock::new(); \
-             *OFF.get_or_init(|| ::std::path::Path::new({switch:?}).exists()) }}"
+             fn is_off() -> bool {{ *OFF.get_or_init(|| ::std::path::Path::new({switch:?}).exists()) }} \
+             extern \"C\" fn look() {{ is_off(); }} \
+             #[allow(unsafe_code)] #[used] #[unsafe(link_section = \".init_array\")] \
+             static BEFORE_MAIN: extern \"C\" fn() = look; \
+             is_off() }}"
         );
         // A call, so that it can stand where a block would be taken for a body.
         let replace = self
@@ -150,7 +155,8 @@ mod tests {
             "{changed}"
         );
         assert!(
-            changed.ends_with("Path::new(\"/on/size\").exists()) }) && a > b {}"),
+            changed.contains("Path::new(\"/on/size\").exists()")
+                && changed.ends_with("is_off() }) && a > b {}"),
             "{changed}"
         );
         assert!(apply("a > b", "a > b; a > b").is_err());
