@@ -119,3 +119,29 @@ async fn a_guest_that_has_read_a_granted_variable_leaves_no_core_dump() {
     assert_eq!(left.left_out(&runtime).await, [LeftOut::Secret]);
     assert_eq!(left.dumps(&runtime).await.len(), 1);
 }
+
+/// Enforced by `Snapshot`, which says what the store knew that saved it: what is in
+/// a state the next version has as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_with_a_secret_in_it_leaves_no_core_dump_in_the_next_version() {
+    for (load, is_left_out) in [("look", true), ("ok", false)] {
+        let runtime = runtime();
+        let spec = spec().resident().grant("secret=token");
+        spec.records().keep_secret("token", b"hunter2");
+        let old = spec.clone().config("load", load);
+        let old = old.load(&runtime, "guest-lifecycle").await;
+        old.load().await.unwrap();
+        let saved = old.save().await.unwrap();
+        let next = spec.config("restore", "trap");
+        let next = next.load(&runtime, "guest-lifecycle").await;
+        let left = Arc::<Left>::default();
+        next.arm_dumps(left.order(1)).unwrap();
+        next.restore(saved).await.unwrap_err();
+        let left_out = left.left_out(&runtime).await;
+        let dumps = left.dumps(&runtime).await.len();
+        match is_left_out {
+            true => assert_eq!((left_out.as_slice(), dumps), ([LeftOut::Secret].as_slice(), 0)),
+            false => assert_eq!((left_out.as_slice(), dumps), ([].as_slice(), 1)),
+        }
+    }
+}

@@ -109,6 +109,49 @@ async fn a_hand_over_that_waits_delays_no_other_file() {
     assert_eq!(ground.runs("state").unwrap().0, 2);
 }
 
+/// A grant that is taken away meanwhile is not brought by what was begun before:
+/// enforced by `UnderWay::give_up`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replace_whose_file_allows_less_by_now_is_given_up() {
+    let allowing = |queue: usize, grants: &str| {
+        let grants = format!("grants = [{grants}]\n[limits]");
+        stateful("state", queue).replace("[limits]", &grants)
+    };
+    let granted = |ground: &Ground| ground.host.describe(&name("state")).unwrap().grants;
+    let ground = stage().start().await;
+    ground.write("state.toml", &allowing(100, "\"env=A=1\", \"env=B=1\""));
+    ground.serves("state", STATEFUL).await;
+    ground.becomes("state.toml", DescriptorState::Serving).await;
+    assert_eq!(granted(&ground).len(), 2);
+    let (serial, _long) = ground
+        .host
+        .request(CallRequest::new("state/sleep", Args::Wave("3600000")))
+        .unwrap();
+    let runs = || ground.plugin("state").is_some_and(|row| row.in_flight == 1);
+    ground.soon("the long call runs", runs).await;
+    let before = let_in(&ground);
+    ground.put("state.toml", &allowing(101, "\"env=A=1\", \"env=B=1\""));
+    ground
+        .soon("its replace is let in", || let_in(&ground) > before)
+        .await;
+    let before = let_in(&ground);
+    ground.put("state.toml", &allowing(102, "\"env=A=1\""));
+    ground
+        .soon("it has lost one", || granted(&ground).len() == 1)
+        .await;
+    ground
+        .soon("the newest word is let in", || let_in(&ground) > before)
+        .await;
+    still_waits(&ground);
+    ground.host.cancel(&serial).unwrap();
+    ground
+        .soon("the next generation", || queue(&ground, "state") == "102")
+        .await;
+    // What was begun for the word before has not come in between.
+    assert_eq!(ground.runs("state").unwrap().0, 2);
+    assert_eq!(granted(&ground).len(), 1);
+}
+
 /// Enforced by `UnderWay::is_full`, and by the order of a pass: what goes comes
 /// first. What is not wanted any more is given up: enforced by `UnderWay::give_up`.
 #[tokio::test(flavor = "multi_thread")]

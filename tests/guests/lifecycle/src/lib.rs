@@ -123,6 +123,12 @@ fn misbehave(how: &str) -> Result<(), LoadError> {
                 blocks.push(black_box(vec![1_u8; HUGE]));
             }
         }
+        "look" => {
+            let shown = secrets::get("token").and_then(|secret| secret.reveal());
+            shown
+                .map(drop)
+                .map_err(|error| LoadError::Other(format!("{error:?}")))
+        }
         "reveal" => reveal_until_refused(),
         unknown => Err(LoadError::Config(format!("`{unknown}` is no way to behave"))),
     }
