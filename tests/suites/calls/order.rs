@@ -50,11 +50,11 @@ async fn whoever_comes_again_waits_behind_all_others() {
     let ended = Arc::new(Mutex::new(Vec::new()));
     let mut callers = JoinSet::new();
     for number in 0..CALLERS {
-        let (plugin, ended) = (plugin.clone(), ended.clone());
+        let (called, ended) = (plugin.clone(), ended.clone());
         callers.spawn(async move {
             for _ in 0..ROUNDS {
                 // The next call comes as soon as this one has left.
-                in_turn(plugin.clone(), number, ended.clone()).await.unwrap();
+                in_turn(called.clone(), number, ended.clone()).await.unwrap();
             }
         });
         let waiting = number + 1;

@@ -97,9 +97,10 @@ impl Profiles {
     fn end(&self, name: &PluginName) -> Option<Generation> {
         let all = self.0.lock();
         let own = all.iter().filter(|being| being.name == *name);
-        own.inspect(|being| being.end.cancel())
-            .map(|being| being.generation)
-            .last()
+        own.fold(None, |_, being| {
+            being.end.cancel();
+            Some(being.generation)
+        })
     }
 }
 
