@@ -148,8 +148,9 @@ async fn nobody_leaves(host: &Host) {
     .await;
 }
 
-/// The descriptors of a host that has served a plugin and has none. One of the
-/// calls overran its turn: the threads for those have some too.
+/// The descriptors of a host that has served plugins and has none. One of the
+/// calls overran its turn, and one waits on its caller's thread: what there is for
+/// those has some too.
 async fn at_rest(host: &Host) -> usize {
     let name: PluginName = "first".parse().unwrap();
     let load = LoadRequest::component(guests::component("wat-version-one"))
@@ -160,9 +161,19 @@ async fn at_rest(host: &Host) -> usize {
         let reply = host.call(method, Args::Wave(turns), CallOptions::default());
         reply.await.unwrap();
     }
-    host.unload(&name, UnloadMode::Now, host.principal())
-        .await
-        .unwrap();
+    let waits = LoadRequest::component(guests::component("guest-spin"))
+        .named("waits".parse().unwrap())
+        .allow_unsigned();
+    host.load(waits).await.unwrap();
+    let caller = host.clone();
+    let thread = std::thread::spawn(move || caller.call_encoded("waits/snoop.arguments", &[]).map(|_| ()));
+    let joined = tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
+    joined.unwrap().unwrap();
+    for name in [name, "waits".parse().unwrap()] {
+        host.unload(&name, UnloadMode::Now, host.principal())
+            .await
+            .unwrap();
+    }
     descriptors()
 }
 
