@@ -108,7 +108,7 @@ fn components_that_serve_each_other_in_a_circle_are_refused() {
     let itself = run(&desk(Some("t:chain/c")), &links).ended(2);
     assert!(
         itself
-            .stderr
+            .said()
             .contains("third.wasm imports t:chain/c of third.wasm"),
         "{itself:#?}"
     );

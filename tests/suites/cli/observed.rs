@@ -75,15 +75,19 @@ fn a_profile_is_put_where_it_is_wanted_and_a_second_is_refused() {
     desk.odeon(&["load", "kit.wasm", "--allow-unsigned"]).ended(0);
     let mut long = desk.command(&["profile", "kit", "--for", "5m", "-o", "kit.json", "--json"]);
     let long = long.stdout(Stdio::piped()).spawn().unwrap();
+    // It is on record when it begins.
     let until = Instant::now() + Duration::from_secs(30);
-    loop {
-        let second = desk.odeon(&["profile", "kit", "--for", "10ms"]);
-        if second.status == 8 {
-            assert!(second.stderr.contains("one at a time"), "{second:#?}");
-            break;
-        }
+    while !desk.odeon(&["audit", "--json"]).stdout.contains("\"profile\"") {
         assert!(Instant::now() < until, "the first profile never began");
     }
+    let second = loop {
+        let second = desk.odeon(&["profile", "kit", "--for", "10ms"]);
+        if second.status != 0 || Instant::now() > until {
+            break second;
+        }
+    };
+    assert_eq!(second.status, 8, "{second:#?}");
+    assert!(second.stderr.contains("one at a time"), "{second:#?}");
     // It ends with the plugin.
     desk.odeon(&["unload", "kit"]).ended(0);
     let ended = long.wait_with_output().unwrap();

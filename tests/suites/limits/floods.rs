@@ -58,7 +58,7 @@ async fn a_list_of_fixed_length_is_charged_too() {
             .map_err(|fault| fault.code);
         match fits {
             true => assert_eq!(code, Ok(count), "{element}"),
-            false => assert_eq!(code, Err(Code::HostCallBytesLimit), "{element}"),
+            false => assert_eq!(code, Err(Code::ResultTooLarge), "{element}"),
         }
     }
     // As parts of another list they are charged with that, once: 24,576 times 32.

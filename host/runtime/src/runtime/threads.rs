@@ -41,9 +41,10 @@ impl Threads {
                 .worker_threads(self.workers)
                 .thread_name("odeon-overrun")
                 .on_thread_start(lower_priority)
-                // A guest holds a thread for a tick. Whatever waits here for time
-                // or for a connection is looked at after each of them.
-                .event_interval(1)
+                // A guest holds a thread for a tick, and whatever waits here for time
+                // or for a connection is looked at after so many of them. After each
+                // one would be a system call for every turn of a guest that yields.
+                .event_interval(8)
                 .enable_all()
                 .build()
         })

@@ -44,17 +44,6 @@ impl Looks {
             "memory: {each} bytes more with each replace, expected less than {MOST_EACH}"
         );
     }
-
-    /// Fails unless the last thousand replaces of all found as much memory in use
-    /// as the second thousand: in the first, caches come to be.
-    pub(super) fn assert_flat_from_the_second_thousand(&self) {
-        let (second, last) = ends(&self.0[THOUSAND..], THOUSAND);
-        println!("memory: {second} KiB in the second thousand of all, {last} in the last");
-        assert!(
-            last * 100 <= second * 105,
-            "memory: {second} KiB in the second thousand of all, {last} in the last"
-        );
-    }
 }
 
 /// The medians of so many looks at the beginning, and at the end.
