@@ -9,7 +9,7 @@
 //!
 //! Where nothing stands still nothing is taken off, and a promise is as strict as it
 //! reads. A program that keeps its cores busy gains nothing: a thread that only
-//! sleeps is let in front of busy ones long before [`STALL`].
+//! sleeps is let in front of busy ones long before `STALL`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
