@@ -7,6 +7,19 @@ use crate::stage::{Stage, builder, config, served};
 
 const FIELD: &str = "odeon-generation";
 
+/// A plugin behind a listener that says which generation answers.
+async fn saying() -> Stage {
+    let host = builder().start().unwrap();
+    let listener = host.listen(&config("web").with_generation()).await.unwrap();
+    let stage = Stage { host, listener };
+    stage
+        .host
+        .load(served("guest-web", "web", "web/w"))
+        .await
+        .unwrap();
+    stage
+}
+
 async fn replace(stage: &Stage, number: u8) {
     let folder = tempfile::tempdir().unwrap();
     let component = folder.path().join("web.wasm");
@@ -21,14 +34,7 @@ async fn replace(stage: &Stage, number: u8) {
 /// Enforced by `Inner::answer`, which says who answers before anybody does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_says_which_generation_answered_if_it_is_so_configured() {
-    let host = builder().start().unwrap();
-    let listener = host.listen(&config("web").with_generation()).await.unwrap();
-    let stage = Stage { host, listener };
-    stage
-        .host
-        .load(served("guest-web", "web", "web/w"))
-        .await
-        .unwrap();
+    let stage = saying().await;
     let mut client = stage.client().await;
     let answer = client.get("/w/version").await.unwrap();
     assert_eq!(
@@ -51,14 +57,7 @@ async fn a_listener_says_which_generation_answered_if_it_is_so_configured() {
 /// by `Work::run`.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_said_to_be_of_who_began_it() {
-    let host = builder().start().unwrap();
-    let listener = host.listen(&config("web").with_generation()).await.unwrap();
-    let stage = Stage { host, listener };
-    stage
-        .host
-        .load(served("guest-web", "web", "web/w"))
-        .await
-        .unwrap();
+    let stage = saying().await;
     let mut client = stage.client().await;
     client
         .send(b"GET /w/slow-version?3000 HTTP/1.1\r\nHost: test\r\n\r\n")
